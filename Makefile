@@ -1,0 +1,70 @@
+# `make` lists the commands. Each sets up what it needs in .venv, once, and again when a lock changes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := .venv/uv/bin/uv
+# The version that compiled the locks; installed apart, so that syncing does not remove it.
+UV_VERSION := 0.13.9
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+RUNTIME := .venv/runtime.stamp
+DEVELOPMENT := .venv/development.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test lint smoke ui lock clean
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
+
+repro: $(RUNTIME) ## the main job: fetch, validate, train, search, report; then MLflow is brought up to date
+	dvc repro
+	lr-ceiling log
+
+test: $(DEVELOPMENT) ## every test
+	pytest
+
+lint: $(DEVELOPMENT) ## style and types
+	ruff check .
+	ruff format --check .
+	mypy
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+smoke: $(RUNTIME) ## the same pipeline on small budgets, in state/smoke
+	python tests/smoke.py state/smoke
+
+ui: $(RUNTIME) ## the MLflow UI on the logged runs
+	MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db
+
+lock: $(UV) ## compile the locks from pyproject.toml, with the newest versions that it admits
+	$(UV) pip compile --quiet --upgrade $(COMPILE) pyproject.toml -o requirements.txt
+	$(UV) pip compile --quiet --upgrade $(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+
+clean: ## remove the environment and all undeclared state; results and MLflow's runs stay
+	rm -rf .venv state
+
+COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python is %d.%d: 3.11 or newer is needed; name one by make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+
+# Failing to get uv is no error: pip does the same, slower.
+$(UV): | $(BIN)/python
+	-$(BIN)/python -m pip install --quiet --target .venv/uv uv==$(UV_VERSION)
+
+define install
+if test -x $(UV); then \
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(1) && \
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+else \
+	$(BIN)/python -m pip install --quiet --require-hashes $(addprefix --requirement ,$(1)) && \
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .; \
+fi
+endef
+
+$(RUNTIME): requirements.txt pyproject.toml | $(UV)
+	$(call install,requirements.txt)
+	touch $@
+
+$(DEVELOPMENT): $(RUNTIME) requirements-dev.txt | $(UV)
+	$(call install,requirements.txt requirements-dev.txt)
+	touch $@

@@ -1,0 +1,95 @@
+"""`lr-ceiling <command>`: every command, imported only when it is asked for."""
+
+import importlib
+from dataclasses import dataclass
+
+import click
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command: where it lives, what it does, and a call that works."""
+
+    module: str
+    summary: str
+    example: str
+
+
+COMMANDS = {
+    "fetch": Entry(
+        "stages.fetch",
+        "Fetch MNIST from the first source that answers.",
+        "lr-ceiling fetch --output data/mnist.npz",
+    ),
+    "validate": Entry(
+        "stages.validate",
+        "Hold MNIST against its specification and write the splits.",
+        "lr-ceiling validate data/mnist.npz --splits data/splits.npz "
+        "--report reports/validation.json --data-docs reports/data_docs",
+    ),
+    "train": Entry(
+        "stages.train",
+        "Train one cell of the grid, several seeds side by side.",
+        "lr-ceiling train data/splits.npz --variant batchnorm --activation relu "
+        "--learning-rate 0.01 --output data/train/batchnorm-relu-0.01 "
+        "--models data/models/batchnorm-relu-0.01",
+    ),
+    "search": Entry(
+        "stages.search",
+        "Search the highest stable learning rate of one arm.",
+        "lr-ceiling search data/splits.npz --variant batchnorm --activation relu "
+        "--output data/search/batchnorm-relu --state state/search",
+    ),
+    "report": Entry(
+        "stages.report",
+        "Compare the cells, gather the ceilings, draw figures and page.",
+        "lr-ceiling report --train data/train --search data/search "
+        "--validation reports/validation.json --output reports",
+    ),
+    "compare": Entry(
+        "commands.compare",
+        "Train both variants now, outside DVC, and draw them side by side.",
+        "lr-ceiling compare --learning-rate 0.01 --activation sigmoid --epochs 3 "
+        "--steps-per-epoch 1875",
+    ),
+    "log": Entry(
+        "commands.log",
+        "Send what MLflow does not hold yet; twice adds nothing.",
+        "lr-ceiling log",
+    ),
+}
+
+
+class Commands(click.Group):
+    """Lists commands from the table above, so that help needs no import of theirs."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Give the commands in the order of the pipeline."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Import a command's module and give its `main`."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"lr_ceiling.{COMMANDS[name].module}").main
+        command.name = name
+        command.epilog = f"Example: {COMMANDS[name].example}"
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with what it does and an example."""
+        with formatter.section("Commands"):
+            for name, entry in COMMANDS.items():
+                formatter.write_text(f"{name}: {entry.summary}")
+                formatter.indent()
+                formatter.write_text(entry.example)
+                formatter.dedent()
+
+
+@click.command(
+    cls=Commands,
+    epilog="The pipeline itself runs by `dvc repro`; `lr-ceiling <command> --help` tells more.",
+)
+@click.version_option(package_name="lr-ceiling")
+def main() -> None:
+    """How high can the learning rate go, and what does batch norm change?"""

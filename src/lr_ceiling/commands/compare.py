@@ -1,0 +1,85 @@
+"""`lr-ceiling compare`: the post's own call. Both variants now, outside DVC, side by side."""
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from lr_ceiling import params
+from lr_ceiling.dataset import splits_digest
+from lr_ceiling.errors import one_line_errors
+from lr_ceiling.facts import write_ended
+from lr_ceiling.runs import RunSpec, Variant
+from lr_ceiling.terminal import console, print_runs, step_progress
+from lr_ceiling.workers import Task, Workers
+
+
+@click.command()
+@click.option("--learning-rate", type=float, required=True)
+@click.option("--activation", required=True, help="sigmoid, relu, tanh, ...")
+@click.option("--epochs", type=int, help="default: training.epochs in params.yaml")
+@click.option("--steps-per-epoch", type=int, help="default: training.steps_per_epoch")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--splits",
+    type=click.Path(path_type=Path),
+    default="data/splits.npz",
+    show_default=True,
+    help="written by `dvc repro validate`",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default="state/compare",
+    show_default=True,
+    help="folder of the figure",
+)
+@one_line_errors
+def main(
+    learning_rate: float,
+    activation: str,
+    epochs: int | None,
+    steps_per_epoch: int | None,
+    seed: int,
+    splits: Path,
+    output: Path,
+) -> None:
+    """Train the baseline and the batch-norm network, and draw the two curves."""
+    values = params.load()
+    asked = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    digest = splits_digest(splits)
+    specs = [
+        RunSpec.of(
+            values.training,
+            variant=variant,
+            activation=activation,
+            learning_rate=learning_rate,
+            seed=seed,
+            early_stop=False,
+            data_digest=digest,
+            **changes,
+        )
+        for variant in get_args(Variant)
+    ]
+    with (
+        step_progress("compare", sum(spec.horizon for spec in specs)) as progress,
+        Workers(values.workers.processes, progress.steps) as workers,
+    ):
+        ended = workers.execute([Task(spec, splits, test=True) for spec in specs])
+    runs = [one.result for one in ended]
+    print_runs("compare", runs)
+    write_ended(ended)
+    # Late, since matplotlib and mlflow take 2 s to import.
+    from lr_ceiling import figures, tracking
+
+    name = f"{activation}-{learning_rate:g}-seed-{seed}"
+    title = f"{activation}, learning rate {learning_rate:g}, seed {seed}"
+    pair = {run.spec.variant: [run] for run in runs}
+    figures.save(figures.pair_of_curves(pair, title), output / name)
+    console.print(f"the curves: {output / name}.png")
+    tracking.mirror(lambda store: store.log_compare(runs))
+
+
+if __name__ == "__main__":
+    main()

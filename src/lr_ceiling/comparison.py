@@ -1,0 +1,124 @@
+"""What the cells of the grid say about batch norm: means, spreads, and paired differences."""
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scipy import stats
+
+from lr_ceiling.runs import RunResult
+
+CONFIDENCE = 0.95
+
+
+def summarise_cell(runs: Sequence[RunResult]) -> dict[str, object]:
+    """One cell of `comparison.json` from its runs, one a seed."""
+    spec = runs[0].spec
+    return {
+        "variant": spec.variant,
+        "activation": spec.activation,
+        "learning_rate": spec.learning_rate,
+        "seeds": [run.spec.seed for run in runs],
+        "labels": dict(sorted(Counter(run.label for run in runs).items())),
+        "validation_accuracy": spread([run.validation_accuracy for run in runs]),
+        "test_accuracy": spread(
+            [run.test_accuracy for run in runs if run.test_accuracy is not None]
+        ),
+        "steps_to_95": [run.steps_to_95 for run in runs],
+        "parameters": runs[0].parameters,
+    }
+
+
+def spread(values: Sequence[float]) -> dict[str, object]:
+    """Mean, sample standard deviation (None for fewer than two) and the values themselves."""
+    return {
+        "mean": statistics.fmean(values) if values else None,
+        "std": statistics.stdev(values) if len(values) > 1 else None,
+        "values": list(values),
+    }
+
+
+def more_accurate(
+    baseline: Sequence[RunResult], batchnorm: Sequence[RunResult]
+) -> dict[str, object]:
+    """The claim that batch norm ends more accurate in a cell than the baseline beside it.
+
+    The statistic is the mean difference of test accuracies, paired by seed (the same initial
+    kernels, the same batches), with Student's t interval, None for fewer than two pairs.
+    """
+    by_seed = {
+        run.spec.seed: run.test_accuracy for run in baseline if run.test_accuracy is not None
+    }
+    differences = [
+        run.test_accuracy - by_seed[run.spec.seed]
+        for run in batchnorm
+        if run.test_accuracy is not None and run.spec.seed in by_seed
+    ]
+    spec = batchnorm[0].spec
+    interval = mean_interval(differences)
+    return {
+        "id": f"more-accurate-{spec.activation}-{spec.learning_rate:g}",
+        "statement": (
+            f"With {spec.activation} at learning rate {spec.learning_rate:g}, "
+            f"batch norm ends more accurate after {spec.horizon} steps"
+        ),
+        "verdict": verdict(interval),
+        "statistic": "mean paired difference of test accuracy, batchnorm - baseline",
+        "estimate": statistics.fmean(differences) if differences else None,
+        "ci95": list(interval),
+        "n": len(differences),
+    }
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Student's t 95% interval of the mean; (None, None) for fewer than two values."""
+    if len(values) < 2:
+        return None, None
+    margin = (
+        stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
+        * statistics.stdev(values)
+        / len(values) ** 0.5
+    )
+    mean = statistics.fmean(values)
+    return float(mean - margin), float(mean + margin)
+
+
+def verdict(interval: tuple[float | None, float | None]) -> str:
+    """What an interval of an effect says of the claim that the effect is above zero."""
+    low, high = interval
+    if low is not None and low > 0:
+        return "supported"
+    if high is not None and high < 0:
+        return "not supported"
+    return "inconclusive"
+
+
+def ceilings(studies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`ceilings.json` from the studies' facts, an arm each. No interval is estimated yet."""
+    unknown = {"estimate": None, "ci95": [None, None]}
+    arms = [
+        {
+            "variant": study["variant"],
+            "activation": study["activation"],
+            "optimizer": study["optimizer"],
+            "target": study["target"],
+            "horizon_steps": study["horizon_steps"],
+            "lr50": unknown,
+            "lr90": unknown,
+            "highest_stable": study["highest_stable"],
+            "transition_decades": None,
+            "bounded": "none",
+            "stopped": study["stopped"],
+            "trials": study["trials"],
+            "labels": study["labels"],
+            "steps_spent": study["steps_spent"],
+            "full_run_equivalents": study["full_run_equivalents"],
+            "early_decisions": {"made": study["called_early"], "audited": 0, "wrong": None},
+            "checks": {},
+        }
+        for study in studies
+    ]
+    activations = dict.fromkeys(study["activation"] for study in studies)
+    ratios = [{"activation": name, "lr50": unknown, "lr90": unknown} for name in activations]
+    return {"arms": arms, "ratios": ratios}

@@ -1,0 +1,73 @@
+"""What can go wrong for a reason that the user can mend.
+
+    LrCeilingError
+    ├── ParamsError       params.yaml or an option says something impossible
+    ├── SourceError       no source gave MNIST
+    ├── DatasetError      a data file is not what it must be
+    ├── ValidationError   the data breaks its specification
+    ├── ResultsError      a results file is missing or unreadable
+    ├── WorkerError       a run kept killing its worker
+    ├── TrackingError     MLflow can't be reached, or refuses what is sent
+    └── LockedError       another process works on the same thing
+
+Each is told in one line and ends the command with exit code 1. Anything else is a bug and keeps
+its traceback.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class LrCeilingError(Exception):
+    """Base of all errors that a user can cause; the message is one line unless it holds a table."""
+
+
+class ParamsError(LrCeilingError):
+    """params.yaml or a command's option holds an unknown key or an impossible value."""
+
+
+class SourceError(LrCeilingError):
+    """None of the sources of MNIST answered with the known arrays."""
+
+
+class DatasetError(LrCeilingError):
+    """A data file is missing, damaged, too large, or holds other arrays than it must."""
+
+
+class ValidationError(LrCeilingError):
+    """The data breaks the specification of MNIST, so nothing may be trained on it."""
+
+
+class ResultsError(LrCeilingError):
+    """A file that an earlier stage should have written is missing or unreadable."""
+
+
+class WorkerError(LrCeilingError):
+    """A run ended its worker process every time that it was tried."""
+
+
+class TrackingError(LrCeilingError):
+    """The tracking store can't be reached, or refuses what is sent."""
+
+
+class LockedError(LrCeilingError):
+    """Another process holds the lock of the same study or store."""
+
+
+def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Make `command` end with exit code 1 and `error: ...` on stderr for a LrCeilingError."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except LrCeilingError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+
+    return wrapped

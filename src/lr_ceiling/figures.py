@@ -1,0 +1,105 @@
+"""The figures; the one home of matplotlib. The same data give the same bytes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lr_ceiling.runs import Label, RunResult, Variant
+
+mpl.use("agg")
+mpl.rcParams.update(
+    {
+        # Fixed, else the ids inside an SVG are new each time.
+        "svg.hashsalt": "lr-ceiling",
+        "svg.fonttype": "none",
+        "figure.dpi": 120,
+        "figure.constrained_layout.use": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.3,
+        "font.size": 10,
+    }
+)
+# Okabe and Ito's colours, told apart with every kind of colour vision; line styles differ too.
+VARIANT_COLOURS: dict[Variant, str] = {"baseline": "#D55E00", "batchnorm": "#0072B2"}
+VARIANT_STYLES: dict[Variant, str] = {"baseline": "--", "batchnorm": "-"}
+LABEL_MARKS: dict[Label, tuple[str, str]] = {
+    "stable": ("o", "#009E73"),
+    "slow": ("s", "#E69F00"),
+    "dead": ("X", "#000000"),
+    "lost": ("v", "#CC79A7"),
+    "exploded": ("^", "#D55E00"),
+    "diverged": ("P", "#56B4E9"),
+}
+
+
+def pair_of_curves(cells: Mapping[Variant, Sequence[RunResult]], title: str) -> Figure:
+    """Batch accuracy and validation accuracy by step, both variants in each panel.
+
+    A thin line a seed, a bold one for their mean.
+    """
+    figure = Figure(figsize=(9, 3.6))
+    training, validation = figure.subplots(1, 2, sharey=True)
+    for variant, runs in cells.items():
+        _draw_seeds(training, variant, [(run.curve.steps, run.curve.accuracy) for run in runs])
+        _draw_seeds(
+            validation,
+            variant,
+            [
+                ([check.step for check in run.checks], [check.inference for check in run.checks])
+                for run in runs
+            ],
+        )
+    training.set(
+        title="training batches", xlabel="optimizer step", ylabel="accuracy", ylim=(0, 1.02)
+    )
+    validation.set(title="validation images", xlabel="optimizer step")
+    validation.legend(loc="lower right", frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def trials_of_arms(arms: Mapping[str, Sequence[RunResult]]) -> Figure:
+    """Validation accuracy by learning rate of every trial, a panel an arm, marked by label."""
+    figure = Figure(figsize=(9, 2.2 * len(arms) + 0.8))
+    panels = np.atleast_1d(figure.subplots(len(arms), 1, sharex=True))
+    for panel, (arm, runs) in zip(panels, arms.items(), strict=True):
+        for label, (marker, colour) in LABEL_MARKS.items():
+            points = [
+                (run.spec.learning_rate, run.validation_accuracy)
+                for run in runs
+                if run.label == label
+            ]
+            panel.scatter(*zip(*points, strict=True) if points else ([], []),
+                          marker=marker, color=colour, label=label, zorder=3)  # fmt: skip
+        panel.axhline(runs[0].spec.target_accuracy, color="0.4", linestyle=":")
+        panel.set(xscale="log", ylim=(-0.03, 1.05), ylabel="accuracy")
+        panel.set_title(arm.replace("-", " "), loc="left")
+    panels[-1].set_xlabel("learning rate")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write `path`.svg and `path`.png, without a date or the library's version in them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path.with_name(path.name + ".svg"), metadata={"Date": None, "Creator": None})
+    figure.savefig(path.with_name(path.name + ".png"), metadata={"Software": None})
+
+
+def _draw_seeds(
+    axes: Axes, variant: Variant, curves: Sequence[tuple[Sequence[int], Sequence[float]]]
+) -> None:
+    style = {"color": VARIANT_COLOURS[variant], "linestyle": VARIANT_STYLES[variant]}
+    for steps, values in curves:
+        axes.plot(steps, values, linewidth=0.7, alpha=0.4, **style)  # type: ignore[arg-type]
+    # A run that diverged is shorter: the mean goes as far as all go.
+    shared = min(len(steps) for steps, _ in curves)
+    mean = np.mean([values[:shared] for _, values in curves], axis=0)
+    axes.plot(curves[0][0][:shared], mean, linewidth=2, label=variant, **style)  # type: ignore[arg-type]

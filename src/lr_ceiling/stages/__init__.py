@@ -1,0 +1,1 @@
+"""One module for each DVC stage: paths and params come in, files go out."""

@@ -1,0 +1,205 @@
+"""Where runs execute: local processes of one thread each, which outlive neither work nor driver.
+
+A worker is a pure function of its task and writes to no database. The operating system may kill
+one at any time, which breaks its whole process pool: the pool is made anew and the runs that were
+in flight are submitted again.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from ctypes import Array, c_longlong
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lr_ceiling.errors import WorkerError
+from lr_ceiling.runs import RunResult, RunSpec
+
+# A run that breaks the pool this often is not unlucky.
+ATTEMPTS = 3
+# Seconds between a worker's looks at its parent, and between the driver's looks at the progress.
+POLL = 0.5
+# Progress is kept for this many tasks at once; the oldest slot is used again.
+SLOTS = 4096
+# Two single-threaded trainings side by side do nearly twice the work of one with two threads, and
+# their arithmetic is deterministic. No GPU: no result may depend on the machine having one.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run to execute: its spec, its data, and what to keep of it besides the result."""
+
+    spec: RunSpec
+    splits: Path
+    model: Path | None = None
+    test: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A task that ended: its result, when it started (seconds since 1970), how long it took."""
+
+    task: Task
+    result: RunResult
+    started: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Flight:
+    task: Task
+    slot: int
+    attempt: int
+
+
+class Workers:
+    """Executes tasks; a context manager. Tasks go in by `submit`, results come by `completed`.
+
+    `processes` is how many run at once, by default one a core. `on_steps` is told, about twice a
+    second, how many optimizer steps have been taken since the start.
+    """
+
+    def __init__(
+        self, processes: int | None = None, on_steps: Callable[[int], None] | None = None
+    ) -> None:
+        self._processes = processes or len(os.sched_getaffinity(0))
+        self._on_steps = on_steps or (lambda steps: None)
+        self._context = multiprocessing.get_context("spawn")
+        # Without a lock: a worker that is killed while it holds one would stop all others.
+        self._progress: Array[c_longlong] = self._context.RawArray("q", SLOTS)
+        self._submitted = 0
+        self._steps_done = 0
+        self._flights: dict[Future[Ended], _Flight] = {}
+        self._executor = self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._kill()
+        self._executor.shutdown(cancel_futures=True)
+
+    def submit(self, task: Task) -> None:
+        """Start `task` as soon as a worker is free."""
+        slot = self._submitted % SLOTS
+        self._submitted += 1
+        self._launch(_Flight(task, slot, attempt=1))
+
+    def completed(self) -> Ended:
+        """Wait for any submitted task to end; each is given once.
+
+        Raises WorkerError for a run that ended its process three times, and what a run raised.
+        """
+        if not self._flights:
+            raise ValueError("nothing is in flight")
+        while True:
+            done, _ = wait(self._flights, timeout=POLL, return_when=FIRST_COMPLETED)
+            self._on_steps(self._steps_done + sum(self._progress_of_flights()))
+            for future in done:
+                if isinstance(future.exception(), BrokenProcessPool):
+                    self._restart()
+                    break
+                self._flights.pop(future)
+                ended = future.result()
+                self._steps_done += ended.result.steps
+                return ended
+
+    def execute(self, tasks: Sequence[Task]) -> list[Ended]:
+        """Execute `tasks` and give them in their own order, whichever ended first."""
+        for task in tasks:
+            self.submit(task)
+        ended = {done.task: done for done in (self.completed() for _ in tasks)}
+        return [ended[task] for task in tasks]
+
+    def _progress_of_flights(self) -> list[int]:
+        return [self._progress[flight.slot] for flight in self._flights.values()]
+
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self._processes, self._context, _begin, (os.getpid(), self._progress)
+        )
+
+    def _launch(self, flight: _Flight) -> None:
+        self._progress[flight.slot] = 0
+        try:
+            future = self._executor.submit(_execute, flight.task, flight.slot)
+        except BrokenProcessPool:
+            # A worker died while none was waited for; this flight has not been tried yet.
+            self._restart()
+            future = self._executor.submit(_execute, flight.task, flight.slot)
+        self._flights[future] = flight
+
+    def _restart(self) -> None:
+        self._executor.shutdown()
+        broken = {
+            future: flight
+            for future, flight in self._flights.items()
+            if isinstance(future.exception(), BrokenProcessPool)
+        }
+        for future, flight in broken.items():
+            if flight.attempt == ATTEMPTS:
+                raise WorkerError(
+                    f"{flight.task.spec.name} ended its worker process {ATTEMPTS} times: "
+                    "free some memory or set workers.processes in params.yaml lower"
+                )
+            del self._flights[future]
+        self._executor = self._start()
+        for flight in broken.values():
+            self._launch(_Flight(flight.task, flight.slot, flight.attempt + 1))
+
+    def _kill(self) -> None:
+        for process in self._context.active_children():
+            process.kill()
+
+
+_progress: "Array[c_longlong]"
+
+
+def _begin(driver: int, progress: "Array[c_longlong]") -> None:
+    global _progress
+    _progress = progress
+    # Ctrl-C reaches the whole process group; the driver alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+    os.environ.update(ENVIRONMENT)
+
+    from lr_ceiling import training  # imports TensorFlow, which reads the environment
+
+    training.configure()
+
+
+def _end_with(driver: int) -> None:
+    while os.getppid() == driver:
+        time.sleep(POLL)
+    os._exit(1)
+
+
+def _execute(task: Task, slot: int) -> Ended:
+    from lr_ceiling import training
+
+    def on_steps(steps: int) -> None:
+        _progress[slot] = steps
+
+    started = time.time()
+    result = training.fit(task.spec, task.splits, task.model, task.test, on_steps)
+    return Ended(task, result, started, time.time() - started)

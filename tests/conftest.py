@@ -1,0 +1,120 @@
+"""Fixtures that several test files share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lr_ceiling import dataset, params
+from lr_ceiling.dataset import Arrays, Bytes
+from lr_ceiling.errors import DatasetError
+from lr_ceiling.runs import Check, Curve, RunResult, RunSpec
+from lr_ceiling.stages.fetch import check_digests, fetch
+
+ROOT = Path(__file__).parents[1]
+
+# The lit segments of a seven-segment display: top, upper left and right, middle, lower left and
+# right, bottom.
+SEGMENTS = ["1110111", "0010010", "1011101", "1011011", "0111010",
+            "1101011", "1101111", "1010010", "1111111", "1111011"]  # fmt: skip
+# Rows and columns of each segment in a box of 20x14 pixels.
+STROKES = [
+    np.s_[0:3, 0:14],
+    np.s_[0:11, 0:3],
+    np.s_[0:11, 11:14],
+    np.s_[9:12, 0:14],
+    np.s_[9:20, 0:3],
+    np.s_[9:20, 11:14],
+    np.s_[17:20, 0:14],
+]
+
+
+def draw_digit(label: int, rng: np.random.Generator) -> Bytes:
+    """A 28x28 image of a digit as a display shows it, a little moved, its ink uneven."""
+    box = np.zeros((20, 14), dtype=bool)
+    for stroke, lit in zip(STROKES, SEGMENTS[label], strict=True):
+        box[stroke] |= lit == "1"
+    top, left = rng.integers(3, 6), rng.integers(6, 9)
+    image = np.zeros((28, 28), dtype=np.uint8)
+    image[top : top + 20, left : left + 14] = box * rng.integers(100, 256, box.shape)
+    return image
+
+
+def draw_digits(count: int, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
+    """`count` images (count, 28, 28), the ten classes equally often and mixed, and labels."""
+    labels = rng.permutation(np.arange(count) % 10).astype(np.uint8)
+    return np.stack([draw_digit(label, rng) for label in labels]), labels
+
+
+@pytest.fixture(scope="session")
+def small_arrays() -> Arrays:
+    """1,200 training and 200 test images of drawn digits, equally many of each class."""
+    rng = np.random.default_rng(0)
+    return Arrays(*draw_digits(1200, rng), *draw_digits(200, rng))
+
+
+@pytest.fixture(scope="session")
+def small_splits(small_arrays: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A splits file of drawn digits: 600 train, 500 validation, 100 gate, 200 test."""
+    path = tmp_path_factory.mktemp("splits") / "splits.npz"
+    dataset.write_splits(path, dataset.split(small_arrays, seed=0, validation=500, gate=100))
+    return path
+
+
+@pytest.fixture(scope="session")
+def digest(small_splits: Path) -> str:
+    """The data digest of `small_splits`."""
+    return dataset.splits_digest(small_splits)
+
+
+def small_spec(digest: str, **changes: object) -> RunSpec:
+    """A run of a second, with some of its spec changed."""
+    spec = {
+        "variant": "baseline",
+        "activation": "relu",
+        "learning_rate": 0.003,
+        "seed": 0,
+        "optimizer": "adam",
+        "batch_size": 32,
+        "epochs": 1,
+        "steps_per_epoch": 20,
+        "target_accuracy": 0.9,
+        "early_stop": False,
+        "data_digest": digest,
+    }
+    return RunSpec.model_validate(spec | changes)
+
+
+@pytest.fixture(scope="session")
+def mnist_path() -> Path:
+    """The real MNIST: the pipeline's own if it is there, else fetched once into `state/`."""
+    data = params.load(ROOT / "params.yaml").data
+    cached = ROOT / "state" / "tests" / "mnist.npz"
+    for path in (ROOT / "data" / "mnist.npz", cached):
+        try:
+            check_digests(dataset.read_arrays(path), data.expected_digests)
+        except DatasetError:
+            continue
+        return path
+    arrays = fetch(data.sources, data.timeout_seconds, data.expected_digests)
+    dataset.write_arrays(cached, arrays)
+    return cached
+
+
+def small_run(**changes: object) -> RunResult:
+    """A result made by hand, with some of it or of its spec changed."""
+    of_spec = {name: changes.pop(name) for name in list(changes) if name in RunSpec.model_fields}
+    result = {
+        "spec": small_spec("0" * 16, **of_spec),
+        "label": "stable",
+        "called": None,
+        "called_at": None,
+        "steps": 20,
+        "parameters": 93_322,
+        "steps_to_95": None,
+        "validation_accuracy": 0.95,
+        "test_accuracy": 0.94,
+        "checks": [Check(step=20, images=500, inference=0.95, training=None)],
+        "curve": Curve(steps=(20,), loss=(1.0,), loss_min=(0.5,), loss_max=(2.0,), accuracy=(0.7,)),
+    }
+    return RunResult.model_validate(result | changes)

@@ -1,0 +1,74 @@
+"""The same pipeline on small budgets, in a folder of its own: `python tests/smoke.py FOLDER`.
+
+Real MNIST, real stages; only the params that make it long are smaller. What the folder held is
+removed, but for MNIST itself.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+PIPELINE = ("dvc.yaml", "params.yaml", "requirements.txt", ".dvcignore", "src")
+SMALL: dict[str, dict[str, Any]] = {
+    "grid": {"learning_rates": [0.01]},
+    "training": {"epochs": 2, "steps_per_epoch": 30},
+    "train": {"seeds": [0, 1]},
+    "search": {"budget_runs": 2},
+}
+
+
+def lay_out(folder: Path) -> None:
+    """Make `folder` a project of its own, with small budgets."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in PIPELINE:
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    change_params(folder, SMALL)
+    run(folder, "dvc", "init", "--no-scm", "--quiet")
+    run(folder, "dvc", "config", "core.analytics", "false")
+
+
+def change_params(folder: Path, sections: dict[str, dict[str, Any]]) -> None:
+    """Overwrite some of the params in `folder`."""
+    yaml = YAML()
+    path = folder / "params.yaml"
+    params = yaml.load(path.read_text())
+    for section, values in sections.items():
+        params[section].update(values)
+    with path.open("w") as file:
+        yaml.dump(params, file)
+
+
+def run(folder: Path, *command: str, **environment: str) -> str:
+    """Run a command in `folder` and give what it printed; its errors end this one too."""
+    result = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **local_source(), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if result.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{result.stdout}")
+    return result.stdout
+
+
+def local_source() -> dict[str, str]:
+    """Take MNIST from this checkout where it is there already."""
+    path = ROOT / "data" / "mnist.npz"
+    return {"LR_CEILING_SOURCE": str(path)} if path.exists() else {}
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    lay_out(folder)
+    print(run(folder, "dvc", "repro"))
+    print(run(folder, "lr-ceiling", "log"))
