@@ -1,9 +1,13 @@
 """Fixtures that several test files share."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from lr_ceiling import dataset, params
 from lr_ceiling.dataset import Arrays, Bytes
@@ -118,3 +122,39 @@ def small_run(**changes: object) -> RunResult:
         "curve": Curve(steps=(20,), loss=(1.0,), loss_min=(0.5,), loss_max=(2.0,), accuracy=(0.7,)),
     }
     return RunResult.model_validate(result | changes)
+
+
+def small_project(folder: Path, changes: dict[str, dict[str, Any]]) -> Path:
+    """A folder with the project's params, small budgets, and `changes` by section."""
+    yaml = YAML(typ="safe")
+    params = yaml.load((ROOT / "params.yaml").read_text())
+    params["training"] |= {"epochs": 2, "steps_per_epoch": 20}
+    for section, values in changes.items():
+        params[section] |= values
+    with (folder / "params.yaml").open("w") as file:
+        yaml.dump(params, file)
+    return folder
+
+
+def children_of(process: int) -> set[int]:
+    """The processes that a process started."""
+    tasks = Path(f"/proc/{process}/task").glob("*/children")
+    return {int(child) for task in tasks for child in task.read_text().split()}
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        return " Z " not in Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for `condition`, for so long at most; whether it came true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False

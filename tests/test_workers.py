@@ -10,14 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import small_spec
+from conftest import children_of, is_alive, small_spec, wait_until
 from lr_ceiling.errors import DatasetError, WorkerError
 from lr_ceiling.workers import Task, Workers
-
-
-def children_of(process: int) -> set[int]:
-    tasks = Path(f"/proc/{process}/task").glob("*/children")
-    return {int(child) for task in tasks for child in task.read_text().split()}
 
 
 def training_workers() -> set[int]:
@@ -27,22 +22,6 @@ def training_workers() -> set[int]:
         for child in children_of(os.getpid())
         if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
     }
-
-
-def is_alive(process: int) -> bool:
-    try:
-        return " Z " not in Path(f"/proc/{process}/stat").read_text()
-    except FileNotFoundError:
-        return False
-
-
-def wait_until(condition: object, seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():  # type: ignore[operator]
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_results_come_in_the_order_of_the_tasks_and_survive_a_killed_worker(

@@ -93,3 +93,7 @@ class Commands(click.Group):
 @click.version_option(package_name="lr-ceiling")
 def main() -> None:
     """How high can the learning rate go, and what does batch norm change?"""
+
+
+if __name__ == "__main__":
+    main()

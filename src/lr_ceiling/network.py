@@ -98,12 +98,12 @@ def logits(
 
 @dataclass(frozen=True)
 class _Block:
-    """A Conv or Dense layer and what follows it up to the next one."""
+    """A Conv or Dense layer and what follows it up to the next one; None where that is missing."""
 
     layer: keras.Layer
-    norm: keras.layers.BatchNormalization | None
-    activation: keras.layers.Activation
-    pool: keras.layers.MaxPooling2D | None
+    norm: Any
+    activation: Any
+    pool: Any
 
     @property
     def kernel(self) -> tf.Variable:

@@ -1,5 +1,6 @@
 """What people see while they wait, and the tables at the end; the one home of rich."""
 
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from lr_ceiling.runs import RunResult
 # Seconds between two plain lines where there is no terminal, such as in CI.
 PLAIN_EVERY = 30.0
 
-console = Console()
+# Where there is no terminal to fit into, such as in CI's log, tables keep their rows whole.
+console = Console(width=None if sys.stdout.isatty() else 120)
 
 
 class StepProgress:

@@ -6,6 +6,7 @@ memory and returns the true loss of each step. docs/engine.md tells what each ch
 
 import itertools
 import json
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -354,13 +355,22 @@ def _save(model: keras.Model, path: Path) -> None:
             with zipfile.ZipFile(dated) as source, zipfile.ZipFile(partial, "w") as target:
                 for name in sorted(source.namelist()):
                     # A ZipInfo's own date is 1980-01-01.
-                    target.writestr(zipfile.ZipInfo(name), _undated(name, source.read(name)))
+                    target.writestr(zipfile.ZipInfo(name), _still(name, source.read(name)))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _undated(member: str, content: bytes) -> bytes:
-    if member != "metadata.json":
-        return content
-    return json.dumps(json.loads(content) | {"date_saved": SAVED}).encode()
+def _still(member: str, content: bytes) -> bytes:
+    """A member of the archive without what is new with each save."""
+    if member == "metadata.json":
+        return json.dumps(json.loads(content) | {"date_saved": SAVED}).encode()
+    if member == "config.json":
+        # Keras numbers objects that layers share by their address in memory; here by their order.
+        ids: dict[bytes, int] = {}
+        return re.sub(
+            rb'(?<="shared_object_id": )\d+',
+            lambda found: str(ids.setdefault(found[0], len(ids))).encode(),
+            content,
+        )
+    return content

@@ -10,9 +10,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from ctypes import Array, c_longlong
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,9 +184,23 @@ def _begin(driver: int, progress: "Array[c_longlong]") -> None:
     threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
     os.environ.update(ENVIRONMENT)
 
-    from lr_ceiling import training  # imports TensorFlow, which reads the environment
+    with _muted_stderr():
+        from lr_ceiling import training  # imports TensorFlow, which reads the environment
 
-    training.configure()
+        training.configure()
+
+
+@contextmanager
+def _muted_stderr() -> Iterator[None]:
+    # TensorFlow's libraries greet people on stderr, from C, before they read any log level.
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _end_with(driver: int) -> None:

@@ -41,11 +41,11 @@ def main(train: Path, search: Path, validation: Path, output: Path) -> None:
     """Report on the cells and arms that params.yaml lists."""
     grid = params.load().grid
     names = cell_names(grid)
-    remove_others(train, names.values())
-    remove_others(search, arm_names(grid))
     cells = {cell: read_runs(train / name / "runs.json") for cell, name in names.items()}
     trials = {name: read_runs(search / name / "runs.json") for name in arm_names(grid)}
     studies = [read_json(search / name / "study.json") for name in arm_names(grid)]
+    remove_others(train, names.values())
+    remove_others(search, arm_names(grid))
     pairs = pairs_of(cells, grid)
     summaries = [summarise_cell(runs) for runs in cells.values()]
     claims = [
