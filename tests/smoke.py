@@ -51,7 +51,7 @@ def run(folder: Path, *command: str, **environment: str) -> str:
     result = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, **local_source(), **environment},
+        env={**os.environ, **local_source(), **environment, "PATH": search_path()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -59,6 +59,11 @@ def run(folder: Path, *command: str, **environment: str) -> str:
     if result.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{result.stdout}")
     return result.stdout
+
+
+def search_path() -> str:
+    """This environment's commands first, activated or not."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 def local_source() -> dict[str, str]:

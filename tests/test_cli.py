@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -35,7 +36,8 @@ def test_a_commands_help_ends_with_an_example_that_it_takes(name: str) -> None:
     shown = CliRunner().invoke(main, [name, "--help"])
     assert shown.exit_code == 0
     assert COMMANDS[name].example in " ".join(shown.output.split())
-    command = main.get_command(None, name)  # type: ignore[attr-defined]
+    command = main.get_command(click.Context(main), name)
+    assert command
     program, called, *arguments = shlex.split(COMMANDS[name].example)
     assert (program, called) == ("lr-ceiling", name)
     command.make_context(name, arguments)

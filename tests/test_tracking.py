@@ -22,8 +22,9 @@ from mlflow.store.db import utils as database_utils
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 
 from lr_ceiling import facts, tracking
+from lr_ceiling.errors import TrackingError
 from lr_ceiling.runs import Check, Curve, Label, RunResult, RunSpec, Variant, write_runs
-from lr_ceiling.tracking import Logged, TrackingError
+from lr_ceiling.tracking import Logged
 
 STUDY: dict[str, object] = {
     "variant": "batchnorm",

@@ -170,10 +170,9 @@ def _first_statistics(images: tf.Tensor, kernel: tf.Tensor) -> list[tf.Tensor]:
     count = tf.cast(tf.shape(pixels)[1], tf.float32)
     covariance = tf.matmul(pixels, pixels, transpose_b=True) / count - mean * tf.transpose(mean)
     flat = tf.reshape(kernel, [len(shifted), -1])
-    return [
-        tf.reduce_sum(mean * flat, 0),
-        tf.reduce_sum(flat * tf.matmul(covariance, flat), 0),
-    ]
+    variance = tf.reduce_sum(flat * tf.matmul(covariance, flat), 0)
+    # Rounding may leave the variance of a channel that is nearly constant below 0.
+    return [tf.reduce_sum(mean * flat, 0), tf.maximum(variance, 0.0)]
 
 
 def _normalised(

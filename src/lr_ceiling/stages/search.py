@@ -49,7 +49,7 @@ def main(splits: Path, variant: str, activation: str, output: Path, state: Path)
     started = time.time()
     runs = search(output.name, plan, splits, journal, values.workers.processes)
     write_facts(plan.key, started, time.time() - started)
-    study = summarise_study(plan, runs)
+    study = summarise_trials(plan.key, runs)
     write_runs(output / "runs.json", runs)
     write_trials(output / "trials.csv", runs)
     write_json(output / "study.json", study)
@@ -97,7 +97,7 @@ def search(
         return drive(study, plan, workers, splits, on_ended)
 
 
-def summarise_study(plan: Plan, runs: Sequence[RunResult]) -> dict[str, object]:
+def summarise_trials(key: str, runs: Sequence[RunResult]) -> dict[str, object]:
     """What the study found, for `report` and the tracking store."""
     stable = [run.spec.learning_rate for run in runs if run.label == "stable"]
     steps = sum(run.steps for run in runs)
@@ -107,15 +107,15 @@ def summarise_study(plan: Plan, runs: Sequence[RunResult]) -> dict[str, object]:
         "activation": spec.activation,
         "optimizer": spec.optimizer,
         "target": spec.target_accuracy,
-        "horizon_steps": plan.horizon,
-        "key": plan.key,
+        "horizon_steps": spec.horizon,
+        "key": key,
         "highest_stable": max(stable, default=None),
         "stopped": "budget",
         "trials": len(runs),
         "labels": dict(sorted(Counter(run.label for run in runs).items())),
         "called_early": sum(run.called is not None for run in runs),
         "steps_spent": steps,
-        "full_run_equivalents": round(steps / plan.horizon, 3),
+        "full_run_equivalents": round(steps / spec.horizon, 3),
     }
 
 

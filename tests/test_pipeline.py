@@ -1,0 +1,131 @@
+"""The whole pipeline on real MNIST and small budgets: DVC, Great Expectations, Optuna, MLflow."""
+
+import json
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from smoke import change_params, lay_out, run
+
+SEARCHES = {"search@baseline-relu", "search@batchnorm-relu"}
+TRAININGS = {"train@baseline-relu-0.01", "train@batchnorm-relu-0.01"}
+NEW_CELLS = {"train@baseline-relu-0.1", "train@batchnorm-relu-0.1"}
+OTHER_RANGE = {
+    "baseline": {"low": 1e-5, "high": 1.0},
+    "batchnorm": {"low": 1e-3, "high": 1e3},
+}
+TRACKING_OFF = {"LR_CEILING_TRACKING": "off"}
+
+
+@pytest.fixture(scope="module")
+def project(mnist_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project after `dvc repro` on small budgets; tracking is left to `lr-ceiling log`."""
+    folder = tmp_path_factory.mktemp("pipeline") / "project"
+    lay_out(folder)
+    change_params(folder, {"grid": {"activations": ["relu"]}})
+    run(folder, "dvc", "repro", LR_CEILING_SOURCE=str(mnist_path), **TRACKING_OFF)
+    return folder
+
+
+def would_run(folder: Path) -> set[str]:
+    """The stages that a change makes DVC run, without those after them."""
+    return set(re.findall(r"Running stage '(.+)'", run(folder, "dvc", "repro", "--dry")))
+
+
+def test_every_declared_file_is_there_and_json_has_no_nan(project: Path) -> None:
+    for name in ("validation", "comparison", "ceilings", "metrics"):
+        json.loads((project / "reports" / f"{name}.json").read_text(), parse_constant=pytest.fail)
+    assert (project / "reports/data_docs/index.html").exists()
+    assert len(list((project / "reports/figures").glob("*.svg"))) == 2
+    assert json.loads((project / "reports/validation.json").read_text())["success"]
+
+
+def test_again_nothing_runs_and_nothing_undeclared_is_read(project: Path) -> None:
+    shutil.rmtree(project / "state", ignore_errors=True)
+    shutil.rmtree(project / "mlruns", ignore_errors=True)
+    assert "Data and pipelines are up to date" in run(project, "dvc", "repro")
+
+
+def test_metrics_and_plots_are_shown(project: Path) -> None:
+    metrics = json.loads(run(project, "dvc", "metrics", "show", "--json"))
+    (values,) = (entry["data"] for entry in metrics[""]["data"].values())
+    assert set(values["cells"]) == {"baseline-relu-0.01", "batchnorm-relu-0.01"}
+    assert set(values["arms"]) == {"baseline-relu", "batchnorm-relu"}
+    run(project, "dvc", "plots", "show", "--out", "plots")
+    page = (project / "plots" / "index.html").read_text()
+    assert "baseline" in page
+    assert "batchnorm" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"grid": {"learning_rates": [0.01, 0.1]}}, NEW_CELLS | {"report"}),
+        ({"train": {"seeds": [7]}}, TRAININGS),
+        ({"search": {"seed": 7}}, SEARCHES),
+        ({"search": {"range": OTHER_RANGE}}, {"search@baseline-relu"}),
+        ({"training": {"batch_size": 16}}, SEARCHES | TRAININGS),
+        ({"splits": {"seed": 7}}, {"validate"}),
+        ({"data": {"timeout_seconds": 7.0}}, {"fetch"}),
+        ({"workers": {"processes": 1}}, set()),
+    ],
+    ids=["learning rate", "seeds", "search", "range", "training", "splits", "data", "workers"],
+)  # fmt: skip
+def test_a_change_of_params_runs_what_depends_on_it(
+    changes: dict[str, dict[str, object]], expected: set[str], project: Path
+) -> None:
+    kept = (project / "params.yaml").read_text()
+    try:
+        change_params(project, changes)
+        assert would_run(project) == expected
+    finally:
+        (project / "params.yaml").write_text(kept)
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("training", SEARCHES | TRAININGS),
+        ("sampler", SEARCHES),
+        ("stages/validate", {"validate"}),
+        ("figures", {"report"}),
+        ("tracking", set()),
+        ("terminal", set()),
+        ("cli", set()),
+    ],
+)
+def test_a_change_of_code_runs_what_imports_it(
+    module: str, expected: set[str], project: Path
+) -> None:
+    path = project / "src" / "lr_ceiling" / f"{module}.py"
+    kept = path.read_text()
+    try:
+        path.write_text(kept + "\n# changed\n")
+        assert would_run(project) == expected
+    finally:
+        path.write_text(kept)
+
+
+def test_impossible_params_stop_the_pipeline_before_any_work(project: Path) -> None:
+    kept = (project / "params.yaml").read_text()
+    try:
+        change_params(project, {"train": {"seeds": []}})
+        with pytest.raises(SystemExit, match=r"error: params\.yaml: train\.seeds is \[\]"):
+            run(project, "dvc", "repro", "train@baseline-relu-0.01")
+    finally:
+        (project / "params.yaml").write_text(kept)
+        run(project, "dvc", "checkout")
+
+
+def test_log_makes_mlflow_anew_from_the_results(project: Path) -> None:
+    first = run(project, "lr-ceiling", "log")
+    assert "train baseline-relu-0.01: 2 logged, 0 there already" in first
+    assert "search batchnorm-relu: " in first
+    again = run(project, "lr-ceiling", "log")
+    assert "train baseline-relu-0.01: 0 logged, 2 there already" in again
+    with sqlite3.connect(project / "mlruns" / "mlflow.db") as database:
+        names = database.execute("SELECT value FROM tags WHERE key = 'mlflow.runName'").fetchall()
+    assert ("batchnorm relu lr=0.01 seed=1",) in names
