@@ -20,7 +20,7 @@ repro: $(RUNTIME) ## the main job: fetch, validate, train, search, report; then 
 	lr-ceiling log
 
 test: $(DEVELOPMENT) ## every test
-	pytest
+	pytest --numprocesses 2 --dist loadfile
 
 lint: $(DEVELOPMENT) ## style and types
 	ruff check .
@@ -44,12 +44,13 @@ clean: ## remove the environment and all undeclared state; results and MLflow's 
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python is %d.%d: 3.11 or newer is needed; name one by make PYTHON=python3.12" % sys.version_info[:2])'
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("error: Python is %d.%d: 3.11 to 3.13 is needed; name one by make PYTHON=python3.12" % sys.version_info[:2])'
+	@echo "making .venv from the lock"
+	@$(PYTHON) -m venv .venv
 
 # Failing to get uv is no error: pip does the same, slower.
 $(UV): | $(BIN)/python
-	-$(BIN)/python -m pip install --quiet --target .venv/uv uv==$(UV_VERSION)
+	-@$(BIN)/python -m pip install --quiet --target .venv/uv uv==$(UV_VERSION)
 
 define install
 if test -x $(UV); then \
@@ -62,9 +63,9 @@ fi
 endef
 
 $(RUNTIME): requirements.txt pyproject.toml | $(UV)
-	$(call install,requirements.txt)
-	touch $@
+	@$(call install,requirements.txt)
+	@touch $@
 
 $(DEVELOPMENT): $(RUNTIME) requirements-dev.txt | $(UV)
-	$(call install,requirements.txt requirements-dev.txt)
-	touch $@
+	@$(call install,requirements.txt requirements-dev.txt)
+	@touch $@

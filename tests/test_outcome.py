@@ -32,6 +32,11 @@ def test_a_non_finite_loss_has_diverged_at_once(loss: float) -> None:
     assert judge.label(accuracy=0.99) == "diverged"
 
 
+def test_divergence_takes_the_place_of_an_earlier_call() -> None:
+    judge = judged(CHANCE * 1000 + [(math.nan, 0.1)], gradient=0.0)
+    assert (judge.called, judge.called_at) == ("diverged", 1001)
+
+
 def test_non_finite_weights_have_diverged() -> None:
     judge = Judge(0.9)
     judge.observe([2.3], [0.1], finite_weights=False)

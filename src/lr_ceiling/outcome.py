@@ -90,7 +90,8 @@ class Judge:
         return self.called or "slow"
 
     def _call(self, label: Label) -> None:
-        if self.called is None:
+        # A number that is no number is a fact, not a prediction: it takes the place of any call.
+        if self.called is None or (label == "diverged" and self.called != "diverged"):
             self.called, self.called_at = label, self._step
 
     def _smooth(self, accuracy: float) -> None:
