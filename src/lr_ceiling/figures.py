@@ -59,7 +59,9 @@ def pair_of_curves(cells: Mapping[Variant, Sequence[RunResult]], title: str) -> 
         title="training batches", xlabel="optimizer step", ylabel="accuracy", ylim=(0, 1.02)
     )
     validation.set(title="validation images", xlabel="optimizer step")
-    validation.legend(loc="lower right", frameon=False)
+    handles, labels = validation.get_legend_handles_labels()
+    # Below the panels: a dead network's curve may lie anywhere inside them.
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     figure.suptitle(title)
     return figure
 

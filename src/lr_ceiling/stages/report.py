@@ -64,10 +64,7 @@ def main(train: Path, search: Path, validation: Path, output: Path) -> None:
         claims=claims,
         studies=studies,
         validation=read_json(validation),
-        curves={
-            pair_title(pair): read_svg(output / "figures" / f"curves-{name}.svg")
-            for name, pair in pairs.items()
-        },
+        curves=[read_svg(output / "figures" / f"curves-{name}.svg") for name in pairs],
         trials=read_svg(output / "figures" / "trials.svg"),
         percent=percent,
         median_steps=median_steps,
