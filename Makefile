@@ -2,9 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Installed apart from the packages, so that syncing them does not remove it.
 UV := .venv/uv/bin/uv
-# The version that compiled the locks; installed apart, so that syncing does not remove it.
-UV_VERSION := 0.13.9
+UV_STAMP := .venv/uv.stamp
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
@@ -34,9 +34,10 @@ smoke: $(RUNTIME) ## the same pipeline on small budgets, in state/smoke
 ui: $(RUNTIME) ## the MLflow UI on the logged runs
 	MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db
 
-lock: $(UV) ## compile the locks from pyproject.toml, with the newest versions that it admits
+lock: $(UV_STAMP) ## compile the locks from pyproject.toml, with the newest versions that it admits
 	$(UV) pip compile --quiet --upgrade $(COMPILE) pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet --upgrade $(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+	echo uv | $(UV) pip compile --quiet --upgrade $(COMPILE) - -o requirements-uv.txt
 
 clean: ## remove the environment and all undeclared state; results and MLflow's runs stay
 	rm -rf .venv state
@@ -49,8 +50,9 @@ $(BIN)/python:
 	@$(PYTHON) -m venv .venv
 
 # Failing to get uv is no error: pip does the same, slower.
-$(UV): | $(BIN)/python
-	-@$(BIN)/python -m pip install --quiet --target .venv/uv uv==$(UV_VERSION)
+$(UV_STAMP): requirements-uv.txt | $(BIN)/python
+	-@$(BIN)/python -m pip install --quiet --require-hashes --upgrade --target .venv/uv --requirement $<
+	@touch $@
 
 define install
 if test -x $(UV); then \
@@ -62,10 +64,10 @@ else \
 fi
 endef
 
-$(RUNTIME): requirements.txt pyproject.toml | $(UV)
+$(RUNTIME): requirements.txt pyproject.toml | $(UV_STAMP)
 	@$(call install,requirements.txt)
 	@touch $@
 
-$(DEVELOPMENT): $(RUNTIME) requirements-dev.txt | $(UV)
+$(DEVELOPMENT): $(RUNTIME) requirements-dev.txt | $(UV_STAMP)
 	@$(call install,requirements.txt requirements-dev.txt)
 	@touch $@

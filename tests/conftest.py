@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,10 @@ from lr_ceiling.dataset import Arrays, Bytes
 from lr_ceiling.errors import DatasetError
 from lr_ceiling.runs import Check, Curve, RunResult, RunSpec
 from lr_ceiling.stages.fetch import check_digests, fetch
+
+# Toy runs have no business on a server, or in a project, that a person has set.
+for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING"):
+    os.environ.pop(name, None)
 
 ROOT = Path(__file__).parents[1]
 
@@ -100,7 +105,8 @@ def mnist_path() -> Path:
         except DatasetError:
             continue
         return path
-    arrays = fetch(data.sources, data.timeout_seconds, data.expected_digests)
+    named = os.environ.get("LR_CEILING_SOURCE")
+    arrays = fetch([named] if named else data.sources, data.timeout_seconds, data.expected_digests)
     dataset.write_arrays(cached, arrays)
     return cached
 

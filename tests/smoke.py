@@ -1,7 +1,7 @@
 """The same pipeline on small budgets, in a folder of its own: `python tests/smoke.py FOLDER`.
 
-Real MNIST, real stages; only the params that make it long are smaller. What the folder held is
-removed, but for MNIST itself.
+Real MNIST, real stages; only the params that make it long are smaller. What an earlier smoke run
+left in the folder is removed, but for MNIST itself.
 """
 
 import os
@@ -15,6 +15,10 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = ("dvc.yaml", "params.yaml", "requirements.txt", ".dvcignore", "src")
+# Left by this in the folders that it makes; no other folder is removed.
+MARK = ".smoke"
+# What a person may have set; toy runs have no business on their server.
+OUTSIDE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING")
 SMALL: dict[str, dict[str, Any]] = {
     "grid": {"learning_rates": [0.01]},
     "training": {"epochs": 2, "steps_per_epoch": 30},
@@ -25,8 +29,15 @@ SMALL: dict[str, dict[str, Any]] = {
 
 def lay_out(folder: Path) -> None:
     """Make `folder` a project of its own, with small budgets."""
+    if folder.exists() and not (folder / MARK).exists():
+        raise SystemExit(f"error: {folder} is there and was not made by this: name another folder")
+    mnist = folder / "data" / "mnist.npz"
+    kept = mnist.read_bytes() if mnist.exists() else b""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    (folder / MARK).touch()
+    if kept:
+        (folder / "mnist.npz").write_bytes(kept)
     for name in PIPELINE:
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
@@ -51,7 +62,12 @@ def run(folder: Path, *command: str, **environment: str) -> str:
     result = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, **local_source(), **environment, "PATH": search_path()},
+        env={
+            **{name: value for name, value in os.environ.items() if name not in OUTSIDE},
+            **local_source(folder),
+            **environment,
+            "PATH": search_path(),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -66,10 +82,12 @@ def search_path() -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
-def local_source() -> dict[str, str]:
-    """Take MNIST from this checkout where it is there already."""
-    path = ROOT / "data" / "mnist.npz"
-    return {"LR_CEILING_SOURCE": str(path)} if path.exists() else {}
+def local_source(folder: Path) -> dict[str, str]:
+    """Take MNIST from this checkout, or from an earlier smoke run, where it is there already."""
+    for path in (ROOT / "data" / "mnist.npz", folder / "mnist.npz"):
+        if path.exists():
+            return {"LR_CEILING_SOURCE": str(path.absolute())}
+    return {}
 
 
 if __name__ == "__main__":

@@ -24,8 +24,10 @@ def test_both_variants_are_trained_drawn_and_logged(small_splits: Path, tmp_path
     assert done.returncode == 0, done.stdout
     for variant in ("baseline", "batchnorm"):
         assert f"{variant} tanh lr=0.01 seed=4" in done.stdout
-    assert "the curves: state/compare/tanh-0.01-seed-4.png" in done.stdout
-    assert (project / "state/compare/tanh-0.01-seed-4.png").read_bytes().startswith(b"\x89PNG")
+    assert "the curves: state/compare/tanh-0.01-seed-4/curves.png" in done.stdout
+    assert (
+        (project / "state/compare/tanh-0.01-seed-4/curves.png").read_bytes().startswith(b"\x89PNG")
+    )
     with sqlite3.connect(project / "mlruns" / "mlflow.db") as database:
         steps = database.execute("SELECT value FROM params WHERE key = 'steps_per_epoch'")
         assert steps.fetchall() == [("10",), ("10",)]

@@ -1,6 +1,7 @@
 """Summaries, paired differences and verdicts, on runs made by hand."""
 
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -10,12 +11,15 @@ from scipy import stats
 from conftest import small_run
 from lr_ceiling.comparison import (
     ceilings,
+    mean_by_step,
     mean_interval,
     more_accurate,
     spread,
     summarise_cell,
     verdict,
 )
+from lr_ceiling.runs import Variant
+from lr_ceiling.stages.search import summarise_trials
 
 finite = st.floats(-1e6, 1e6)
 
@@ -44,7 +48,7 @@ def test_one_value_has_no_spread_and_none_no_mean() -> None:
 def test_differences_are_paired_by_seed_not_by_place() -> None:
     baseline = [small_run(seed=seed, test_accuracy=0.1 * seed) for seed in (1, 2, 3)]
     batchnorm = [small_run(seed=seed, test_accuracy=0.1 * seed + 0.2) for seed in (3, 1, 2)]
-    claim = more_accurate(baseline, batchnorm)
+    claim = more_accurate("relu-0.003", baseline, batchnorm)
     assert claim["estimate"] == pytest.approx(0.2)
     assert claim["ci95"] == pytest.approx([0.2, 0.2])
     assert (claim["verdict"], claim["n"]) == ("supported", 3)
@@ -52,7 +56,7 @@ def test_differences_are_paired_by_seed_not_by_place() -> None:
 
 
 def test_one_pair_is_inconclusive() -> None:
-    claim = more_accurate([small_run(test_accuracy=0.1)], [small_run(test_accuracy=0.9)])
+    claim = more_accurate("x", [small_run(test_accuracy=0.1)], [small_run(test_accuracy=0.9)])
     assert (claim["verdict"], claim["ci95"]) == ("inconclusive", [None, None])
 
 
@@ -73,21 +77,20 @@ def test_a_verdict_needs_an_interval_clear_of_zero(interval: list[float]) -> Non
 
 
 def test_ceilings_claim_no_interval() -> None:
-    study = {
-        "variant": "baseline",
-        "activation": "relu",
-        "optimizer": "adam",
-        "target": 0.9,
-        "horizon_steps": 20,
-        "highest_stable": 0.01,
-        "stopped": "budget",
-        "trials": 3,
-        "labels": {"stable": 3},
-        "steps_spent": 60,
-        "full_run_equivalents": 3.0,
-        "called_early": 0,
-    }
-    found = ceilings([study, study | {"variant": "batchnorm"}])
+    runs = [small_run(learning_rate=0.01), small_run(label="dead")]
+    studies = [
+        summarise_trials("key", [run.model_copy(update={"spec": run.spec.model_copy(
+            update={"variant": variant})}) for run in runs])
+        for variant in get_args(Variant)
+    ]  # fmt: skip
+    found = ceilings(studies)
     assert [arm["highest_stable"] for arm in found["arms"]] == [0.01, 0.01]
     assert found["arms"][0]["lr90"] == {"estimate": None, "ci95": [None, None]}
     assert [ratio["activation"] for ratio in found["ratios"]] == ["relu"]
+
+
+def test_a_mean_curve_keeps_to_steps_that_all_runs_have() -> None:
+    long, short = {1000: 0.9, 1875: 0.95, 2000: 0.95}, {1000: 0.9, 1150: 0.1}
+    assert mean_by_step([long, short]) == {1000: 0.9}
+    assert mean_by_step([long, {2000: 0.05, 1000: 0.1}]) == {1000: 0.5, 2000: 0.5}
+    assert list(mean_by_step([{2: 0.0, 1: 1.0}])) == [1, 2]

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from lr_ceiling.commands import log
 from lr_ceiling.runs import Check, Curve, RunResult, RunSpec, write_json, write_runs
+from lr_ceiling.stages.search import summarise_trials
 
 
 def make_run(seed: int) -> RunResult:
@@ -61,8 +62,8 @@ def project(folder: Path) -> Path:
         (models / f"seed-{seed}.keras").write_bytes(b"no test loads this one")
     arm = folder / "data/search/baseline-relu"
     write_runs(arm / "runs.json", map(make_run, range(10, 13)))
-    study = {"variant": "baseline", "activation": "relu", "key": "k", "highest_stable": None}
-    write_json(arm / "study.json", study)
+    study = summarise_trials("k", [make_run(seed) for seed in range(10, 13)])
+    write_json(arm / "study.json", study.model_dump())
     return folder
 
 
@@ -127,7 +128,7 @@ def test_the_switch_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_damaged_results_are_an_error(project: Path) -> None:
     (project / "data/train/baseline-relu-0.01/runs.json").write_text("[{}")
-    assert is_error(run_log(), "data/train/baseline-relu-0.01/runs.json holds no runs ")
+    assert is_error(run_log(), "data/train/baseline-relu-0.01/runs.json is not of this version ")
 
 
 def test_a_missing_model_is_an_error(project: Path) -> None:

@@ -128,6 +128,21 @@ def test_a_misjudged_run_that_reaches_the_target_is_stable() -> None:
     assert judge.label(0.95) == "stable"
 
 
+def test_a_run_that_was_ended_is_what_it_was_called() -> None:
+    judge = judged(CHANCE * 1000, gradient=0.0)
+    assert judge.label(0.95, ended_early=True) == "dead"
+    assert judge.label(0.95) == "stable"
+
+
+def test_a_network_that_classified_between_two_quiet_probes_is_not_dead() -> None:
+    judge = Judge(0.9)
+    for accuracies in ([0.1] * 250, [0.9] * 1500, [0.1] * 250):
+        judge.observe([1.0] * len(accuracies), accuracies)
+        if judge.wants_gradient:
+            judge.probe(0.0)
+    assert judge.called is None
+
+
 def test_steps_to_95_is_the_first_full_window() -> None:
     assert judged([(0.1, 1.0)] * 300).steps_to_95 == 100
     # 95 of the last 100 steps are right once 95 have been.

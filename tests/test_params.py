@@ -48,6 +48,8 @@ def test_the_projects_own_params_are_right() -> None:
         ("training.batch_size", "32", "training.batch_size is '32': "),
         ("training.target_accuracy", 1, "training.target_accuracy is 1: "),
         ("training.optimiser", "adam", "unknown key training.optimiser; known there: optimizer"),
+        ("grid.learning_rates", [10**400], "must be a number above 0 and below 1e+30"),
+        ("training.target_accuracy", 0.11, "training.target_accuracy is 0.11: "),
         ("train.seeds", [], "train.seeds is []: must list at least one value"),
         ("train.seeds", [-1], "train.seeds.0 is -1: "),
         ("search.range.baseline", {"low": 1, "high": 0.1}, "low must be below high"),
@@ -82,6 +84,7 @@ def test_a_missing_key_is_named() -> None:
         ("a: [", "is not YAML"),
         ("- 1", "the file is"),
         ("a: 1\na: 2", "is not YAML"),
+        ("a: 2024-13-45", "is not YAML"),
     ],
 )
 def test_a_broken_file_is_one_line(text: str, said: str, tmp_path: Path) -> None:
@@ -96,6 +99,11 @@ def test_a_broken_file_is_one_line(text: str, said: str, tmp_path: Path) -> None
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="run this in the project's folder"):
         params.load(tmp_path / "params.yaml")
+
+
+def test_a_folder_in_place_of_the_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="can't be read: Is a directory"):
+        params.load(tmp_path)
 
 
 def test_exponents_are_numbers(tmp_path: Path) -> None:

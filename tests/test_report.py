@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
         arm = tmp_path / "data/search" / f"{variant}-relu"
         runs = [*runs_of(variant, 0.01), small_run(variant=variant, label="dead")]
         write_runs(arm / "runs.json", runs)
-        write_json(arm / "study.json", summarise_trials("key", runs))
+        write_json(arm / "study.json", summarise_trials("key", runs).model_dump())
     findings = {"evaluated": 22, "failed": 0, "counts": {"train": 60_000, "test": 10_000}}
     write_json(tmp_path / "reports/validation.json", findings)
     return tmp_path

@@ -112,7 +112,9 @@ def kill_worker(process: "subprocess.Popen[str]") -> None:
     os.kill(workers[0], signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("kill", "processes"), [(kill_driver, 2), (kill_worker, 1)])
+@pytest.mark.parametrize(
+    ("kill", "processes"), [(kill_driver, 1), (kill_driver, 2), (kill_worker, 1), (kill_worker, 2)]
+)
 def test_a_kill_changes_nothing(
     kill: Callable[["subprocess.Popen[str]"], None],
     processes: int,

@@ -31,14 +31,14 @@ COMMANDS = {
         "stages.train",
         "Train one cell of the grid, several seeds side by side.",
         "lr-ceiling train data/splits.npz --variant batchnorm --activation relu "
-        "--learning-rate 0.01 --output data/train/batchnorm-relu-0.01 "
-        "--models data/models/batchnorm-relu-0.01",
+        "--learning-rate 0.03 --output state/train/batchnorm-relu-0.03 "
+        "--models state/models/batchnorm-relu-0.03",
     ),
     "search": Entry(
         "stages.search",
         "Search the highest stable learning rate of one arm.",
         "lr-ceiling search data/splits.npz --variant batchnorm --activation relu "
-        "--output data/search/batchnorm-relu --state state/search",
+        "--output state/trials/batchnorm-relu --state state/search",
     ),
     "report": Entry(
         "stages.report",

@@ -7,7 +7,7 @@ from typing import Any
 
 from scipy import stats
 
-from lr_ceiling.runs import RunResult
+from lr_ceiling.runs import RunResult, Study
 
 CONFIDENCE = 0.95
 
@@ -39,10 +39,24 @@ def spread(values: Sequence[float]) -> dict[str, object]:
     }
 
 
+def mean_by_step(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """The mean over curves, each a value by step, at the steps that all of them have, in order.
+
+    A run that diverged has fewer: a mean over the others alone would rise with each such run.
+    """
+    shared = set.intersection(*(set(curve) for curve in curves))
+    return {step: statistics.fmean(curve[step] for curve in curves) for step in sorted(shared)}
+
+
+def validation_curve(run: RunResult) -> dict[int, float]:
+    """Inference accuracy on validation images by optimizer step."""
+    return {check.step: check.inference for check in run.checks}
+
+
 def more_accurate(
-    baseline: Sequence[RunResult], batchnorm: Sequence[RunResult]
+    pair: str, baseline: Sequence[RunResult], batchnorm: Sequence[RunResult]
 ) -> dict[str, object]:
-    """The claim that batch norm ends more accurate in a cell than the baseline beside it.
+    """The claim that batch norm ends more accurate than the baseline beside it; `pair` names both.
 
     The statistic is the mean difference of test accuracies, paired by seed (the same initial
     kernels, the same batches), with Student's t interval, None for fewer than two pairs.
@@ -58,7 +72,7 @@ def more_accurate(
     spec = batchnorm[0].spec
     interval = mean_interval(differences)
     return {
-        "id": f"more-accurate-{spec.activation}-{spec.learning_rate:g}",
+        "id": f"more-accurate-{pair}",
         "statement": (
             f"With {spec.activation} at learning rate {spec.learning_rate:g}, "
             f"batch norm ends more accurate after {spec.horizon} steps"
@@ -94,31 +108,31 @@ def verdict(interval: tuple[float | None, float | None]) -> str:
     return "inconclusive"
 
 
-def ceilings(studies: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def ceilings(studies: Sequence[Study]) -> dict[str, Any]:
     """`ceilings.json` from the studies' facts, an arm each. No interval is estimated yet."""
     unknown = {"estimate": None, "ci95": [None, None]}
     arms = [
         {
-            "variant": study["variant"],
-            "activation": study["activation"],
-            "optimizer": study["optimizer"],
-            "target": study["target"],
-            "horizon_steps": study["horizon_steps"],
+            "variant": study.variant,
+            "activation": study.activation,
+            "optimizer": study.optimizer,
+            "target": study.target,
+            "horizon_steps": study.horizon_steps,
             "lr50": unknown,
             "lr90": unknown,
-            "highest_stable": study["highest_stable"],
+            "highest_stable": study.highest_stable,
             "transition_decades": None,
             "bounded": "none",
-            "stopped": study["stopped"],
-            "trials": study["trials"],
-            "labels": study["labels"],
-            "steps_spent": study["steps_spent"],
-            "full_run_equivalents": study["full_run_equivalents"],
-            "early_decisions": {"made": study["called_early"], "audited": 0, "wrong": None},
+            "stopped": study.stopped,
+            "trials": study.trials,
+            "labels": study.labels,
+            "steps_spent": study.steps_spent,
+            "full_run_equivalents": study.full_run_equivalents,
+            "early_decisions": {"made": study.called_early, "audited": 0, "wrong": None},
             "checks": {},
         }
         for study in studies
     ]
-    activations = dict.fromkeys(study["activation"] for study in studies)
+    activations = dict.fromkeys(study.activation for study in studies)
     ratios = [{"activation": name, "lr50": unknown, "lr90": unknown} for name in activations]
     return {"arms": arms, "ratios": ratios}

@@ -62,7 +62,12 @@ _DAMAGE = (
     RuntimeError,  # an encrypted zip member, an unknown compression
     SyntaxError,  # an npy header, which is written as a Python literal
     tokenize.TokenError,
+    LookupError,
+    MemoryError,
+    TypeError,
 )
+# zipfile bounds what it inflates of these alone: a bzip2 member of 1 KB can fill the memory.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class Stream(Protocol):
@@ -218,7 +223,12 @@ def read_splits(path: Path) -> Splits:
 
 
 def splits_digest(path: Path) -> str:
-    """16 hex digits of the SHA-256 of what a run can depend on: every split but the gate."""
+    """16 hex digits of the SHA-256 of what a run can depend on: every split but the gate.
+
+    Raises DatasetError for a splits file that is missing or damaged.
+    """
+    if not path.exists():
+        raise DatasetError(f"{path} is missing: run `dvc repro validate` to make it")
     digest = hashlib.sha256()
     for name in SPLIT_NAMES:
         if name == "gate":
@@ -315,7 +325,8 @@ def _read_npy(archive: zipfile.ZipFile, path: Path, key: str, item: tuple[int, .
     except KeyError:
         held = ", ".join(archive.namelist()[:8]) or "nothing"
         raise DatasetError(f"{where} is missing; the file holds {held}") from None
-    # zipfile hands out no more bytes than the size that the archive declares.
+    if info.compress_type not in _COMPRESSIONS:
+        raise DatasetError(f"{where} is compressed in a way that numpy doesn't write: get it again")
     with _told_as_damage(where), archive.open(info) as stream:
         if np.lib.format.read_magic(stream) != (1, 0):
             raise DatasetError(f"{where} is not in version 1.0 of the npy format: get it again")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pydantic
 
-from lr_ceiling.runs import Record, write_text
+from lr_ceiling.runs import Record, RunResult, write_text
 from lr_ceiling.workers import Ended
 
 
@@ -39,6 +39,14 @@ def write_ended(ended: Iterable[Ended]) -> None:
     """Keep the facts of runs that ended."""
     for one in ended:
         write_facts(one.task.spec.key, one.started, one.seconds)
+
+
+def write_study_facts(key: str, runs: Iterable[RunResult]) -> None:
+    """Keep when the study `key` began and how long its trials took together, interrupted or not."""
+    known = [facts for run in runs if (facts := read_facts(run.spec.key))]
+    if known:
+        started = min(facts.started for facts in known)
+        write_facts(key, started, sum(facts.seconds for facts in known))
 
 
 def read_facts(key: str) -> Facts | None:

@@ -1,5 +1,6 @@
 """The figures; the one home of matplotlib. The same data give the same bytes."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lr_ceiling.runs import Label, RunResult, Variant
+from lr_ceiling.comparison import mean_by_step, validation_curve
+from lr_ceiling.runs import Label, RunResult, Variant, write_bytes
 
 mpl.use("agg")
 mpl.rcParams.update(
@@ -46,15 +48,9 @@ def pair_of_curves(cells: Mapping[Variant, Sequence[RunResult]], title: str) -> 
     figure = Figure(figsize=(9, 3.6))
     training, validation = figure.subplots(1, 2, sharey=True)
     for variant, runs in cells.items():
-        _draw_seeds(training, variant, [(run.curve.steps, run.curve.accuracy) for run in runs])
-        _draw_seeds(
-            validation,
-            variant,
-            [
-                ([check.step for check in run.checks], [check.inference for check in run.checks])
-                for run in runs
-            ],
-        )
+        accuracies = [dict(zip(run.curve.steps, run.curve.accuracy, strict=True)) for run in runs]
+        _draw_seeds(training, variant, accuracies)
+        _draw_seeds(validation, variant, [validation_curve(run) for run in runs])
     training.set(
         title="training batches", xlabel="optimizer step", ylabel="accuracy", ylim=(0, 1.02)
     )
@@ -90,18 +86,15 @@ def trials_of_arms(arms: Mapping[str, Sequence[RunResult]]) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Write `path`.svg and `path`.png, without a date or the library's version in them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path.with_name(path.name + ".svg"), metadata={"Date": None, "Creator": None})
-    figure.savefig(path.with_name(path.name + ".png"), metadata={"Software": None})
+    for kind, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+        content = io.BytesIO()
+        figure.savefig(content, format=kind, metadata=metadata)
+        write_bytes(path.with_name(f"{path.name}.{kind}"), content.getvalue())
 
 
-def _draw_seeds(
-    axes: Axes, variant: Variant, curves: Sequence[tuple[Sequence[int], Sequence[float]]]
-) -> None:
+def _draw_seeds(axes: Axes, variant: Variant, curves: Sequence[Mapping[int, float]]) -> None:
     style = {"color": VARIANT_COLOURS[variant], "linestyle": VARIANT_STYLES[variant]}
-    for steps, values in curves:
-        axes.plot(steps, values, linewidth=0.7, alpha=0.4, **style)  # type: ignore[arg-type]
-    # A run that diverged is shorter: the mean goes as far as all go.
-    shared = min(len(steps) for steps, _ in curves)
-    mean = np.mean([values[:shared] for _, values in curves], axis=0)
-    axes.plot(curves[0][0][:shared], mean, linewidth=2, label=variant, **style)  # type: ignore[arg-type]
+    for curve in curves:
+        axes.plot(list(curve), list(curve.values()), linewidth=0.7, alpha=0.4, **style)  # type: ignore[arg-type]
+    mean = mean_by_step(curves)
+    axes.plot(list(mean), list(mean.values()), linewidth=2, label=variant, **style)  # type: ignore[arg-type]

@@ -23,6 +23,8 @@ CHANCE = 0.2
 # Adam's epsilon is 1e-7: steps from gradients below 1e-9 are under 1% of the learning rate.
 DEAD_GRADIENT = 1e-9
 DEAD_STEPS = 250
+# A network that classifies is not dead, however small its gradients.
+SOME_SKILL = 0.5
 LEARNED = 0.9
 LOST_STEPS = 500
 FAST = 0.95
@@ -64,6 +66,8 @@ class Judge:
             if not math.isfinite(loss):
                 self._call("diverged")
             self._smooth(accuracy)
+            if self.smoothed_accuracy >= SOME_SKILL:
+                self._quiet_since = None
             self._watch_explosion(loss)
             self._watch_loss_of_skill()
         if not finite_weights:
@@ -72,7 +76,7 @@ class Judge:
     @property
     def wants_gradient(self) -> bool:
         """Whether a gradient probe could tell anything: not while the network classifies."""
-        return self.called is None and self.smoothed_accuracy < 0.5
+        return self.called is None and self.smoothed_accuracy < SOME_SKILL
 
     def probe(self, gradient: float) -> None:
         """Take in the largest absolute weight gradient outside the output layer, at this step."""
@@ -83,9 +87,14 @@ class Judge:
         elif self._step - self._quiet_since >= DEAD_STEPS:
             self._call("dead")
 
-    def label(self, accuracy: float) -> Label:
-        """The run's label, given its inference accuracy on the validation split at its end."""
-        if accuracy >= self._target and self.called != "diverged":
+    def label(self, accuracy: float, ended_early: bool = False) -> Label:
+        """The run's label, given its inference accuracy on the validation split at its end.
+
+        A run that was ended before its horizon is what it was called, whatever it had reached.
+        """
+        if self.called and (ended_early or self.called == "diverged"):
+            return self.called
+        if accuracy >= self._target:
             return "stable"
         return self.called or "slow"
 

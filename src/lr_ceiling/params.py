@@ -1,6 +1,5 @@
 """params.yaml as typed, frozen objects; whatever is impossible is refused before any work."""
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -22,8 +21,11 @@ from lr_ceiling.errors import ParamsError
 from lr_ceiling.runs import Activation, Optimizer, Variant
 
 PARAMS_FILE = Path("params.yaml")
+# Far beyond any use, and far from the largest float32, 3.4e38.
+MAX_RATE = 1e30
 # MNIST's own count.
 TRAIN_IMAGES = 60_000
+CHANCE = 0.2
 
 # Named by the fields of dataset.Arrays.
 ArrayName = Literal["train_images", "train_labels", "test_images", "test_labels"]
@@ -34,8 +36,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 def _learning_rate(value: object) -> float:
     # An int stays an int, since DVC names a cell by the number as it is written.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError("must be a number above 0")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < MAX_RATE:
+        raise ValueError(f"must be a number above 0 and below {MAX_RATE:g}")
     return value
 
 
@@ -99,7 +101,8 @@ class Training(Section):
     batch_size: Count
     epochs: Count
     steps_per_epoch: Count
-    target_accuracy: Annotated[float, Field(gt=0, lt=1)]
+    # A constant predictor has 0.1135 right at most: that must not count as stable.
+    target_accuracy: Annotated[float, Field(ge=CHANCE, lt=1)]
 
 
 class Grid(Section):
@@ -170,8 +173,11 @@ def load(path: Path = PARAMS_FILE) -> Params:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing: run this in the project's folder") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    # ruamel raises ValueError for what looks like a date or number and is none.
+    except (YAMLError, ValueError) as error:
         raise ParamsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise ParamsError(f"{path} can't be read: {error.strerror}") from None
     return parse(values, path)
 
 

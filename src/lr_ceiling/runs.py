@@ -1,10 +1,11 @@
 """What a run is: its specification, what is measured of it, and the files that hold runs."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -120,7 +121,30 @@ class RunResult(Record):
     curve: Curve
 
 
+class Study(Record):
+    """What the search of an arm found."""
+
+    variant: Variant
+    activation: Activation
+    optimizer: Optimizer
+    target: float
+    horizon_steps: int
+    # Identity of the study: what its trials follow from.
+    key: str
+    # The highest learning rate of a stable trial; None where no trial was stable.
+    highest_stable: float | None
+    stopped: Literal["budget"]
+    trials: int
+    labels: dict[Label, int]
+    # Trials that the judge called a failure before their horizon.
+    called_early: int
+    steps_spent: int
+    full_run_equivalents: float
+
+
+Parsed = TypeVar("Parsed")
 RUNS = pydantic.TypeAdapter(tuple[RunResult, ...])
+STUDY = pydantic.TypeAdapter(Study)
 
 
 def write_runs(path: Path, runs: Iterable[RunResult]) -> None:
@@ -130,15 +154,22 @@ def write_runs(path: Path, runs: Iterable[RunResult]) -> None:
 
 def read_runs(path: Path) -> tuple[RunResult, ...]:
     """Read what `write_runs` wrote. Raises ResultsError for a missing or foreign file."""
+    return _parse(RUNS, path)
+
+
+def read_study(path: Path) -> Study:
+    """Read a study.json. Raises ResultsError for a missing or foreign file."""
+    return _parse(STUDY, path)
+
+
+def _parse(adapter: pydantic.TypeAdapter[Parsed], path: Path) -> Parsed:
     try:
-        return RUNS.validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise ResultsError(f"{path} is missing: run `dvc repro` to make it") from None
+        return adapter.validate_json(_read(path))
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(map(str, first["loc"])) or "the file"
         raise ResultsError(
-            f"{path} holds no runs of this version ({where}: {first['msg']}): "
+            f"{path} is not of this version ({where}: {first['msg']}): "
             "remove it and run `dvc repro`"
         ) from None
 
@@ -146,9 +177,7 @@ def read_runs(path: Path) -> tuple[RunResult, ...]:
 def read_json(path: Path) -> Any:
     """Read what `write_json` wrote. Raises ResultsError for a missing or damaged file."""
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ResultsError(f"{path} is missing: run `dvc repro` to make it") from None
+        return json.loads(_read(path))
     except ValueError as error:
         raise ResultsError(f"{path} is not JSON ({error}): remove it and run `dvc repro`") from None
 
@@ -159,11 +188,31 @@ def write_json(path: Path, value: object) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` whole or not at all, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write `text` to `path` as `write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` whole or not at all, making its folder. Raises ResultsError."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        # What is left of it, if anything can be removed there.
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise ResultsError(f"{path} can't be written: {error.strerror or error}") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ResultsError(f"{path} is missing: run `dvc repro` to make it") from None
+    except OSError as error:
+        raise ResultsError(f"{path} can't be read: {error.strerror or error}") from None
 
 
 def digest_of(*parts: object) -> str:

@@ -106,7 +106,7 @@ def drive(
     Trials that an earlier driver finished are taken from the journal; `on_ended` is told of the
     others, with their index.
     """
-    done = _finished(study)
+    done = finished(study)
     under_way: dict[RunSpec, tuple[int, Trial]] = {}
     index = 0
     while True:
@@ -125,6 +125,15 @@ def drive(
         _tell(study, trial, ended.result)
         done[number] = ended.result
         on_ended(number, ended)
+
+
+def finished(study: Study) -> dict[int, RunResult]:
+    """The results of the trials that have ended, by index."""
+    trials = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    return {
+        trial.user_attrs[INDEX]: RunResult.model_validate_json(trial.user_attrs[RUN])
+        for trial in trials
+    }
 
 
 def code_digest() -> str:
@@ -149,14 +158,6 @@ def _tell(study: Study, trial: Trial, run: RunResult) -> None:
     trial.set_user_attr("label", run.label)
     trial.set_user_attr(RUN, run.model_dump_json())
     study.tell(trial, run.spec.learning_rate if run.label == "stable" else 0.0)
-
-
-def _finished(study: Study) -> dict[int, RunResult]:
-    trials = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    return {
-        trial.user_attrs[INDEX]: RunResult.model_validate_json(trial.user_attrs[RUN])
-        for trial in trials
-    }
 
 
 def _mend(journal: Path) -> None:

@@ -46,6 +46,7 @@ SETTINGS = {
 os.environ.update(SETTINGS | dict(os.environ))
 
 import mlflow.db  # noqa: E402
+from alembic.util.exc import CommandError  # noqa: E402
 from mlflow import MlflowClient, pyfunc  # noqa: E402
 from mlflow.entities import (  # noqa: E402
     Dataset,
@@ -61,6 +62,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.models import Model, ModelSignature  # noqa: E402
 from mlflow.store.db.utils import _get_latest_schema_revision  # noqa: E402
 from mlflow.types import Schema, TensorSpec  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 SWITCH = "LR_CEILING_TRACKING"
 # The most that MLflow's search gives in one call.
@@ -450,7 +452,14 @@ def _prepare(database: Path) -> None:
 
 
 def _upgrade(database: Path) -> None:
-    mlflow.db.commands.main(["upgrade", f"sqlite:///{database}"], standalone_mode=False)
+    try:
+        mlflow.db.commands.main(["upgrade", f"sqlite:///{database}"], standalone_mode=False)
+    except (CommandError, SQLAlchemyError) as error:
+        reason = textwrap.shorten(str(error), 200, placeholder=" ...")
+        raise TrackingError(
+            f"{database} can't be brought to this MLflow's schema ({reason}): move mlruns/ away, "
+            "and `lr-ceiling log` makes it anew"
+        ) from None
 
 
 def _revision(database: Path) -> str | None:

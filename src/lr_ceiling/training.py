@@ -95,7 +95,7 @@ def fit(
         _save(engine.trained(spec.seed), model)
     return RunResult(
         spec=spec,
-        label=judge.label(checks[-1].inference),
+        label=judge.label(checks[-1].inference, ended_early=len(losses) < spec.horizon),
         called=judge.called,
         called_at=judge.called_at,
         steps=len(losses),

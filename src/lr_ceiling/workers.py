@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -77,14 +78,18 @@ class Workers:
     def __init__(
         self, processes: int | None = None, on_steps: Callable[[int], None] | None = None
     ) -> None:
-        self._processes = processes or len(os.sched_getaffinity(0))
+        self._processes = processes or cores()
         self._on_steps = on_steps or (lambda steps: None)
         self._context = multiprocessing.get_context("spawn")
         # Without a lock: a worker that is killed while it holds one would stop all others.
         self._progress: Array[c_longlong] = self._context.RawArray("q", SLOTS)
         self._submitted = 0
         self._steps_done = 0
+        self._waiting: deque[_Flight] = deque()
         self._flights: dict[Future[Ended], _Flight] = {}
+        # DVC that is killed leaves its stage behind, which the next `dvc repro` would meet.
+        if "DVC_ROOT" in os.environ:
+            threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
         self._executor = self._start()
 
     def __enter__(self) -> Self:
@@ -104,7 +109,8 @@ class Workers:
         """Start `task` as soon as a worker is free."""
         slot = self._submitted % SLOTS
         self._submitted += 1
-        self._launch(_Flight(task, slot, attempt=1))
+        self._waiting.append(_Flight(task, slot, attempt=1))
+        self._launch()
 
     def completed(self) -> Ended:
         """Wait for any submitted task to end; each is given once.
@@ -112,7 +118,7 @@ class Workers:
         Raises WorkerError for a run that ended its process three times, and what a run raised.
         """
         if not self._flights:
-            raise ValueError("nothing is in flight")
+            raise ValueError("nothing is under way")
         while True:
             done, _ = wait(self._flights, timeout=POLL, return_when=FIRST_COMPLETED)
             self._on_steps(self._steps_done + sum(self._progress_of_flights()))
@@ -121,6 +127,7 @@ class Workers:
                     self._restart()
                     break
                 self._flights.pop(future)
+                self._launch()
                 ended = future.result()
                 self._steps_done += ended.result.steps
                 return ended
@@ -140,15 +147,19 @@ class Workers:
             self._processes, self._context, _begin, (os.getpid(), self._progress)
         )
 
-    def _launch(self, flight: _Flight) -> None:
-        self._progress[flight.slot] = 0
-        try:
-            future = self._executor.submit(_execute, flight.task, flight.slot)
-        except BrokenProcessPool:
-            # A worker died while none was waited for; this flight has not been tried yet.
-            self._restart()
-            future = self._executor.submit(_execute, flight.task, flight.slot)
-        self._flights[future] = flight
+    def _launch(self) -> None:
+        # No more than run at once: what a killed worker takes with it was really under way.
+        while self._waiting and len(self._flights) < self._processes:
+            flight = self._waiting.popleft()
+            self._progress[flight.slot] = 0
+            try:
+                future = self._executor.submit(_execute, flight.task, flight.slot)
+            except BrokenProcessPool:
+                # A worker died while none was waited for; this flight has not been tried yet.
+                self._waiting.appendleft(flight)
+                self._restart()
+                return
+            self._flights[future] = flight
 
     def _restart(self) -> None:
         self._executor.shutdown()
@@ -160,17 +171,24 @@ class Workers:
         for future, flight in broken.items():
             if flight.attempt == ATTEMPTS:
                 raise WorkerError(
-                    f"{flight.task.spec.name} ended its worker process {ATTEMPTS} times: "
-                    "free some memory or set workers.processes in params.yaml lower"
+                    f"a worker process was killed {ATTEMPTS} times while {flight.task.spec.name} "
+                    "was under way: free some memory or set workers.processes in params.yaml lower"
                 )
             del self._flights[future]
+            self._waiting.append(_Flight(flight.task, flight.slot, flight.attempt + 1))
         self._executor = self._start()
-        for flight in broken.values():
-            self._launch(_Flight(flight.task, flight.slot, flight.attempt + 1))
+        self._launch()
 
     def _kill(self) -> None:
         for process in self._context.active_children():
             process.kill()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 _progress: "Array[c_longlong]"
@@ -203,8 +221,8 @@ def _muted_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def _end_with(driver: int) -> None:
-    while os.getppid() == driver:
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
         time.sleep(POLL)
     os._exit(1)
 

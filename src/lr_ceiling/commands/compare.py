@@ -9,7 +9,7 @@ from lr_ceiling import params
 from lr_ceiling.dataset import splits_digest
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.facts import write_ended
-from lr_ceiling.runs import RunSpec, Variant
+from lr_ceiling.runs import RunSpec, Variant, write_runs
 from lr_ceiling.terminal import console, print_runs, step_progress
 from lr_ceiling.workers import Task, Workers
 
@@ -32,7 +32,7 @@ from lr_ceiling.workers import Task, Workers
     type=click.Path(path_type=Path),
     default="state/compare",
     show_default=True,
-    help="folder of the figure",
+    help="folder of runs and figures",
 )
 @one_line_errors
 def main(
@@ -68,16 +68,17 @@ def main(
     ):
         ended = workers.execute([Task(spec, splits, test=True) for spec in specs])
     runs = [one.result for one in ended]
+    folder = output / f"{activation}-{learning_rate}-seed-{seed}"
+    write_runs(folder / "runs.json", runs)
     print_runs("compare", runs)
     write_ended(ended)
     # Late, since matplotlib and mlflow take 2 s to import.
     from lr_ceiling import figures, tracking
 
-    name = f"{activation}-{learning_rate:g}-seed-{seed}"
     title = f"{activation}, learning rate {learning_rate:g}, seed {seed}"
     pair = {run.spec.variant: [run] for run in runs}
-    figures.save(figures.pair_of_curves(pair, title), output / name)
-    console.print(f"the curves: {output / name}.png")
+    figures.save(figures.pair_of_curves(pair, title), folder / "curves")
+    console.print(f"the curves: {folder / 'curves.png'}")
     tracking.mirror(lambda store: store.log_compare(runs))
 
 

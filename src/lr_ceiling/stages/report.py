@@ -1,7 +1,7 @@
 """Compare the cells, gather the ceilings, draw the figures and write the page."""
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,27 @@ import pandas as pd
 from markupsafe import Markup
 
 from lr_ceiling import figures, params
-from lr_ceiling.comparison import ceilings, more_accurate, summarise_cell
+from lr_ceiling.comparison import (
+    ceilings,
+    mean_by_step,
+    more_accurate,
+    summarise_cell,
+    validation_curve,
+)
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.params import Grid
 from lr_ceiling.runs import (
     Activation,
     RunResult,
+    Study,
     Variant,
     read_json,
     read_runs,
+    read_study,
     write_json,
     write_text,
 )
-from lr_ceiling.terminal import print_table
+from lr_ceiling.terminal import console, print_table
 
 Cell = tuple[Variant, Activation, float]
 Cells = Mapping[Cell, Sequence[RunResult]]
@@ -43,19 +51,19 @@ def main(train: Path, search: Path, validation: Path, output: Path) -> None:
     names = cell_names(grid)
     cells = {cell: read_runs(train / name / "runs.json") for cell, name in names.items()}
     trials = {name: read_runs(search / name / "runs.json") for name in arm_names(grid)}
-    studies = [read_json(search / name / "study.json") for name in arm_names(grid)]
+    studies = [read_study(search / name / "study.json") for name in arm_names(grid)]
     remove_others(train, names.values())
     remove_others(search, arm_names(grid))
     pairs = pairs_of(cells, grid)
     summaries = [summarise_cell(runs) for runs in cells.values()]
     claims = [
-        more_accurate(pair["baseline"], pair["batchnorm"])
-        for pair in pairs.values()
+        more_accurate(name, pair["baseline"], pair["batchnorm"])
+        for name, pair in pairs.items()
         if len(pair) == 2
     ]
     write_json(output / "comparison.json", {"cells": summaries, "claims": claims})
     write_json(output / "ceilings.json", ceilings(studies))
-    write_json(output / "metrics.json", metrics(summaries, studies))
+    write_json(output / "metrics.json", metrics(names.values(), summaries, studies))
     write_plots(output / "plots", pairs)
     draw(output / "figures", pairs, trials)
     write_page(
@@ -98,28 +106,29 @@ def remove_others(folder: Path, names: Collection[str]) -> None:
 
     Its cache keeps them, so a cell that comes back is not trained again.
     """
-    for path in folder.iterdir():
+    for path in sorted(folder.iterdir()):
         if path.is_dir() and path.name not in names:
+            console.print(f"removing {path}: it is not in the grid")
             shutil.rmtree(path)
 
 
 def metrics(
-    cells: Sequence[Mapping[str, Any]], studies: Sequence[Mapping[str, Any]]
+    names: Iterable[str], cells: Sequence[Mapping[str, Any]], studies: Sequence[Study]
 ) -> dict[str, object]:
     """The figures that `dvc metrics show` lists, nested by cell and by arm."""
     return {
         "cells": {
-            f"{cell['variant']}-{cell['activation']}-{cell['learning_rate']}": {
+            name: {
                 "validation_accuracy": cell["validation_accuracy"]["mean"],
                 "test_accuracy": cell["test_accuracy"]["mean"],
                 "stable_runs": cell["labels"].get("stable", 0),
             }
-            for cell in cells
+            for name, cell in zip(names, cells, strict=True)
         },
         "arms": {
-            f"{study['variant']}-{study['activation']}": {
-                "highest_stable": study["highest_stable"],
-                "full_run_equivalents": study["full_run_equivalents"],
+            f"{study.variant}-{study.activation}": {
+                "highest_stable": study.highest_stable,
+                "full_run_equivalents": study.full_run_equivalents,
             }
             for study in studies
         },
@@ -128,16 +137,13 @@ def metrics(
 
 def write_plots(folder: Path, pairs: Pairs) -> None:
     """Write for `dvc plots` a table a pair: mean validation accuracy of each variant by step."""
-    folder.mkdir(parents=True)
     for name, pair in pairs.items():
         columns = {
-            variant: pd.DataFrame(
-                [{check.step: check.inference for check in run.checks} for run in runs]
-            ).mean()
+            variant: mean_by_step([validation_curve(run) for run in runs])
             for variant, runs in pair.items()
         }
-        table = pd.DataFrame(columns).rename_axis("step")
-        table.to_csv(folder / f"{name}.csv", lineterminator="\n")
+        table = pd.DataFrame(columns).sort_index().rename_axis("step")
+        write_text(folder / f"{name}.csv", table.to_csv(lineterminator="\n"))
 
 
 def draw(folder: Path, pairs: Pairs, trials: Mapping[str, Sequence[RunResult]]) -> None:
@@ -172,7 +178,7 @@ def read_svg(path: Path) -> Markup:
     return Markup(text[text.index("<svg") :])
 
 
-def _print_report(cells: Sequence[Mapping[str, Any]], studies: Sequence[Mapping[str, Any]]) -> None:
+def _print_report(cells: Sequence[Mapping[str, Any]], studies: Sequence[Study]) -> None:
     rows = [
         (
             f"{cell['variant']} {cell['activation']} {cell['learning_rate']:g}",
@@ -185,10 +191,10 @@ def _print_report(cells: Sequence[Mapping[str, Any]], studies: Sequence[Mapping[
     print_table("cells", ("cell", "validation accuracy %", "test accuracy %", "labels"), rows)
     arms = [
         (
-            f"{study['variant']} {study['activation']}",
-            "none" if study["highest_stable"] is None else f"{study['highest_stable']:.4g}",
-            str(study["trials"]),
-            f"{study['full_run_equivalents']:.2f}",
+            f"{study.variant} {study.activation}",
+            "none" if study.highest_stable is None else f"{study.highest_stable:.4g}",
+            str(study.trials),
+            f"{study.full_run_equivalents:.2f}",
         )
         for study in studies
     ]

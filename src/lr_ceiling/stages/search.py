@@ -1,6 +1,5 @@
 """Search the highest stable learning rate of one arm."""
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +11,20 @@ from optuna.samplers import TPESampler
 from lr_ceiling import params
 from lr_ceiling.dataset import splits_digest
 from lr_ceiling.errors import ParamsError, one_line_errors
-from lr_ceiling.facts import write_ended, write_facts
+from lr_ceiling.facts import write_ended, write_study_facts
 from lr_ceiling.params import Search
-from lr_ceiling.runs import RunResult, RunSpec, derived_seed, digest_of, write_json, write_runs
+from lr_ceiling.runs import (
+    RunResult,
+    RunSpec,
+    Study,
+    derived_seed,
+    digest_of,
+    write_json,
+    write_runs,
+    write_text,
+)
 from lr_ceiling.sampler import LaggedSampler
-from lr_ceiling.study import Plan, code_digest, drive, open_study
+from lr_ceiling.study import Plan, code_digest, drive, finished, open_study
 from lr_ceiling.terminal import print_table, step_progress
 from lr_ceiling.workers import Ended, Workers
 
@@ -46,18 +54,17 @@ def main(splits: Path, variant: str, activation: str, output: Path, state: Path)
     )
     plan = make_plan(template, values.search)
     journal = state / f"{output.name}-{digest_of(plan.key, code_digest())}.journal"
-    started = time.time()
     runs = search(output.name, plan, splits, journal, values.workers.processes)
-    write_facts(plan.key, started, time.time() - started)
     study = summarise_trials(plan.key, runs)
     write_runs(output / "runs.json", runs)
     write_trials(output / "trials.csv", runs)
-    write_json(output / "study.json", study)
+    write_json(output / "study.json", study.model_dump())
     _print_study(output.name, study)
+    write_study_facts(plan.key, runs)
     # Late, since mlflow takes 1.5 s to import.
     from lr_ceiling import tracking
 
-    tracking.mirror(lambda store: store.log_search(output.name, study, runs))
+    tracking.mirror(lambda store: store.log_search(output.name, study.model_dump(), runs))
 
 
 def make_plan(template: RunSpec, search: Search) -> Plan:
@@ -86,37 +93,38 @@ def search(
     with (
         open_study(journal, sampler) as study,
         step_progress(arm, plan.budget) as progress,
-        Workers(processes, progress.steps) as workers,
     ):
+        spent = sum(run.steps for run in finished(study).values())
 
         def on_ended(index: int, ended: Ended) -> None:
             run = ended.result
             progress.say(f"{arm} trial {index}: lr {run.spec.learning_rate:.4g} is {run.label}")
             write_ended([ended])
 
-        return drive(study, plan, workers, splits, on_ended)
+        with Workers(processes, lambda steps: progress.steps(spent + steps)) as workers:
+            return drive(study, plan, workers, splits, on_ended)
 
 
-def summarise_trials(key: str, runs: Sequence[RunResult]) -> dict[str, object]:
-    """What the study found, for `report` and the tracking store."""
+def summarise_trials(key: str, runs: Sequence[RunResult]) -> Study:
+    """What the trials of the study `key` found."""
     stable = [run.spec.learning_rate for run in runs if run.label == "stable"]
     steps = sum(run.steps for run in runs)
     spec = runs[0].spec
-    return {
-        "variant": spec.variant,
-        "activation": spec.activation,
-        "optimizer": spec.optimizer,
-        "target": spec.target_accuracy,
-        "horizon_steps": spec.horizon,
-        "key": key,
-        "highest_stable": max(stable, default=None),
-        "stopped": "budget",
-        "trials": len(runs),
-        "labels": dict(sorted(Counter(run.label for run in runs).items())),
-        "called_early": sum(run.called is not None for run in runs),
-        "steps_spent": steps,
-        "full_run_equivalents": round(steps / spec.horizon, 3),
-    }
+    return Study(
+        variant=spec.variant,
+        activation=spec.activation,
+        optimizer=spec.optimizer,
+        target=spec.target_accuracy,
+        horizon_steps=spec.horizon,
+        key=key,
+        highest_stable=max(stable, default=None),
+        stopped="budget",
+        trials=len(runs),
+        labels=dict(sorted(Counter(run.label for run in runs).items())),
+        called_early=sum(run.called is not None for run in runs),
+        steps_spent=steps,
+        full_run_equivalents=round(steps / spec.horizon, 3),
+    )
 
 
 def write_trials(path: Path, runs: Sequence[RunResult]) -> None:
@@ -135,12 +143,18 @@ def write_trials(path: Path, runs: Sequence[RunResult]) -> None:
         for index, run in enumerate(runs)
     ]
     frame = pd.DataFrame(rows).astype({"called_at": "Int64"})
-    frame.to_csv(path, index=False, lineterminator="\n")
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
 
 
-def _print_study(arm: str, study: dict[str, object]) -> None:
-    rows = [(name, str(value)) for name, value in study.items() if name != "key"]
-    print_table(arm, ("fact", "value"), rows)
+def _print_study(arm: str, study: Study) -> None:
+    labels = ", ".join(f"{count} {label}" for label, count in study.labels.items())
+    highest = "none" if study.highest_stable is None else f"{study.highest_stable:.4g}"
+    rows = [
+        ("highest stable learning rate seen", highest),
+        ("trials", f"{study.trials} ({labels})"),
+        ("full runs spent", f"{study.full_run_equivalents:.2f}"),
+    ]
+    print_table(arm, ("search", "found"), rows)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""dvc.lock belongs to this commit: made of this code, this lock and these params.
+
+Outputs are not compared, since another kind of processor may give others.
+"""
+
+import hashlib
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+YAML_READER = YAML(typ="safe", pure=True)
+PARAMS = YAML_READER.load((ROOT / "params.yaml").read_text())
+PIPELINE = YAML_READER.load((ROOT / "dvc.yaml").read_text())["stages"]
+LOCK: dict[str, Any] = YAML_READER.load((ROOT / "dvc.lock").read_text())["stages"]
+
+
+def names_of(stage: str) -> list[str]:
+    lists = [
+        PARAMS["grid"][source.removeprefix("${grid.").removesuffix("}")]
+        for source in PIPELINE[stage].get("matrix", {}).values()
+    ]
+    keys = ["-".join(map(str, values)) for values in product(*lists)]
+    return [f"{stage}@{key}" if key else stage for key in keys]
+
+
+def test_every_stage_is_locked_and_nothing_else() -> None:
+    assert set(LOCK) == {name for stage in PIPELINE for name in names_of(stage)}
+
+
+@pytest.mark.parametrize("name", LOCK)
+def test_a_stage_was_made_of_this_code_and_these_params(name: str) -> None:
+    entry = LOCK[name]
+    declared = {dep for dep in PIPELINE[name.partition("@")[0]]["deps"] if in_git(dep)}
+    locked = {dep["path"]: dep["md5"] for dep in entry["deps"] if in_git(dep["path"])}
+    assert locked == {
+        path: hashlib.md5((ROOT / path).read_bytes(), usedforsecurity=False).hexdigest()
+        for path in declared
+    }
+    for key, value in entry["params"]["params.yaml"].items():
+        current: Any = PARAMS
+        for part in key.split("."):
+            current = current[part]
+        assert current == value, key
+
+
+def in_git(path: str) -> bool:
+    return not path.startswith(("data/", "reports/"))
