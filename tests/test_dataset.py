@@ -155,6 +155,32 @@ def test_npz_that_declares_too_much_is_not_loaded(tmp_path: Path) -> None:
         dataset.read_arrays(tmp_path / "mnist.npz")
 
 
+def test_npz_whose_inflation_has_no_bound_is_refused(tiny: Arrays, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        for name, key in KERAS_KEYS.items():
+            content = io.BytesIO()
+            np.save(content, getattr(tiny, name))
+            archive.writestr(f"{key}.npy", content.getvalue())
+    with pytest.raises(DatasetError, match="compressed in a way that numpy doesn't write"):
+        dataset.read_arrays(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["-" * 9000 + "1", "{'descr': ('|u1',), 'fortran_order': 0, 'shape': (1,)}", "{[]: 1}"],
+)
+def test_npy_header_that_is_no_dict_of_its_kind_is_told(header: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.npz"
+    text = header.encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        npy = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+        archive.writestr("x_train.npy", npy)
+    with pytest.raises(DatasetError, match="can't be read") as error:
+        dataset.read_arrays(path)
+    assert "\n" not in str(error.value)
+
+
 def test_npy_header_that_is_cut_is_told(tmp_path: Path) -> None:
     text = b"{'descr': '|u1', 'shape': (2, 28"
     content = b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text

