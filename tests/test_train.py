@@ -32,8 +32,7 @@ def train(project: Path, splits: Path, **environment: str) -> str:
 
 
 def train_project(folder: Path, processes: int) -> Path:
-    changes = {"train": {"seeds": [3, 1]}, "workers": {"processes": processes}}
-    return small_project(folder, changes)
+    return small_project(folder, {"train": {"seeds": [3, 1]}, "workers": {"processes": processes}})
 
 
 def contents(project: Path) -> dict[str, bytes]:

@@ -1,12 +1,15 @@
 """`lr-ceiling log`: send finished runs to MLflow, those that DVC took from its cache as well."""
 
+import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-from lr_ceiling import errors, runs, tracking
+from lr_ceiling import errors, runs
 from lr_ceiling.errors import ResultsError
+from lr_ceiling.facts import root
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -22,31 +25,74 @@ def main(train: Path, models: Path, search: Path, compare: Path) -> None:
 
     Example: lr-ceiling log
     """
-    if os.environ.get(tracking.SWITCH) == "off":
-        click.echo(f"nothing is logged: {tracking.SWITCH}=off")
-        return
     cells, arms, pairs = _groups(train), _groups(search), _groups(compare)
     if not cells and not arms and not pairs:
         raise ResultsError(f"no runs in {train} or {search}: run `dvc repro` to make them")
+    results = _digest([*cells, *arms, *pairs])
+    if _stamp(results) == _read_stamp():
+        click.echo("MLflow holds all of it already")
+        return
+    # Late, since mlflow takes 3 s to import: nothing to do is told in half a second.
+    from lr_ceiling import tracking
+
+    if os.environ.get(tracking.SWITCH) == "off":
+        click.echo(f"nothing is logged: {tracking.SWITCH}=off")
+        return
     with tracking.open_store() as store:
         for cell in cells:
-            results = runs.read_runs(cell / "runs.json")
-            _tell("train", cell, store.log_train(cell.name, results, models / cell.name))
+            found = runs.read_runs(cell / "runs.json")
+            _tell("train", cell, *store.log_train(cell.name, found, models / cell.name))
         for arm in arms:
             study = runs.read_study(arm / "study.json").model_dump()
-            results = runs.read_runs(arm / "runs.json")
-            _tell("search", arm, store.log_search(arm.name, study, results))
+            found = runs.read_runs(arm / "runs.json")
+            _tell("search", arm, *store.log_search(arm.name, study, found))
         for pair in pairs:
-            results = runs.read_runs(pair / "runs.json")
-            _tell("compare", pair, store.log_compare(results))
+            found = runs.read_runs(pair / "runs.json")
+            _tell("compare", pair, *store.log_compare(found))
+    _write_stamp(results)
 
 
 def _groups(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("*/runs.json"))
 
 
-def _tell(stage: str, group: Path, logged: tracking.Logged) -> None:
-    click.echo(f"{stage} {group.name}: {logged.new} logged, {logged.known} there already")
+def _tell(stage: str, group: Path, new: int, known: int) -> None:
+    click.echo(f"{stage} {group.name}: {new} logged, {known} there already")
+
+
+def _digest(groups: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for group in groups:
+        for path in sorted(group.glob("*.json")):
+            digest.update(f"{path}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _stamp(results: str) -> str | None:
+    """What holds while the results and the database are as they were; None for a server."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return None
+    try:
+        database = (root() / "mlruns" / "mlflow.db").stat()
+    except FileNotFoundError:
+        return None
+    return f"{results} {database.st_size} {database.st_mtime_ns}\n"
+
+
+def _read_stamp() -> str:
+    path = _stamp_path()
+    return path.read_text() if path.exists() else ""
+
+
+def _write_stamp(results: str) -> None:
+    stamp = _stamp(results)
+    if stamp:
+        runs.write_text(_stamp_path(), stamp)
+
+
+def _stamp_path() -> Path:
+    # Beside the database, so that it goes when that is deleted.
+    return root() / "mlruns" / "logged"
 
 
 if __name__ == "__main__":
