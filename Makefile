@@ -54,9 +54,10 @@ $(UV_STAMP): requirements-uv.txt | $(BIN)/python
 	-@$(BIN)/python -m pip install --quiet --require-hashes --upgrade --target .venv/uv --requirement $<
 	@touch $@
 
+# Compiled once: where Python keeps no bytecode, each start of a worker takes 14 s instead of 5.
 define install
 if test -x $(UV); then \
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes $(1) && \
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(1) && \
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 else \
 	$(BIN)/python -m pip install --quiet --require-hashes $(addprefix --requirement ,$(1)) && \
