@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from lr_ceiling import dataset, params
 from lr_ceiling.dataset import Arrays, Bytes
 from lr_ceiling.errors import DatasetError
-from lr_ceiling.runs import Check, Curve, RunResult, RunSpec
+from lr_ceiling.runs import Belief, Check, Curve, RunResult, RunSpec, Study
 from lr_ceiling.stages.fetch import check_digests, fetch
 
 # Toy runs have no business on a server, or in a project, that a person has set.
@@ -88,7 +88,6 @@ def small_spec(digest: str, **changes: object) -> RunSpec:
         "epochs": 1,
         "steps_per_epoch": 20,
         "target_accuracy": 0.9,
-        "early_stop": False,
         "data_digest": digest,
     }
     return RunSpec.model_validate(spec | changes)
@@ -123,11 +122,57 @@ def small_run(**changes: object) -> RunResult:
         "parameters": 93_322,
         "steps_to_95": None,
         "validation_accuracy": 0.95,
+        "reestimated_accuracy": None,
         "test_accuracy": 0.94,
         "checks": [Check(step=20, images=500, inference=0.95, training=None)],
         "curve": Curve(steps=(20,), loss=(1.0,), loss_min=(0.5,), loss_max=(2.0,), accuracy=(0.7,)),
     }
     return RunResult.model_validate(result | changes)
+
+
+def small_study(**changes: object) -> Study:
+    """A study's findings made by hand, with some of them changed."""
+    estimate = {"estimate": 0.01, "ci95": (0.005, 0.02)}
+    found = {
+        "variant": "baseline",
+        "activation": "relu",
+        "optimizer": "adam",
+        "target": 0.9,
+        "horizon_steps": 20,
+        "key": "0123456789abcdef",
+        "lr50": estimate,
+        "lr90": estimate,
+        "transition_decades": 0.2,
+        "bounded": "both",
+        "highest_stable": 0.01,
+        "stopped": "interval",
+        "trials": 2,
+        "labels": {"dead": 1, "stable": 1},
+        "steps_spent": 25,
+        "full_run_equivalents": 1.25,
+        "early_decisions": {"made": 1, "audited": 0, "wrong": 0},
+        "checks": {
+            "lr50_exists": 1.0,
+            "lr90_exists": 0.95,
+            "fit": 0.5,
+            "widened": False,
+            "edge_mass": (0.0, 0.0),
+            "prior_shift_decades": 0.0,
+        },
+    }
+    return Study.model_validate(found | changes)
+
+
+def small_belief() -> Belief:
+    """A posterior made by hand."""
+    return Belief(
+        learning_rates=(0.001, 0.01, 0.1),
+        probability=(0.98, 0.9, 0.02),
+        low=(0.9, 0.7, 0.0),
+        high=(1.0, 0.97, 0.1),
+        lr50=(0.02, 0.03),
+        lr90=(0.009, 0.011),
+    )
 
 
 def small_project(folder: Path, changes: dict[str, dict[str, Any]]) -> Path:

@@ -14,7 +14,10 @@ from typing import Any
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
-PIPELINE = ("dvc.yaml", "params.yaml", "requirements.txt", ".dvcignore", "src")
+PIPELINE = (
+    *("dvc.yaml", "params.yaml", "requirements.txt", ".dvcignore", "src"),
+    "reports/audit.json",
+)
 # Left by this in the folders that it makes; no other folder is removed.
 MARK = ".smoke"
 # What a person may have set; toy runs have no business on their server.
@@ -23,7 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "grid": {"learning_rates": [0.01]},
     "training": {"epochs": 2, "steps_per_epoch": 30},
     "train": {"seeds": [0, 1]},
-    "search": {"budget_runs": 2},
+    "search": {"budget_runs": {"default": 2}},
 }
 
 
@@ -40,6 +43,7 @@ def lay_out(folder: Path) -> None:
         (folder / "mnist.npz").write_bytes(kept)
     for name in PIPELINE:
         source = ROOT / name
+        (folder / name).parent.mkdir(exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
     change_params(folder, SMALL)
     run(folder, "dvc", "init", "--no-scm", "--quiet")

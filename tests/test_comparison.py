@@ -1,7 +1,6 @@
 """Summaries, paired differences and verdicts, on runs made by hand."""
 
 import math
-from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -10,7 +9,6 @@ from scipy import stats
 
 from conftest import small_run
 from lr_ceiling.comparison import (
-    ceilings,
     mean_by_step,
     mean_interval,
     more_accurate,
@@ -18,8 +16,6 @@ from lr_ceiling.comparison import (
     summarise_cell,
     verdict,
 )
-from lr_ceiling.runs import Variant
-from lr_ceiling.stages.search import summarise_trials
 
 finite = st.floats(-1e6, 1e6)
 
@@ -74,19 +70,6 @@ def test_a_verdict_needs_an_interval_clear_of_zero(interval: list[float]) -> Non
     low, high = interval
     words = {"supported": low > 0, "not supported": high < 0, "inconclusive": low <= 0 <= high}
     assert [word for word, holds in words.items() if holds] == [verdict((low, high))]
-
-
-def test_ceilings_claim_no_interval() -> None:
-    runs = [small_run(learning_rate=0.01), small_run(label="dead")]
-    studies = [
-        summarise_trials("key", [run.model_copy(update={"spec": run.spec.model_copy(
-            update={"variant": variant})}) for run in runs])
-        for variant in get_args(Variant)
-    ]  # fmt: skip
-    found = ceilings(studies)
-    assert [arm["highest_stable"] for arm in found["arms"]] == [0.01, 0.01]
-    assert found["arms"][0]["lr90"] == {"estimate": None, "ci95": [None, None]}
-    assert [ratio["activation"] for ratio in found["ratios"]] == ["relu"]
 
 
 def test_a_mean_curve_keeps_to_steps_that_all_runs_have() -> None:

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
+from conftest import small_study
 from lr_ceiling.commands import log
 from lr_ceiling.runs import Check, Curve, RunResult, RunSpec, write_json, write_runs
-from lr_ceiling.stages.search import summarise_trials
 
 
 def make_run(seed: int) -> RunResult:
@@ -26,7 +26,6 @@ def make_run(seed: int) -> RunResult:
         epochs=1,
         steps_per_epoch=10,
         target_accuracy=0.9,
-        early_stop=False,
         data_digest="d" * 64,
     )
     return RunResult(
@@ -38,6 +37,7 @@ def make_run(seed: int) -> RunResult:
         parameters=93_322,
         steps_to_95=None,
         validation_accuracy=0.5,
+        reestimated_accuracy=None,
         test_accuracy=None,
         checks=(Check(step=10, images=500, inference=0.5, training=None),),
         curve=Curve(steps=(10,), loss=(None,), loss_min=(1.0,), loss_max=(None,), accuracy=(0.5,)),
@@ -63,8 +63,7 @@ def project(folder: Path) -> Path:
         (models / f"seed-{seed}.keras").write_bytes(b"no test loads this one")
     arm = folder / "data/search/baseline-relu"
     write_runs(arm / "runs.json", map(make_run, range(10, 13)))
-    study = summarise_trials("k", [make_run(seed) for seed in range(10, 13)])
-    write_json(arm / "study.json", study.model_dump())
+    write_json(arm / "study.json", small_study().model_dump())
     return folder
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import small_project, small_run
+from conftest import small_belief, small_project, small_run, small_study
 from lr_ceiling.runs import RunResult, read_json, write_json, write_runs
 from lr_ceiling.stages.report import median_steps, percent
-from lr_ceiling.stages.search import summarise_trials
 
 VARIANTS = ("baseline", "batchnorm")
 
@@ -39,7 +38,8 @@ def project(tmp_path: Path) -> Path:
         arm = tmp_path / "data/search" / f"{variant}-relu"
         runs = [*runs_of(variant, 0.01), small_run(variant=variant, label="dead")]
         write_runs(arm / "runs.json", runs)
-        write_json(arm / "study.json", summarise_trials("key", runs).model_dump())
+        write_json(arm / "study.json", small_study(variant=variant).model_dump())
+        write_json(arm / "posterior.json", small_belief().model_dump())
     findings = {"evaluated": 22, "failed": 0, "counts": {"train": 60_000, "test": 10_000}}
     write_json(tmp_path / "reports/validation.json", findings)
     return tmp_path
@@ -77,7 +77,8 @@ def test_the_report_holds_the_cells_of_the_params_and_nothing_of_others(project:
     assert [claim["estimate"] for claim in comparison["claims"]] == pytest.approx([0.05, 0.05])
     assert {claim["verdict"] for claim in comparison["claims"]} == {"supported"}
     ceilings = read_json(project / "reports/ceilings.json")
-    assert [arm["highest_stable"] for arm in ceilings["arms"]] == [0.01, 0.01]
+    assert [arm["lr90"]["estimate"] for arm in ceilings["arms"]] == [0.01, 0.01]
+    assert [ratio["activation"] for ratio in ceilings["ratios"]] == ["relu"]
     left = {path.name for path in (project / "data/train").iterdir()}
     assert left == {f"{variant}-relu-{rate}" for variant, rate in product(VARIANTS, (0.01, 1))}
     written = contents(project)
@@ -100,7 +101,7 @@ def test_the_same_results_give_the_same_bytes(project: Path) -> None:
 def test_the_page_needs_no_other_file_or_host(project: Path) -> None:
     report(project)
     page = (project / "reports/index.html").read_text()
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 5
     assert not re.search(r"""(?:src|href)=["'](?!#)""", page.replace('xlink:href="#', ""))
 
 

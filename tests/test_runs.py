@@ -34,7 +34,7 @@ def test_every_part_of_the_spec_is_in_the_key() -> None:
     changes = {
         "variant": "batchnorm", "activation": "tanh", "learning_rate": 0.1, "seed": 1,
         "optimizer": "sgd", "batch_size": 1, "epochs": 9, "steps_per_epoch": 9,
-        "target_accuracy": 0.5, "early_stop": True, "data_digest": "1",
+        "target_accuracy": 0.5, "init_scale": 2.0, "ended_by": ("dead",), "data_digest": "1",
     }  # fmt: skip
     assert set(changes) == set(RunSpec.model_fields)
     keys = {small_spec("0", **{name: value}).key for name, value in changes.items()}
@@ -42,20 +42,20 @@ def test_every_part_of_the_spec_is_in_the_key() -> None:
 
 
 def test_the_key_is_the_same_on_any_machine() -> None:
-    assert small_spec("0").key == "aba9828ace569031"
+    assert small_spec("0").key == "a5cbc2bec796c532"
     assert derived_seed("key", "run", 3) == 1_200_326_096
 
 
 def test_params_and_particulars_make_a_spec() -> None:
     spec = RunSpec.of(
         TRAINING, variant="baseline", activation="relu", learning_rate=0.01, seed=0,
-        early_stop=False, data_digest="0", epochs=2,
+        data_digest="0", epochs=2,
     )  # fmt: skip
     assert (spec.horizon, spec.name) == (3750, "baseline relu lr=0.01 seed=0")
     with pytest.raises(ParamsError, match=r"^activation is 'relux': "):
         RunSpec.of(
             TRAINING, variant="baseline", activation="relux", learning_rate=0.01, seed=0,
-            early_stop=False, data_digest="0",
+            data_digest="0",
         )  # fmt: skip
 
 

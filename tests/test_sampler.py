@@ -1,68 +1,187 @@
-"""The lagged sampler: trial i follows from the key, i and trials 0..i-lag, and nothing else."""
+"""The sampler: what follows from what, and that it measures a known edge in plain Optuna."""
 
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler
 from optuna.study import Study
-from optuna.trial import TrialState, create_trial
+from optuna.trial import Trial, TrialState, create_trial
 
-from lr_ceiling.sampler import INDEX, LaggedSampler
+from lr_ceiling.posterior import DRAWS, Observation, Posterior, Range, curves
+from lr_ceiling.sampler import (
+    INDEX,
+    KNOWN,
+    CeilingSampler,
+    Explorer,
+    Prospect,
+    failure_cost,
+    information,
+    narrow_after,
+)
 
-SPACE: dict[str, BaseDistribution] = {"learning_rate": FloatDistribution(1e-4, 10, log=True)}
-STOCK = {
-    "random": lambda seed: RandomSampler(seed=seed),
-    "tpe": lambda seed: TPESampler(seed=seed, n_startup_trials=2),
-}
+BOUNDS = Range(-4, 0, -6, 2)
+LIMITS = 1e-6, 1e2
+SPACE: dict[str, BaseDistribution] = {"learning_rate": FloatDistribution(*LIMITS, log=True)}
+BRACKET = [Observation(-3.0, stable=True), Observation(-1.0, stable=False, cost=0.1)]
 
 
-def study_of(values: dict[int, float], order: list[int], make: object, key: str = "k") -> Study:
-    study = optuna.create_study(
-        direction="maximize",
-        sampler=LaggedSampler(make, key, lag=4),  # type: ignore[arg-type]
-    )
+def study_of(outcomes: list[tuple[float, bool]], order: list[int], key: str = "k") -> Study:
+    sampler = CeilingSampler(key, lag=4, expected=(1e-4, 1))
+    study = optuna.create_study(direction="maximize", sampler=sampler)
     for index in order:
+        rate, stable = outcomes[index]
         study.add_trial(
             create_trial(
-                params={"learning_rate": values[index]},
+                params={"learning_rate": rate},
                 distributions=SPACE,
-                value=values[index],
+                value=rate if stable else 0.0,
                 user_attrs={INDEX: index},
             )
         )
     return study
 
 
-def ask(study: Study, index: int) -> float:
-    study.enqueue_trial({}, user_attrs={INDEX: index})
-    value: float = study.ask(SPACE).params["learning_rate"]
-    return value
+def ask(study: Study, index: int, **attributes: int) -> float:
+    study.enqueue_trial({}, user_attrs={INDEX: index, **attributes})
+    return float(study.ask(SPACE).params["learning_rate"])
+
+
+outcomes = st.lists(st.tuples(st.floats(1e-5, 10), st.booleans()), min_size=8, max_size=8)
 
 
 @settings(max_examples=10, deadline=None)
-@pytest.mark.parametrize("name", STOCK)
-@given(data=st.data())
-def test_order_retries_and_later_trials_do_not_matter(name: str, data: st.DataObject) -> None:
-    values = {i: data.draw(st.floats(1e-4, 10), label=f"value {i}") for i in range(8)}
-    order = data.draw(st.permutations(range(8)))
-    known = study_of(values, list(range(5)), STOCK[name])
-    more = study_of(values, order, STOCK[name])
+@given(outcomes=outcomes, order=st.permutations(range(8)), later=st.booleans())
+def test_a_trial_follows_from_what_it_may_know(
+    outcomes: list[tuple[float, bool]], order: list[int], later: bool
+) -> None:
+    known = study_of(outcomes, list(range(8)))
+    # Trials 5, 6 and 7 may be under way: where they are is known, what they show is not.
+    unseen = [(rate, stable if i < 5 else later) for i, (rate, stable) in enumerate(outcomes)]
+    more = study_of(unseen, order)
     more.enqueue_trial({}, user_attrs={INDEX: 8})
     more.tell(more.ask(SPACE), state=TrialState.FAIL)
     assert ask(known, 8) == ask(more, 8)
 
 
-@pytest.mark.parametrize("make", STOCK.values(), ids=STOCK)
-def test_index_and_key_matter(make: BaseSampler) -> None:
-    values = dict.fromkeys(range(5), 0.1)
-    study = study_of(values, list(range(5)), make)
-    points = {ask(study, index) for index in (5, 6, 7)}
-    other = study_of(values, list(range(5)), make, key="another")
-    assert len(points | {ask(other, 5)}) == 4
+def test_a_trial_that_waited_knows_more() -> None:
+    outcomes = [(10.0**-u, u > 2) for u in (1, 3, 1.5, 2.5, 1.8, 2.2, 2.0, 2.1)]
+    study = study_of(outcomes, list(range(8)))
+    # Trial 15 is no sentinel, with this key.
+    assert ask(study, 15, **{KNOWN: 8}) != ask(study, 15, **{KNOWN: 5})
 
 
-def test_points_lie_in_the_range() -> None:
-    study = study_of({}, [], STOCK["tpe"])
-    assert all(1e-4 <= ask(study, index) <= 10 for index in range(50))
+def test_sentinels_look_above_the_interval_and_follow_from_the_key() -> None:
+    explorer = Explorer(BOUNDS, "key")
+    above = Posterior(curves(BOUNDS), BRACKET).edge(0.9).high
+    places = [explorer.choose(index, BRACKET, np.array([])) for index in range(100)]
+    usual = max(set(places), key=places.count)
+    sentinels = [place for place in places if place != usual]
+    assert 3 <= len(sentinels) <= 20
+    assert all(above <= place <= BOUNDS.high for place in sentinels)
+    assert places == [
+        Explorer(BOUNDS, "key").choose(index, BRACKET, np.array([])) for index in range(100)
+    ]
+    assert places != [
+        Explorer(BOUNDS, "other").choose(index, BRACKET, np.array([])) for index in range(100)
+    ]
+
+
+def test_information_is_that_of_the_textbook() -> None:
+    rng = np.random.default_rng(0)
+    # Two candidates: one that tells the lower half of the edges from the upper, one that is noise.
+    p = np.stack([np.repeat([0.9, 0.1], DRAWS // 2), np.full(DRAWS, 0.5)])
+    told = np.log(2) + 0.9 * np.log(0.9) + 0.1 * np.log(0.1)
+    alone = np.ones((1, DRAWS))
+    assert information(p, alone) == pytest.approx([told, 0], abs=1e-9)
+    # With the same trial under way already, a second one tells less, but not nothing.
+    both = np.stack([p[0], 1 - p[0]])
+    again = information(p, both)
+    assert 0 < again[0] < told
+    assert again[1] == pytest.approx(0, abs=1e-9)
+    assert (information(rng.random((5, DRAWS)), alone) >= -1e-12).all()
+
+
+def test_trials_under_way_are_not_repeated() -> None:
+    posterior = Posterior(curves(BOUNDS), BRACKET)
+    first = Prospect(posterior, np.array([]))
+    second = Prospect(posterior, np.array([first.best()]))
+    assert second.worth() < first.worth()
+    assert second.best() != first.best()
+
+
+def test_a_trial_waits_where_another_is_about_to_tell() -> None:
+    explorer = Explorer(BOUNDS, "key")
+    best = Prospect(explorer.posterior(BRACKET), np.array([])).best()
+    assert not explorer.waits(BRACKET, np.array([]))
+    assert not explorer.waits(BRACKET, np.array([1.9]))
+    assert explorer.waits(BRACKET, np.array([best] * 8))
+
+
+def test_trials_under_way_may_be_enough() -> None:
+    explorer = Explorer(BOUNDS, "key")
+    posterior = explorer.posterior(BRACKET)
+    decades = posterior.edge(0.9).decades
+    assert narrow_after(posterior, np.array([1.9]), decades - 0.1) == pytest.approx(0, abs=0.01)
+    assert narrow_after(posterior, np.array([1.9]), decades + 0.1) == pytest.approx(1, abs=0.01)
+    # One trial in the middle, half a chance each: exactly what its two outcomes would give.
+    middle = posterior.edge(0.9).median
+    outcomes = [Observation(middle, stable) for stable in (True, False)]
+    widths = [posterior.after(one).edge(0.9).decades for one in outcomes]
+    p = posterior.band(np.array([middle]))[0][0]
+    between = sum(widths) / 2
+    expected = p if widths[0] < widths[1] else 1 - p
+    assert narrow_after(posterior, np.array([middle]), between) == pytest.approx(expected, abs=0.05)
+
+
+def test_cheap_failures_draw_the_search_upwards() -> None:
+    dear = [*BRACKET, *[Observation(1.9, stable=False, cost=1.0)] * 8]
+    cheap = [*BRACKET, *[Observation(1.9, stable=False, cost=0.02)] * 8]
+    assert failure_cost(cheap) < 0.2 < 0.8 < failure_cost(dear)
+    grid = curves(BOUNDS)
+    nothing = np.array([])
+    assert (
+        Prospect(Posterior(grid, cheap), nothing).best()
+        > Prospect(Posterior(grid, dear), nothing).best()
+    )
+
+
+def test_many_trials_may_be_under_way() -> None:
+    posterior = Posterior(curves(BOUNDS), BRACKET)
+    assert Prospect(posterior, np.linspace(-3, -1, 20)).worth() > 0
+
+
+@pytest.mark.parametrize("prune", [False, True], ids=["value", "pruned"])
+def test_a_plain_optuna_study_finds_the_edge(prune: bool) -> None:
+    theta, width = -1.37, 0.2
+    rng = np.random.default_rng(3)
+
+    def objective(trial: Trial) -> float:
+        rate = trial.suggest_float("lr", 1e-4, 1e1, log=True)
+        p = 1 / (1 + np.exp((np.log10(rate) - theta) * 2 * np.log(9) / width))
+        if rng.random() < p:
+            return rate
+        if prune:
+            raise optuna.TrialPruned
+        return 0.0
+
+    study = optuna.create_study(direction="maximize", sampler=CeilingSampler())
+    study.optimize(objective, n_trials=25)
+    trials = [
+        Observation(float(np.log10(t.params["lr"])), (t.value or 0) > 0) for t in study.trials
+    ]
+    edge = Posterior(curves(Range(-4, 1, -4, 1)), trials).edge(0.9)
+    assert edge.low < theta - width / 2 < edge.high
+    assert edge.decades < 1
+
+
+def test_another_kind_of_parameter_is_refused() -> None:
+    study = optuna.create_study(sampler=CeilingSampler())
+    with pytest.raises(ValueError, match=r"lr is .*: it must be log-uniform"):
+        study.ask({"lr": FloatDistribution(0.1, 1)})
+
+
+def test_it_is_a_sampler_of_optuna() -> None:
+    assert isinstance(CeilingSampler(), BaseSampler)

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.samplers import RandomSampler, TPESampler
+from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from conftest import small_run, small_spec
+from lr_ceiling.course import Aim
 from lr_ceiling.errors import LockedError
 from lr_ceiling.runs import RunResult, RunSpec, derived_seed
-from lr_ceiling.sampler import INDEX, LaggedSampler
-from lr_ceiling.study import Plan, drive, open_study
+from lr_ceiling.sampler import INDEX, CeilingSampler
+from lr_ceiling.study import Plan, drive, observation, open_study
 from lr_ceiling.workers import Ended, Task
 
 HORIZON = 100
@@ -62,11 +63,12 @@ def make_plan(lag: int = 4, budget: float = 8) -> Plan:
         seed = derived_seed("test", index)
         return small_spec("0" * 64, learning_rate=rate, seed=seed, steps_per_epoch=HORIZON)
 
-    return Plan("test", 1e-4, 10, lag, int(budget * HORIZON), HORIZON, spec)
+    return Plan(Aim("test", 1e-4, 10, interval_decades=0.05, budget=budget, lag=lag), spec)
 
 
-def sampler(plan: Plan) -> LaggedSampler:
-    return LaggedSampler(lambda seed: TPESampler(seed=seed, n_startup_trials=4), plan.key, plan.lag)
+def sampler(plan: Plan) -> CeilingSampler:
+    aim = plan.aim
+    return CeilingSampler(aim.key, aim.lag, (aim.low, aim.high), aim.calls)
 
 
 def run_study(journal: Path, plan: Plan, workers: OracleWorkers) -> list[RunResult]:
@@ -165,14 +167,15 @@ def test_a_second_driver_is_refused(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("lag", [1, 2, 4])
-def test_a_trial_that_is_under_way_counts_as_a_full_run(lag: int) -> None:
-    plan = make_plan(lag=lag, budget=lag)
-    assert plan.may_start(lag - 1, {})
-    assert not plan.may_start(lag, {})
-    stable = oracle(plan.spec(0, 1e-4))
-    assert not plan.may_start(lag, {0: stable})
-    assert not make_plan(lag=lag, budget=lag + 1).may_start(lag + 1, {0: stable})
+def test_what_a_run_says_of_its_learning_rate() -> None:
+    stable = observation(oracle(make_plan().spec(0, 1e-4)))
+    assert (stable.u, stable.stable, stable.called, stable.cost) == (-4, True, False, 1)
+    dead = observation(oracle(make_plan().spec(0, 10)))
+    assert (dead.u, dead.stable, dead.called, dead.ended, dead.cost) == (1, False, True, True, 0.1)
+    audited = observation(small_run(label="stable", called="dead", called_at=10, steps=20))
+    assert (audited.stable, audited.called, audited.ended) == (True, True, False)
+    nan = observation(small_run(label="diverged", called="diverged", called_at=3, steps=3))
+    assert (nan.called, nan.ended) == (True, False)
 
 
 def test_failed_attempts_are_told_fail_and_not_sampled_from(tmp_path: Path) -> None:

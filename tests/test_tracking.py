@@ -56,7 +56,6 @@ def make_run(
         epochs=1,
         steps_per_epoch=10 * len(losses),
         target_accuracy=0.9,
-        early_stop=False,
         data_digest="d" * 64,
     )
     steps = tuple(range(10, 10 * len(losses) + 10, 10))
@@ -69,6 +68,7 @@ def make_run(
         parameters=93_322,
         steps_to_95=20 if label == "stable" else None,
         validation_accuracy=accuracy,
+        reestimated_accuracy=None,
         test_accuracy=accuracy - 0.01,
         checks=(
             Check(step=10, images=500, inference=0.5, training=0.6),

@@ -27,7 +27,7 @@ SPEC = RunSpec(
     epochs=2,
     steps_per_epoch=30,
     target_accuracy=0.9,
-    early_stop=True,
+    ended_by=("dead", "exploded", "lost"),
     data_digest="drawn digits",
 )
 
@@ -198,11 +198,11 @@ def test_batch_norm_is_checked_in_both_modes(small_splits: Path) -> None:
 @pytest.mark.parametrize(
     ("optimizer", "learning_rate"), [("sgd", 1e6), ("sgd", 1e30), ("adam", 1e30)]
 )
-@pytest.mark.parametrize("early_stop", [True, False])
+@pytest.mark.parametrize("ended_by", [("dead",), ()])
 def test_a_loss_that_is_no_number_ends_any_run(
-    small_splits: Path, optimizer: str, learning_rate: float, early_stop: bool
+    small_splits: Path, optimizer: str, learning_rate: float, ended_by: tuple[str, ...]
 ) -> None:
-    hot = spec(optimizer=optimizer, learning_rate=learning_rate, early_stop=early_stop)
+    hot = spec(optimizer=optimizer, learning_rate=learning_rate, ended_by=ended_by)
     result = training.fit(hot, small_splits)
     assert (result.label, result.steps) == ("diverged", 25)
     assert result.called_at is not None
@@ -215,7 +215,7 @@ def test_a_dead_network_ends_early_if_it_may(small_splits: Path) -> None:
     dead = {"learning_rate": 1.0, "epochs": 1, "steps_per_epoch": 600, "batch_size": 4}
     early = training.fit(spec(**dead), small_splits)
     assert (early.label, early.called, early.called_at, early.steps) == ("dead", "dead", 500, 500)
-    watched = training.fit(spec(**dead, early_stop=False), small_splits)
+    watched = training.fit(spec(**dead, ended_by=()), small_splits)
     assert (watched.label, watched.called, watched.called_at) == ("dead", "dead", 500)
     assert watched.steps == 600
 

@@ -52,6 +52,16 @@ COMMANDS = {
         "lr-ceiling compare --learning-rate 0.01 --activation sigmoid --epochs 3 "
         "--steps-per-epoch 1875",
     ),
+    "audit": Entry(
+        "commands.audit",
+        "Let runs run on that the judge would end, and count its errors.",
+        "lr-ceiling audit data/splits.npz --output reports/audit.json --state state/runs",
+    ),
+    "simulate": Entry(
+        "commands.simulate",
+        "Hold the search against made-up networks whose ceilings are known.",
+        "lr-ceiling simulate --output reports/simulation.json --state state/simulation",
+    ),
     "log": Entry(
         "commands.log",
         "Send what MLflow does not hold yet; twice adds nothing.",

@@ -3,11 +3,10 @@
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from scipy import stats
 
-from lr_ceiling.runs import RunResult, Study
+from lr_ceiling.runs import RunResult
 
 CONFIDENCE = 0.95
 
@@ -106,33 +105,3 @@ def verdict(interval: tuple[float | None, float | None]) -> str:
     if high is not None and high < 0:
         return "not supported"
     return "inconclusive"
-
-
-def ceilings(studies: Sequence[Study]) -> dict[str, Any]:
-    """`ceilings.json` from the studies' facts, an arm each. No interval is estimated yet."""
-    unknown = {"estimate": None, "ci95": [None, None]}
-    arms = [
-        {
-            "variant": study.variant,
-            "activation": study.activation,
-            "optimizer": study.optimizer,
-            "target": study.target,
-            "horizon_steps": study.horizon_steps,
-            "lr50": unknown,
-            "lr90": unknown,
-            "highest_stable": study.highest_stable,
-            "transition_decades": None,
-            "bounded": "none",
-            "stopped": study.stopped,
-            "trials": study.trials,
-            "labels": study.labels,
-            "steps_spent": study.steps_spent,
-            "full_run_equivalents": study.full_run_equivalents,
-            "early_decisions": {"made": study.called_early, "audited": 0, "wrong": None},
-            "checks": {},
-        }
-        for study in studies
-    ]
-    activations = dict.fromkeys(study.activation for study in studies)
-    ratios = [{"activation": name, "lr50": unknown, "lr90": unknown} for name in activations]
-    return {"arms": arms, "ratios": ratios}

@@ -27,12 +27,15 @@ SEEN_PIXELS = 26
 FIRST_KERNEL, FIRST_OUTPUT = 3, 26
 
 
-def build(variant: Variant, activation: Activation, seed: int) -> keras.Sequential:
+def build(
+    variant: Variant, activation: Activation, seed: int, init_scale: float = 1.0
+) -> keras.Sequential:
     """The post's network: images (n, 28, 28, 1) in [0, 1] to probabilities (n, 10).
 
     `baseline` gives each Conv and Dense layer a bias; `batchnorm` puts a BatchNormalization
     between each of them, the output layer too, and its activation, and leaves the bias out. The
-    kernels (Glorot uniform) follow from the seed alone, so both variants start from the same ones.
+    kernels, Glorot uniform times `init_scale`, follow from the seed alone, so both variants start
+    from the same ones.
     """
     seeds = iter(np.random.SeedSequence(seed).generate_state(5).tolist())
 
@@ -42,7 +45,10 @@ def build(variant: Variant, activation: Activation, seed: int) -> keras.Sequenti
         weights = kind(
             **shape,
             use_bias=variant == "baseline",
-            kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)),
+            # Glorot's, where the scale is 1.
+            kernel_initializer=keras.initializers.VarianceScaling(
+                scale=init_scale**2, mode="fan_avg", distribution="uniform", seed=next(seeds)
+            ),
             name=name,
         )
         norm = [keras.layers.BatchNormalization(name=f"{name}_norm")]

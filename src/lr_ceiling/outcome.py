@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-from lr_ceiling.runs import Label
+from lr_ceiling.runs import CHANCE, Label
 
 # The smoothing of batch accuracies, in steps: at batch 32 the mean over 100 steps has a standard
 # error below 0.009 at accuracy 0.5.
@@ -18,8 +18,6 @@ WINDOW = 100
 # is batch norm at a learning rate of 100, which learns at a loss of 8-14, so accuracy counts too.
 EXPLODED_LOSS = 1e3
 EXPLODED_STEPS = 200
-# Accuracy of ten classes by chance is 0.1; a constant predictor reaches 0.1135 at most.
-CHANCE = 0.2
 # Adam's epsilon is 1e-7: steps from gradients below 1e-9 are under 1% of the learning rate.
 DEAD_GRADIENT = 1e-9
 DEAD_STEPS = 250

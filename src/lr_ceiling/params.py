@@ -1,5 +1,6 @@
 """params.yaml as typed, frozen objects; whatever is impossible is refused before any work."""
 
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -18,14 +19,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lr_ceiling.errors import ParamsError
-from lr_ceiling.runs import Activation, Optimizer, Variant
+from lr_ceiling.runs import CHANCE, Activation, Optimizer, Variant
 
 PARAMS_FILE = Path("params.yaml")
 # Far beyond any use, and far from the largest float32, 3.4e38.
 MAX_RATE = 1e30
 # MNIST's own count.
 TRAIN_IMAGES = 60_000
-CHANCE = 0.2
 
 # Named by the fields of dataset.Arrays.
 ArrayName = Literal["train_images", "train_labels", "test_images", "test_labels"]
@@ -137,8 +137,28 @@ class Search(Section):
 
     seed: Seed
     lag: Annotated[int, Field(ge=1, le=64)]
-    budget_runs: Annotated[float, Field(ge=1, allow_inf_nan=False)]
+    interval_decades: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    # By arm, such as baseline-relu; `default` is for all others.
+    budget_runs: dict[str, Annotated[float, Field(ge=1, allow_inf_nan=False)]]
     range: dict[Variant, Range]
+
+    @field_validator("budget_runs")
+    @classmethod
+    def _names_arms(cls, budgets: dict[str, float]) -> dict[str, float]:
+        if "default" not in budgets:
+            raise ValueError("must have a default")
+        known = {
+            f"{variant}-{activation}"
+            for variant, activation in product(get_args(Variant), get_args(Activation))
+        } | {"default"}
+        foreign = sorted(set(budgets) - known)
+        if foreign:
+            raise ValueError(f"{foreign[0]} is no arm: an arm is like baseline-relu")
+        return budgets
+
+    def budget(self, arm: str) -> float:
+        """Full runs that the search of `arm` may spend."""
+        return self.budget_runs.get(arm, self.budget_runs["default"])
 
 
 class Workers(Section):

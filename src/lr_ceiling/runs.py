@@ -18,6 +18,8 @@ Activation = Literal[
 ]
 Optimizer = Literal["adam", "sgd"]
 Label = Literal["stable", "diverged", "exploded", "dead", "lost", "slow"]
+# Of ten classes. Guessing has 0.1 right, a constant predictor 0.1135 at most.
+CHANCE = 0.2
 
 
 class Record(BaseModel):
@@ -38,8 +40,11 @@ class RunSpec(Record):
     epochs: int = Field(gt=0)
     steps_per_epoch: int = Field(gt=0)
     target_accuracy: float = Field(gt=0, lt=1)
-    # Whether the judge may end the run once it is hopeless (search) or only watches (train).
-    early_stop: bool
+    # Factor on the initial kernels: 1 is Glorot's scale.
+    init_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    # The judge's calls that may end the run before its horizon; by others it only labels. A loss or
+    # weight that is no number always ends it.
+    ended_by: tuple[Label, ...] = ()
     # SHA-256 of the splits' arrays: the same spec on other data is another run.
     data_digest: str
 
@@ -115,10 +120,44 @@ class RunResult(Record):
     steps_to_95: int | None
     # Inference accuracy on the whole validation split after the last step.
     validation_accuracy: float
+    # The same with batch norm's averages taken anew over 10,000 training images; None where the run
+    # reached its target or has none. If this reaches it, the averages lag; the weights are sound.
+    reestimated_accuracy: float | None
     # Inference accuracy on the test set; None where the test set was not asked for.
     test_accuracy: float | None
     checks: tuple[Check, ...]
     curve: Curve
+
+
+class Estimate(Record):
+    """A learning rate with its 95% credible interval; None where the trials don't bound it."""
+
+    estimate: float | None
+    ci95: tuple[float | None, float | None]
+
+
+class EarlyDecisions(Record):
+    """Trials that were ended early; calls that were not followed, and how many of these erred."""
+
+    made: int
+    audited: int
+    wrong: int
+
+
+class Checks(Record):
+    """What says how far to trust an estimate."""
+
+    # Probability that any learning rate is stable with probability 0.5, and 0.9.
+    lr50_exists: float
+    lr90_exists: float
+    # Posterior predictive p-value of the trials' deviance; below 0.05 the curve fits badly, and
+    # the trials were counted half, which widens the intervals.
+    fit: float
+    widened: bool
+    # Share of lr90's probability in the last decade at each end of what may be tried.
+    edge_mass: tuple[float, float]
+    # How far the estimate of lr90 moves, in decades, if all transition widths are equally probable.
+    prior_shift_decades: float | None
 
 
 class Study(Record):
@@ -131,20 +170,71 @@ class Study(Record):
     horizon_steps: int
     # Identity of the study: what its trials follow from.
     key: str
+    # The highest learning rates at which a fresh seed is stable with probability 0.5 and 0.9.
+    lr50: Estimate
+    lr90: Estimate
+    transition_decades: float
+    bounded: Literal["both", "above only", "below only", "none"]
     # The highest learning rate of a stable trial; None where no trial was stable.
     highest_stable: float | None
-    stopped: Literal["budget"]
+    stopped: Literal["interval", "budget"]
     trials: int
     labels: dict[Label, int]
-    # Trials that the judge called a failure before their horizon.
-    called_early: int
     steps_spent: int
     full_run_equivalents: float
+    early_decisions: EarlyDecisions
+    checks: Checks
+
+
+class Ratio(Record):
+    """Batch norm's ceilings over the baseline's, of one activation."""
+
+    activation: Activation
+    lr50: Estimate
+    lr90: Estimate
+
+
+class AuditedRule(Record):
+    """Runs that one rule of the judge would have ended, and that ran on instead."""
+
+    rule: Label
+    audited: int
+    # Of these, how many became stable.
+    wrong: int
+    # Upper limit of the share of wrong calls, with 95% confidence (Clopper-Pearson).
+    wrong_share_below: float
+    # How many in each arm.
+    arms: dict[str, int]
+
+
+class Audit(Record):
+    """`reports/audit.json`: whether the judge's early calls are right."""
+
+    horizon_steps: int
+    rules: tuple[AuditedRule, ...]
+
+
+class Belief(Record):
+    """The posterior of an arm, thinned for figures and ratios.
+
+    `probability` is the mean of P(stable) at each of `learning_rates`, `low` and `high` limit its
+    pointwise 95% interval; `lr50` and `lr90` are equally probable values, in order, empty where
+    the trials don't bound them from both sides.
+    """
+
+    learning_rates: tuple[float, ...]
+    probability: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    lr50: tuple[float, ...]
+    lr90: tuple[float, ...]
 
 
 Parsed = TypeVar("Parsed")
 RUNS = pydantic.TypeAdapter(tuple[RunResult, ...])
 STUDY = pydantic.TypeAdapter(Study)
+AUDIT = pydantic.TypeAdapter(Audit)
+BELIEF = pydantic.TypeAdapter(Belief)
 
 
 def write_runs(path: Path, runs: Iterable[RunResult]) -> None:
@@ -160,6 +250,16 @@ def read_runs(path: Path) -> tuple[RunResult, ...]:
 def read_study(path: Path) -> Study:
     """Read a study.json. Raises ResultsError for a missing or foreign file."""
     return _parse(STUDY, path)
+
+
+def read_belief(path: Path) -> Belief:
+    """Read a posterior.json. Raises ResultsError for a missing or foreign file."""
+    return _parse(BELIEF, path)
+
+
+def read_audit(path: Path) -> Audit:
+    """Read reports/audit.json. Raises ResultsError for a missing or foreign file."""
+    return _parse(AUDIT, path)
 
 
 def _parse(adapter: pydantic.TypeAdapter[Parsed], path: Path) -> Parsed:

@@ -1,14 +1,14 @@
 """One Optuna study, one driver: trials in order of their index, in a journal that survives kills.
 
-Trial i depends on the study's key, on i and on the results of trials 0..i-lag alone, so the trials
-are the same for any number of workers up to the lag, and after any interruption.
+Trial i depends on the study's key, on i and on results of earlier trials alone: on those of trials
+0..i-lag always, on later ones where it is better to wait for them. So the trials are the same for
+any number of workers up to the lag, and after any interruption.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import filelock
@@ -19,48 +19,44 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
+from lr_ceiling import batch
+from lr_ceiling.batch import code_digest
+from lr_ceiling.course import Aim, Course
 from lr_ceiling.errors import LockedError
+from lr_ceiling.posterior import Observation
 from lr_ceiling.runs import RunResult, RunSpec
-from lr_ceiling.sampler import INDEX
+from lr_ceiling.sampler import INDEX, KNOWN, OBSERVATION
 from lr_ceiling.workers import Ended, Task, Workers
 
 LEARNING_RATE = "learning_rate"
 # The user attribute that holds a trial's RunResult as JSON.
 RUN = "run"
-# What decides a run's numbers beside its spec and our code.
-LIBRARIES = ("keras", "numpy", "optuna", "tensorflow")
+# What decides a study's trials beside its aim.
+MODULES = (*batch.MODULES, "ceiling", "course", "posterior", "sampler", "study")
+LIBRARIES = (*batch.LIBRARIES, "optuna", "scipy")
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study may ask for.
+    """A study's aim, and the run that each of its trials is: `spec(index, learning_rate)`."""
 
-    `key` is its identity; `low` and `high` bound the learning rate; `lag` is how many trials back
-    results are known; `budget` and `horizon` are in optimizer steps; `spec(index, learning_rate)`
-    makes a trial's run.
-    """
-
-    key: str
-    low: float
-    high: float
-    lag: int
-    budget: int
-    horizon: int
+    aim: Aim
     spec: Callable[[int, float], RunSpec]
 
-    def may_start(self, index: int, done: Mapping[int, RunResult]) -> bool:
-        """Whether trial `index` is within the lag and certain to end within the budget.
 
-        A trial that is still under way counts as a full run. So the number of trials depends on
-        their results alone, not on the order in which they end.
-        """
-        known = all(before in done for before in range(index - self.lag + 1))
-        spent = sum(
-            done[before].steps if before in done else self.horizon for before in range(index)
-        )
-        return known and spent + self.horizon <= self.budget
+def observation(run: RunResult) -> Observation:
+    """What a run says of its learning rate."""
+    ended = run.called is not None and run.steps < run.spec.horizon
+    return Observation(
+        u=math.log10(run.spec.learning_rate),
+        stable=run.label == "stable",
+        called=run.called is not None,
+        # A number that is no number is a fact: such a call is never wrong.
+        ended=ended and run.called != "diverged",
+        cost=run.steps / run.spec.horizon,
+    )
 
 
 @contextmanager
@@ -101,29 +97,33 @@ def drive(
     splits: Path,
     on_ended: Callable[[int, Ended], None] = lambda index, ended: None,
 ) -> list[RunResult]:
-    """Run the study to the end of its budget; returns all trials' results in order of index.
+    """Run the study to its end; returns all trials' results in order of index.
 
     Trials that an earlier driver finished are taken from the journal; `on_ended` is told of the
     others, with their index.
     """
     done = finished(study)
+    seen = {index: observation(run) for index, run in done.items()}
+    course = Course(plan.aim)
+    limits = 10**plan.aim.bounds.lowest, 10**plan.aim.bounds.highest
     under_way: dict[RunSpec, tuple[int, Trial]] = {}
-    index = 0
     while True:
-        while plan.may_start(index, done):
-            if index not in done:
-                trial = _ask(study, index)
-                rate = trial.suggest_float(LEARNING_RATE, plan.low, plan.high, log=True)
-                spec = plan.spec(index, rate)
-                under_way[spec] = index, trial
-                workers.submit(Task(spec, splits))
-            index += 1
+        while course.may_start(seen):
+            if course.index in done:
+                course.started(seen[course.index].u)
+                continue
+            trial = _ask(study, course)
+            rate = trial.suggest_float(LEARNING_RATE, *limits, log=True)
+            spec = plan.spec(course.index, rate)
+            under_way[spec] = course.index, trial
+            workers.submit(Task(spec, splits))
+            course.started(math.log10(rate))
         if not under_way:
-            return [done[number] for number in range(index)]
+            return [done[index] for index in range(course.index)]
         ended = workers.completed()
         number, trial = under_way.pop(ended.task.spec)
         _tell(study, trial, ended.result)
-        done[number] = ended.result
+        done[number], seen[number] = ended.result, observation(ended.result)
         on_ended(number, ended)
 
 
@@ -136,26 +136,19 @@ def finished(study: Study) -> dict[int, RunResult]:
     }
 
 
-def code_digest() -> str:
-    """SHA-256 over the package's code and the versions of the libraries that do the arithmetic.
-
-    Trials of other code are not continued.
-    """
-    digest = hashlib.sha256()
-    for library in LIBRARIES:
-        digest.update(f"{library}=={version(library)}\n".encode())
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+def search_digest() -> str:
+    """Identity of the code that decides a study: trials of other code are not continued."""
+    return code_digest(MODULES, LIBRARIES)
 
 
-def _ask(study: Study, index: int) -> Trial:
-    study.enqueue_trial({}, user_attrs={INDEX: index})
+def _ask(study: Study, course: Course) -> Trial:
+    study.enqueue_trial({}, user_attrs={INDEX: course.index, KNOWN: course.known})
     return study.ask()
 
 
 def _tell(study: Study, trial: Trial, run: RunResult) -> None:
     trial.set_user_attr("label", run.label)
+    trial.set_user_attr(OBSERVATION, observation(run))
     trial.set_user_attr(RUN, run.model_dump_json())
     study.tell(trial, run.spec.learning_rate if run.label == "stable" else 0.0)
 

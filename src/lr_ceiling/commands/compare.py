@@ -56,7 +56,6 @@ def main(
             activation=activation,
             learning_rate=learning_rate,
             seed=seed,
-            early_stop=False,
             data_digest=digest,
             **changes,
         )

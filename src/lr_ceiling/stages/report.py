@@ -12,8 +12,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from lr_ceiling import figures, params
+from lr_ceiling.ceiling import Arm, ceilings, in_words, interval, ratios
 from lr_ceiling.comparison import (
-    ceilings,
     mean_by_step,
     more_accurate,
     summarise_cell,
@@ -26,6 +26,7 @@ from lr_ceiling.runs import (
     RunResult,
     Study,
     Variant,
+    read_belief,
     read_json,
     read_runs,
     read_study,
@@ -50,10 +51,12 @@ def main(train: Path, search: Path, validation: Path, output: Path) -> None:
     grid = params.load().grid
     names = cell_names(grid)
     cells = {cell: read_runs(train / name / "runs.json") for cell, name in names.items()}
-    trials = {name: read_runs(search / name / "runs.json") for name in arm_names(grid)}
-    studies = [read_study(search / name / "study.json") for name in arm_names(grid)]
+    arms = arm_names(grid)
+    trials = {name: read_runs(search / name / "runs.json") for name in arms.values()}
+    studies = {arm: read_study(search / name / "study.json") for arm, name in arms.items()}
+    beliefs = {arm: read_belief(search / name / "posterior.json") for arm, name in arms.items()}
     remove_others(train, names.values())
-    remove_others(search, arm_names(grid))
+    remove_others(search, arms.values())
     pairs = pairs_of(cells, grid)
     summaries = [summarise_cell(runs) for runs in cells.values()]
     claims = [
@@ -62,22 +65,35 @@ def main(train: Path, search: Path, validation: Path, output: Path) -> None:
         if len(pair) == 2
     ]
     write_json(output / "comparison.json", {"cells": summaries, "claims": claims})
-    write_json(output / "ceilings.json", ceilings(studies))
-    write_json(output / "metrics.json", metrics(names.values(), summaries, studies))
+    over_baseline = ratios(studies, beliefs)
+    write_json(output / "ceilings.json", ceilings(studies.values(), over_baseline))
+    write_json(output / "metrics.json", metrics(names.values(), summaries, studies.values()))
     write_plots(output / "plots", pairs)
-    draw(output / "figures", pairs, trials)
+    drawings = {
+        f"curves-{name}": figures.pair_of_curves(pair, pair_title(pair))
+        for name, pair in pairs.items()
+    }
+    drawings["ceilings"] = figures.ceilings_of_arms(list(studies.values()))
+    drawings["probability"] = figures.probability_of_arms(
+        list(studies.values()), list(beliefs.values()), list(trials.values())
+    )
+    drawings["trials"] = figures.trials_of_arms(trials)
+    for name, figure in drawings.items():
+        figures.save(figure, output / "figures" / name)
     write_page(
         output / "index.html",
         cells=summaries,
         claims=claims,
-        studies=studies,
+        studies=list(studies.values()),
+        ratios=over_baseline,
         validation=read_json(validation),
-        curves=[read_svg(output / "figures" / f"curves-{name}.svg") for name in pairs],
-        trials=read_svg(output / "figures" / "trials.svg"),
+        figures={name: read_svg(output / "figures" / f"{name}.svg") for name in drawings},
+        in_words=in_words,
+        interval=interval,
         percent=percent,
         median_steps=median_steps,
     )
-    _print_report(summaries, studies)
+    _print_report(summaries, list(studies.values()))
 
 
 def cell_names(grid: Grid) -> dict[Cell, str]:
@@ -86,9 +102,9 @@ def cell_names(grid: Grid) -> dict[Cell, str]:
     return {cell: "-".join(map(str, cell)) for cell in cells}
 
 
-def arm_names(grid: Grid) -> list[str]:
+def arm_names(grid: Grid) -> dict[Arm, str]:
     """The name of each arm, as dvc.yaml's matrix makes it."""
-    return ["-".join(arm) for arm in product(grid.variants, grid.activations)]
+    return {arm: "-".join(arm) for arm in product(grid.variants, grid.activations)}
 
 
 def pairs_of(cells: Cells, grid: Grid) -> Pairs:
@@ -113,7 +129,7 @@ def remove_others(folder: Path, names: Collection[str]) -> None:
 
 
 def metrics(
-    names: Iterable[str], cells: Sequence[Mapping[str, Any]], studies: Sequence[Study]
+    names: Iterable[str], cells: Sequence[Mapping[str, Any]], studies: Iterable[Study]
 ) -> dict[str, object]:
     """The figures that `dvc metrics show` lists, nested by cell and by arm."""
     return {
@@ -127,7 +143,10 @@ def metrics(
         },
         "arms": {
             f"{study.variant}-{study.activation}": {
-                "highest_stable": study.highest_stable,
+                "lr50": study.lr50.estimate,
+                "lr90": study.lr90.estimate,
+                "lr90_low": study.lr90.ci95[0],
+                "lr90_high": study.lr90.ci95[1],
                 "full_run_equivalents": study.full_run_equivalents,
             }
             for study in studies
@@ -144,13 +163,6 @@ def write_plots(folder: Path, pairs: Pairs) -> None:
         }
         table = pd.DataFrame(columns).sort_index().rename_axis("step")
         write_text(folder / f"{name}.csv", table.to_csv(lineterminator="\n"))
-
-
-def draw(folder: Path, pairs: Pairs, trials: Mapping[str, Sequence[RunResult]]) -> None:
-    """Draw each pair of curves, and the trials of all arms."""
-    for name, pair in pairs.items():
-        figures.save(figures.pair_of_curves(pair, pair_title(pair)), folder / f"curves-{name}")
-    figures.save(figures.trials_of_arms(trials), folder / "trials")
 
 
 def pair_title(pair: Mapping[Variant, Sequence[RunResult]]) -> str:
@@ -192,13 +204,14 @@ def _print_report(cells: Sequence[Mapping[str, Any]], studies: Sequence[Study]) 
     arms = [
         (
             f"{study.variant} {study.activation}",
-            "none" if study.highest_stable is None else f"{study.highest_stable:.4g}",
+            in_words(study),
+            interval(study.lr50),
             str(study.trials),
             f"{study.full_run_equivalents:.2f}",
         )
         for study in studies
     ]
-    print_table("search", ("arm", "highest stable lr seen", "trials", "full runs spent"), arms)
+    print_table("ceilings", ("arm", "ceiling", "lr50", "trials", "full runs spent"), arms)
 
 
 def percent(accuracy: Mapping[str, Any]) -> str:

@@ -6,109 +6,149 @@ from pathlib import Path
 
 import click
 import pandas as pd
-from optuna.samplers import TPESampler
 
 from lr_ceiling import params
+from lr_ceiling.ceiling import TARGETS, Ceiling, in_words, interval
+from lr_ceiling.course import Aim
 from lr_ceiling.dataset import splits_digest
 from lr_ceiling.errors import ParamsError, one_line_errors
 from lr_ceiling.facts import write_ended, write_study_facts
 from lr_ceiling.params import Search
+from lr_ceiling.posterior import Calls, Posterior, curves
 from lr_ceiling.runs import (
+    AuditedRule,
+    EarlyDecisions,
+    Label,
     RunResult,
     RunSpec,
     Study,
     derived_seed,
     digest_of,
+    read_audit,
     write_json,
     write_runs,
     write_text,
 )
-from lr_ceiling.sampler import LaggedSampler
-from lr_ceiling.study import Plan, code_digest, drive, finished, open_study
+from lr_ceiling.sampler import CeilingSampler
+from lr_ceiling.study import Plan, drive, finished, observation, open_study, search_digest
 from lr_ceiling.terminal import print_table, step_progress
 from lr_ceiling.workers import Ended, Workers
+
+# One trial in so many is not ended early.
+AUDITED = 8
 
 
 @click.command()
 @click.argument("splits", type=click.Path(path_type=Path))
 @click.option("--variant", required=True, help="baseline or batchnorm")
 @click.option("--activation", required=True, help="relu, sigmoid, tanh, ...")
+@click.option("--audit", type=click.Path(path_type=Path), required=True, help="of early decisions")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="folder of trials")
 @click.option("--state", type=click.Path(path_type=Path), required=True, help="folder of journals")
 @one_line_errors
-def main(splits: Path, variant: str, activation: str, output: Path, state: Path) -> None:
+def main(
+    splits: Path, variant: str, activation: str, audit: Path, output: Path, state: Path
+) -> None:
     """Search one arm; a search that was killed goes on where it was."""
     values = params.load()
     if variant not in values.search.range:
         known = ", ".join(values.search.range)
         raise ParamsError(f"--variant is {variant!r}: search.range has {known}")
     bounds = values.search.range[variant]
+    rules = read_audit(audit).rules
     template = RunSpec.of(
         values.training,
         variant=variant,
         activation=activation,
         learning_rate=bounds.low,
         seed=values.search.seed,
-        early_stop=True,
+        ended_by=qualified(rules),
         data_digest=splits_digest(splits),
     )
-    plan = make_plan(template, values.search)
-    journal = state / f"{output.name}-{digest_of(plan.key, code_digest())}.journal"
-    runs = search(output.name, plan, splits, journal, values.workers.processes)
-    study = summarise_trials(plan.key, runs)
+    calls = Calls(sum(rule.audited for rule in rules), sum(rule.wrong for rule in rules))
+    plan = make_plan(template, values.search, calls)
+    journal = state / f"{output.name}-{digest_of(plan.aim.key, search_digest())}.journal"
+    runs = search(output.name, plan, template.horizon, splits, journal, values.workers.processes)
+    ceiling = ceiling_of(plan.aim, runs)
+    study = summarise(plan.aim, runs, ceiling)
     write_runs(output / "runs.json", runs)
     write_trials(output / "trials.csv", runs)
+    write_json(output / "posterior.json", ceiling.belief().model_dump())
     write_json(output / "study.json", study.model_dump())
     _print_study(output.name, study)
-    write_study_facts(plan.key, runs)
+    write_study_facts(plan.aim.key, runs)
     # Late, since mlflow takes 1.5 s to import.
     from lr_ceiling import tracking
 
     tracking.mirror(lambda store: store.log_search(output.name, study.model_dump(), runs))
 
 
-def make_plan(template: RunSpec, search: Search) -> Plan:
+def make_plan(template: RunSpec, search: Search, calls: Calls) -> Plan:
     """The plan of the study of `template`'s arm.
 
-    Each trial has initial weights and batches of its own. The budget is no part of the key, so
-    that a larger one goes on where a smaller one ended.
+    Each trial has initial weights and batches of its own; one in eight is not ended early, so that
+    wrong calls show. The budget is no part of the key, so that a larger one goes on where a smaller
+    one ended.
     """
     bounds = search.range[template.variant]
-    key = digest_of(template.model_dump(), search.lag, bounds.model_dump())
+    key = digest_of(
+        template.model_dump(), search.lag, search.interval_decades, bounds.model_dump(), calls
+    )
 
     def spec(index: int, learning_rate: float) -> RunSpec:
-        seed = derived_seed(key, "run", index)
-        return template.model_copy(update={"learning_rate": learning_rate, "seed": seed})
+        changes: dict[str, object] = {
+            "learning_rate": learning_rate,
+            "seed": derived_seed(key, "run", index),
+        }
+        if derived_seed(key, "audit", index) % AUDITED == 0:
+            changes["ended_by"] = ()
+        return template.model_copy(update=changes)
 
-    budget = int(search.budget_runs * template.horizon)
-    return Plan(key, bounds.low, bounds.high, search.lag, budget, template.horizon, spec)
+    aim = Aim(
+        key=key,
+        low=bounds.low,
+        high=bounds.high,
+        interval_decades=search.interval_decades,
+        budget=search.budget(f"{template.variant}-{template.activation}"),
+        lag=search.lag,
+        calls=calls,
+    )
+    return Plan(aim, spec)
 
 
 def search(
-    arm: str, plan: Plan, splits: Path, journal: Path, processes: int | None
+    arm: str, plan: Plan, horizon: int, splits: Path, journal: Path, processes: int | None
 ) -> list[RunResult]:
     """Run the study of `arm`, new or interrupted; returns its trials in order of index."""
-    # A stock sampler chooses the points: it is drawn to the luckiest seed and knows no interval.
-    sampler = LaggedSampler(lambda seed: TPESampler(seed=seed), plan.key, plan.lag)
+    aim = plan.aim
+    sampler = CeilingSampler(aim.key, aim.lag, (aim.low, aim.high), aim.calls)
     with (
         open_study(journal, sampler) as study,
-        step_progress(arm, plan.budget) as progress,
+        step_progress(arm, int(aim.budget * horizon)) as progress,
     ):
-        spent = sum(run.steps for run in finished(study).values())
+        done = finished(study)
+        spent = sum(run.steps for run in done.values())
 
         def on_ended(index: int, ended: Ended) -> None:
-            run = ended.result
-            progress.say(f"{arm} trial {index}: lr {run.spec.learning_rate:.4g} is {run.label}")
+            done[index] = ended.result
+            found = ceiling_of(aim, [run for _, run in sorted(done.items())])
+            progress.say(f"{arm} trial {index}: {_in_short(ended.result)}; {_so_far(found)}")
             write_ended([ended])
 
         with Workers(processes, lambda steps: progress.steps(spent + steps)) as workers:
             return drive(study, plan, workers, splits, on_ended)
 
 
-def summarise_trials(key: str, runs: Sequence[RunResult]) -> Study:
-    """What the trials of the study `key` found."""
+def ceiling_of(aim: Aim, runs: Sequence[RunResult]) -> Ceiling:
+    """What trials of this aim say of the ceiling."""
+    return Ceiling(Posterior(curves(aim.bounds), list(map(observation, runs)), aim.calls))
+
+
+def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Ceiling) -> Study:
+    """What the trials of this aim found."""
     stable = [run.spec.learning_rate for run in runs if run.label == "stable"]
     steps = sum(run.steps for run in runs)
+    audited = [run for run in runs if run.called and run.steps == run.spec.horizon]
     spec = runs[0].spec
     return Study(
         variant=spec.variant,
@@ -116,15 +156,29 @@ def summarise_trials(key: str, runs: Sequence[RunResult]) -> Study:
         optimizer=spec.optimizer,
         target=spec.target_accuracy,
         horizon_steps=spec.horizon,
-        key=key,
+        key=aim.key,
+        lr50=ceiling.estimate(TARGETS["lr50"]),
+        lr90=ceiling.estimate(TARGETS["lr90"]),
+        transition_decades=round(ceiling.posterior.width(), 4),
+        bounded=ceiling.bounds_of(TARGETS["lr90"]),
         highest_stable=max(stable, default=None),
-        stopped="budget",
+        stopped="interval" if ceiling.settled(aim.interval_decades) else "budget",
         trials=len(runs),
         labels=dict(sorted(Counter(run.label for run in runs).items())),
-        called_early=sum(run.called is not None for run in runs),
         steps_spent=steps,
         full_run_equivalents=round(steps / spec.horizon, 3),
+        early_decisions=EarlyDecisions(
+            made=sum(run.steps < run.spec.horizon for run in runs),
+            audited=len(audited),
+            wrong=sum(run.label == "stable" for run in audited),
+        ),
+        checks=ceiling.checks(),
     )
+
+
+def qualified(rules: Sequence[AuditedRule]) -> tuple[Label, ...]:
+    """The rules that may end a trial: an audit found them wrong in less than one call of twenty."""
+    return tuple(rule.rule for rule in rules if rule.wrong_share_below < 0.05)
 
 
 def write_trials(path: Path, runs: Sequence[RunResult]) -> None:
@@ -139,6 +193,7 @@ def write_trials(path: Path, runs: Sequence[RunResult]) -> None:
             "called_at": run.called_at,
             "steps": run.steps,
             "validation_accuracy": run.validation_accuracy,
+            "reestimated_accuracy": run.reestimated_accuracy,
         }
         for index, run in enumerate(runs)
     ]
@@ -146,13 +201,24 @@ def write_trials(path: Path, runs: Sequence[RunResult]) -> None:
     write_text(path, frame.to_csv(index=False, lineterminator="\n"))
 
 
+def _in_short(run: RunResult) -> str:
+    return f"lr {run.spec.learning_rate:.4g} is {run.label} after {run.steps:,} steps"
+
+
+def _so_far(found: Ceiling) -> str:
+    edge = found.posterior.edge(TARGETS["lr90"])
+    return f"lr90 between {10**edge.low:.3g} and {10**edge.high:.3g}"
+
+
 def _print_study(arm: str, study: Study) -> None:
     labels = ", ".join(f"{count} {label}" for label, count in study.labels.items())
-    highest = "none" if study.highest_stable is None else f"{study.highest_stable:.4g}"
+    reason = {"interval": "the interval is narrow enough", "budget": "the budget is spent"}
     rows = [
-        ("highest stable learning rate seen", highest),
+        ("ceiling", in_words(study)),
+        ("lr50", interval(study.lr50)),
         ("trials", f"{study.trials} ({labels})"),
         ("full runs spent", f"{study.full_run_equivalents:.2f}"),
+        ("stopped, since", reason[study.stopped]),
     ]
     print_table(arm, ("search", "found"), rows)
 

@@ -1,0 +1,370 @@
+"""P(stable | learning rate) of one arm: a posterior over curves, on a grid of their parameters.
+
+With u the decimal logarithm of the learning rate, a fresh seed is stable with probability
+
+    p(u) = g + (1 - g - l) sigmoid((theta - u) / s) sigmoid((u - phi) / s0):
+
+a band with an upper edge theta, where p falls from 90% to 10% within w = 4.394 s decades, and a
+lower, too-slow edge phi, a nuisance. l is how often a run fails within the band, g how often one is
+stable outside. This is the psychometric function of psychophysics (Kontsevich & Tyler 1999; Watson
+2017; lapse rates as nuisance: Prins 2013). Each trial is one Bernoulli draw from it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Floats = npt.NDArray[np.float64]
+
+# The distance in u between p = 0.9 and p = 0.1 of a logistic curve of scale 1: 2 ln 9.
+WIDTH_OF_SCALE = 2 * np.log(9)
+# In decades. The baselines' transitions are about 0.1 wide, batch norm's over 1.
+WIDTHS = 0.05 * 2 ** (np.arange(13) / 2)
+# A transition twice as wide is taken for 1/sqrt(2) as probable. With equal weights an arm of 0.1
+# decades takes a third more runs, with 1/2 the intervals of one of 0.4 cover 83% only.
+WIDTH_WEIGHTS = WIDTHS**-0.5 / np.sum(WIDTHS**-0.5)
+# Between values of theta: a fraction of the width, but never so coarse that an interval shows it.
+STEPS_A_WIDTH, FINEST, COARSEST = 6, 0.0125, 0.1
+# The scale of the lower edge, in decades, and the distance of its candidates.
+LOWER_SCALE, LOWER_STEP = 0.3, 0.5
+# Failures within the band (l), successes outside (g), and the prior weight of the pair. Most
+# networks that train once train always; "trains 4 times in 5" must be sayable all the same.
+LAPSES = (
+    (0.0, 0.0, 0.48),
+    (0.02, 0.0, 0.16),
+    (0.05, 0.0, 0.10),
+    (0.12, 0.0, 0.04),
+    (0.2, 0.0, 0.03),
+    (0.4, 0.0, 0.03),
+    (0.0, 0.03, 0.08),
+    (0.03, 0.08, 0.05),
+    (0.2, 0.1, 0.03),
+)
+# The prior weight of "no learning rate trains", and of a lower edge within the range.
+NOTHING_TRAINS = 0.02
+LOWER_EDGE_WITHIN = 0.4
+# The prior of theta falls tenfold with each decade outside the range that was asked for: the range
+# widens by itself as soon as trials say so.
+DECAY = 1.0
+CREDIBLE = 0.95
+# Fixed-point steps to an edge: the last moves it by less than 1e-6 decades.
+ROOT_STEPS = 40
+# Curves that stand for the posterior where all of them are too many.
+DRAWS = 2000
+# No single trial may rule a curve out for ever.
+TINY = 1e-6
+
+
+class Observation(NamedTuple):
+    """A trial: its log10 learning rate, and whether it was stable.
+
+    `called` says that the judge called it a failure before its end; `ended` that it was ended by
+    that call, which may be wrong. A call that was not followed shows whether such calls are right.
+    `cost` is in full runs.
+    """
+
+    u: float
+    stable: bool
+    called: bool = False
+    ended: bool = False
+    cost: float = 1.0
+
+
+class Calls(NamedTuple):
+    """How many early calls were not followed, and how many of those runs became stable."""
+
+    audited: int = 0
+    wrong: int = 0
+
+    @property
+    def miscall(self) -> float:
+        """Probability that an early call is wrong: unproven, one in twenty is taken to be."""
+        return (1 + self.wrong) / (20 + self.audited)
+
+
+class Edge(NamedTuple):
+    """The highest log10 learning rate with a given probability of a stable run.
+
+    `median`, `low` and `high` (95%) hold where there is such a rate; `exists` is how probable that
+    is.
+    """
+
+    median: float
+    low: float
+    high: float
+    exists: float
+
+    @property
+    def decades(self) -> float:
+        """Width of the interval."""
+        return self.high - self.low
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where the ceiling is expected, and the limits that no trial may leave, in log10."""
+
+    low: float
+    high: float
+    lowest: float
+    highest: float
+
+
+class Curves:
+    """The grid: all curves p(u) that are considered, with their prior.
+
+    Axes: (theta and w in pairs, phi, lapses). Memory: about 2 MB an array for ten decades.
+    """
+
+    def __init__(self, bounds: Range) -> None:
+        self.bounds = bounds
+        pairs = [
+            triple
+            for width, weight in zip(WIDTHS, WIDTH_WEIGHTS, strict=True)
+            for triple in _thetas(bounds, width, weight)
+        ]
+        # No band at all: an upper edge far below all limits.
+        pairs.append((bounds.lowest - 100, WIDTHS[-1], NOTHING_TRAINS))
+        theta, self.width, pair_weight = (np.array(column) for column in zip(*pairs, strict=True))
+        self._edges: dict[float, Floats] = {}
+        self._orders: dict[float, npt.NDArray[np.intp]] = {}
+        self._theta, self._scale = (
+            theta[:, None, None],
+            (self.width / WIDTH_OF_SCALE)[:, None, None],
+        )
+        within = np.arange(bounds.low, bounds.high, LOWER_STEP)
+        phi = np.array([bounds.lowest - 100, *within])
+        phi_weight = np.array(
+            [1 - LOWER_EDGE_WITHIN, *np.full(len(within), LOWER_EDGE_WITHIN / len(within))]
+        )
+        self._phi = phi[None, :, None]
+        lapse, guess, lapse_weight = (np.array(column) for column in zip(*LAPSES, strict=True))
+        self._gain, self._guess = (1 - lapse - guess)[None, None], guess[None, None]
+        prior = pair_weight[:, None, None] * phi_weight[None, :, None] * lapse_weight[None, None]
+        # A lower edge above the upper one is no band: that has its own weight.
+        prior = np.where(self._phi > self._theta, 0, prior)
+        prior[-1, 0] = NOTHING_TRAINS * lapse_weight
+        self.prior: Floats = prior / prior.sum()
+
+    def probability(self, u: float) -> Floats:
+        """p(u) of each curve."""
+        return self._at(u)
+
+    def chosen(self, cells: npt.NDArray[np.intp], us: Floats) -> Floats:
+        """p of the curves at flat indices `cells`, for each of `us`: (us, cells)."""
+        pair, phi, lapse = np.unravel_index(cells, self.prior.shape)
+        upper = _sigmoid((self._theta[pair, 0, 0] - us[:, None]) / self._scale[pair, 0, 0])
+        lower = _sigmoid((us[:, None] - self._phi[0, phi, 0]) / LOWER_SCALE)
+        return np.asarray(self._guess[0, 0, lapse] + self._gain[0, 0, lapse] * upper * lower)
+
+    def edges(self, target: float) -> Floats:
+        """The highest u with p(u) >= target of each curve; -inf where there is none."""
+        if target not in self._edges:
+            self._edges[target] = self._find_edges(target)
+        return self._edges[target]
+
+    def by_edge(self, target: float) -> npt.NDArray[np.intp]:
+        """Flat indices of the curves in the order of their edge, none first."""
+        if target not in self._orders:
+            self._orders[target] = np.argsort(self.edges(target), axis=None, kind="stable")
+        return self._orders[target]
+
+    def _at(self, u: Floats | float) -> Floats:
+        upper = _sigmoid((self._theta - u) / self._scale)
+        lower = _sigmoid((u - self._phi) / LOWER_SCALE)
+        return np.asarray(self._guess + self._gain * (upper * lower))
+
+    def _find_edges(self, target: float) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            needed = (target - self._guess) / self._gain
+            u = self._theta - self._scale * _logit(needed)
+            # The lower edge takes a little off: going down from above ends at the highest root.
+            for _ in range(ROOT_STEPS):
+                lower = _sigmoid((u - self._phi) / LOWER_SCALE)
+                u = self._theta - self._scale * _logit(needed / lower)
+            reached = self._at(u) >= target - 1e-3
+        # A root that lies decades below every trial is none: the upper edge is not in sight there.
+        return np.where(reached & (u > self.bounds.lowest - 1), u, -np.inf)
+
+
+NO_CALLS = Calls()
+
+
+class Posterior:
+    """What the trials seen so far say about the curve.
+
+    `calls` counts early calls that were audited elsewhere; those among the trials are added.
+    """
+
+    def __init__(
+        self, curves: Curves, observations: Sequence[Observation] = (), calls: Calls = NO_CALLS
+    ) -> None:
+        self.curves = curves
+        self.observations = tuple(observations)
+        self.calls = calls
+        audited = [one for one in observations if one.called and not one.ended]
+        wrong = sum(one.stable for one in audited)
+        self.miscall = Calls(calls.audited + len(audited), calls.wrong + wrong).miscall
+        self._power = 1.0
+
+    def after(self, observation: Observation) -> "Posterior":
+        """The posterior with one trial more."""
+        longer = Posterior(self.curves, (*self.observations, observation), self.calls)
+        if longer.miscall == self.miscall:
+            # What is known need not be worked out again.
+            longer._log_likelihood = self._log_likelihood + longer._log_probability(observation)
+        return longer
+
+    def tempered(self, power: float) -> "Posterior":
+        """The posterior with each trial counted `power` times, to say less where no curve fits."""
+        milder = Posterior(self.curves, self.observations, self.calls)
+        milder._log_likelihood = self._log_likelihood
+        milder._power = power
+        return milder
+
+    def reweighted(self, widths: Floats) -> "Posterior":
+        """The posterior if the prior weight of each of WIDTHS were multiplied by `widths`."""
+        other = self.tempered(self._power)
+        factor = np.interp(self.curves.width, WIDTHS, widths)[:, None, None]
+        other.weights = self.weights * factor / np.sum(self.weights * factor)
+        return other
+
+    @cached_property
+    def _log_likelihood(self) -> Floats:
+        total: Floats = np.zeros(self.curves.prior.shape)
+        for observation in self.observations:
+            total += self._log_probability(observation)
+        return total
+
+    @cached_property
+    def weights(self) -> Floats:
+        """Probability of each curve."""
+        prior = self.curves.prior
+        with np.errstate(divide="ignore"):
+            log = np.log(prior) + self._power * self._log_likelihood
+        weights = np.exp(log - log.max())
+        return np.asarray(weights / weights.sum())
+
+    def edge(self, target: float) -> Edge:
+        """The highest u at which a fresh seed is stable with probability `target`."""
+        exists, u, below = self._distribution(target)
+        if exists == 0:
+            return Edge(np.nan, np.nan, np.nan, 0.0)
+        tail = (1 - CREDIBLE) / 2
+        low, median, high = np.interp([tail, 0.5, 1 - tail], below, u)
+        return Edge(float(median), float(low), float(high), exists)
+
+    def quantiles(self, target: float, count: int) -> Floats:
+        """`count` equally probable values of that edge, where there is one, in order."""
+        exists, u, below = self._distribution(target)
+        if exists == 0:
+            return np.array([])
+        return np.interp((np.arange(count) + 0.5) / count, below, u)
+
+    def mass(self, target: float, low: float, high: float) -> float:
+        """Probability that the edge lies between `low` and `high`, among those that exist."""
+        edges = self.curves.edges(target)
+        real = np.isfinite(edges)
+        there = self.weights[real & (edges >= low) & (edges < high)].sum()
+        exists = self.weights[real].sum()
+        return float(there / exists) if exists else 0.0
+
+    def width(self) -> float:
+        """Median width of the transition, in decades."""
+        by_width = self.weights.sum(axis=(1, 2))
+        order = np.argsort(self.curves.width, kind="stable")
+        below = by_width[order].cumsum()
+        return float(self.curves.width[order][np.searchsorted(below, 0.5)])
+
+    def band(self, us: Floats) -> tuple[Floats, Floats, Floats]:
+        """Mean of p at each of `us` and the limits of its pointwise 95% interval."""
+        cells = self.sample(DRAWS)
+        p = np.sort(self.curves.chosen(cells, us), axis=1)
+        tail = int(DRAWS * (1 - CREDIBLE) / 2)
+        return p.mean(axis=1), p[:, tail], p[:, -tail - 1]
+
+    def sample(self, count: int, target: float = 0.9) -> npt.NDArray[np.intp]:
+        """`count` equally weighted curves as flat indices, in the order of their edge.
+
+        Systematic, not random: equal posteriors give equal samples.
+        """
+        order = self.curves.by_edge(target)
+        below = self.weights.ravel()[order].cumsum()
+        places = np.searchsorted(below, (np.arange(count) + 0.5) / count * below[-1])
+        return np.asarray(order[np.minimum(places, len(order) - 1)])
+
+    def predictive(self, u: float, runs: int) -> Floats:
+        """Probability of 0, 1, ... `runs` stable ones among `runs` fresh seeds at `u`."""
+        p = self.curves.chosen(self.sample(DRAWS), np.array([u]))[0]
+        pmf = stats.binom.pmf(np.arange(runs + 1)[:, None], runs, p)
+        return np.asarray(pmf.mean(axis=1))
+
+    def fit(self, seed: int = 0) -> float:
+        """Posterior predictive p-value of the trials: small where no curve fits them.
+
+        What is compared is how much neighbours in u miss the curve on the same side: an island of
+        stability, or a shoulder, does so though few of its trials are surprising by themselves.
+        Each draw is held against trials that its own curve gives (Gelman, Meng & Stern 1996).
+        """
+        if len(self.observations) < 2:
+            return 1.0
+        trials = sorted(self.observations)
+        us = np.array([one.u for one in trials])
+        stable = np.array([one.stable for one in trials])
+        p = self.curves.chosen(self.sample(DRAWS), us)
+        again = np.random.default_rng(seed).random(p.shape) < p
+
+        def alike(outcome: npt.NDArray[np.bool_]) -> Floats:
+            missed = outcome - p
+            return np.asarray((missed[1:] * missed[:-1]).sum(axis=0))
+
+        return float(np.mean(alike(again) >= alike(stable[:, None])))
+
+    def _log_probability(self, observation: Observation) -> Floats:
+        p = self.curves.probability(observation.u)
+        if not observation.stable:
+            wrong = self.miscall if observation.ended else 0.0
+            p = (1 - p) * (1 - wrong) + p * wrong
+        return np.log(np.maximum(p, TINY))
+
+    def _distribution(self, target: float) -> tuple[float, Floats, Floats]:
+        """How probable an edge is; where there is one, its values and their cumulative weight."""
+        order = self.curves.by_edge(target)
+        u = self.curves.edges(target).ravel()[order]
+        weights = self.weights.ravel()[order]
+        there = np.isfinite(u) & (weights > 0)
+        u, weights = u[there], weights[there]
+        exists = float(weights.sum())
+        if exists == 0:
+            return 0.0, u, weights
+        return min(exists, 1.0), u, (weights.cumsum() - weights / 2) / exists
+
+
+@lru_cache(maxsize=4)
+def curves(bounds: Range) -> Curves:
+    """The grid for these bounds; making one takes about a third of a second."""
+    return Curves(bounds)
+
+
+def _thetas(bounds: Range, width: float, weight: float) -> Iterator[tuple[float, float, float]]:
+    """Values of theta with their prior weights, which sum to `weight`."""
+    step = min(max(width / STEPS_A_WIDTH, FINEST), COARSEST)
+    # Wide transitions reach into the range from beyond its limits.
+    thetas = np.arange(bounds.lowest - width / 2, bounds.highest + width / 2 + step, step)
+    outside = np.maximum(np.maximum(bounds.low - thetas, thetas - bounds.high), 0)
+    prior = 10 ** (-DECAY * outside)
+    for theta, share in zip(thetas, prior / prior.sum(), strict=True):
+        yield float(theta), width, float(weight * share)
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return 0.5 + 0.5 * np.tanh(0.5 * x)
+
+
+def _logit(p: Floats) -> Floats:
+    return np.log(p) - np.log1p(-p)
