@@ -17,7 +17,6 @@ from benchmarks.protocol import CHUNK, Order
 from benchmarks.rows import Row, against_peer
 from lr_ceiling import dataset
 from lr_ceiling.runs import RunSpec
-from lr_ceiling.training import CHECK_IMAGES, CHECK_STEPS
 from lr_ceiling.workers import Task, Workers
 
 VARIANTS = ("batchnorm", "baseline")
@@ -27,6 +26,8 @@ CELLS = (("sigmoid", 0.01), ("relu", 0.01), ("relu", 0.001))
 EPOCH = 1875
 EPOCHS = 3
 VALIDATION = 5000
+# Of `training`, which is not imported: it would bring TensorFlow into the driver.
+CHECK_STEPS, CHECK_IMAGES = 1000, 500
 # Steps of all runs of the experiment at full length.
 FULL = len(CELLS) * len(VARIANTS) * EPOCHS * EPOCH
 
