@@ -9,6 +9,7 @@ import click
 from benchmarks import overhead, post, repro, scaling, stages, step
 from benchmarks.fleet import FLOOR, NOTEBOOK, OURS, SINGLE, Fleet
 from benchmarks.places import REPORT, SPLITS
+from benchmarks.protocol import CHUNK
 from benchmarks.rows import HEADER, Row, cells, read_figures, write_report
 from lr_ceiling.terminal import console, print_table
 from lr_ceiling.workers import cores
@@ -16,11 +17,11 @@ from lr_ceiling.workers import cores
 # Trials of the studies, epochs of their runs, and how often each is repeated: 1,000 take minutes.
 STUDIES = ((10, 3, 5), (100, 3, 3), (1000, 3, 1), (10, 30, 3))
 # Cells and seeds of the grids.
-GRIDS = ((1, 4, 3), (8, 4, 3), (8, 8, 3))
+GRIDS = ((1, 4, 3), (8, 4, 3))
 
 
 @click.command()
-@click.option("--steps", default=150, show_default=True, help="of each run of the experiment")
+@click.option("--steps", default=225, show_default=True, help="of each run of the experiment")
 @click.option("--repeats", default=5, show_default=True, help="of every figure")
 @click.option("--step-repeats", default=9, show_default=True, help="of the figures of a step")
 @click.option(
@@ -36,7 +37,7 @@ def main(steps: int, repeats: int, step_repeats: int, only: tuple[str, ...]) -> 
     post.check_steps(steps)
     parts: dict[str, Callable[[list[Row]], list[Row]]] = {
         "training": lambda rows: _training(steps, repeats, step_repeats),
-        "scaling": lambda rows: [scaling.measure(SPLITS, steps, repeats)],
+        "scaling": lambda rows: [scaling.measure(SPLITS, 2 * CHUNK, repeats)],
         "stages": lambda rows: _stages(repeats),
         "overhead": _overhead,
     }
@@ -74,7 +75,7 @@ def _training(steps: int, repeats: int, step_repeats: int) -> list[Row]:
         ours = stack.enter_context(Fleet(OURS, ours_splits, post.arms(), [0]))
         floor = stack.enter_context(Fleet(FLOOR, splits, post.arms(), [0]))
         single = [fleet for fleet in fleets if fleet.peer.one_a_core]
-        return rows + step.measure(ours, floor, single, steps, step_repeats)
+        return rows + step.measure(ours, floor, single, CHUNK, step_repeats)
 
 
 def _stages(repeats: int) -> list[Row]:
@@ -82,8 +83,7 @@ def _stages(repeats: int) -> list[Row]:
     # Commands first: what comes after changes the folder's undeclared files.
     return [
         *stages.commands(folder, repeats),
-        stages.start(folder, repeats),
-        *stages.memory(folder, repeats),
+        *stages.measure(folder, repeats),
     ]
 
 

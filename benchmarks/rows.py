@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.places import PEERS_PYTHON
+from benchmarks.places import PEERS_PYTHON, REPORT
 from lr_ceiling.runs import read_json, write_json
 
 LIBRARIES = ("tensorflow", "keras", "numpy", "optuna", "mlflow", "dvc")
@@ -130,6 +130,11 @@ def markdown(figures: Iterable[dict[str, Any]]) -> list[str]:
     return [f"| {' | '.join(cells(figure))} |" for figure in figures]
 
 
+def print_markdown() -> None:
+    """Print the report's table for docs/benchmark.md: `python -m benchmarks.rows`."""
+    print("\n".join(markdown(read_figures(REPORT))))
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on; not which machine."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -165,3 +170,7 @@ def _rounded(value: Any) -> Any:
 
 def _text(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    print_markdown()

@@ -57,19 +57,28 @@ def search_command(folder: Path) -> list[str]:
     ]
 
 
-def memory(folder: Path, repeats: int) -> list[Row]:
-    """The rows of worker and driver: the worst of both stages each time, tracking on."""
-    peaks = [
-        watch(command(folder), folder)
-        for _ in range(repeats)
-        for command in (train_command, search_command)
-    ]
-    pairs = list(zip(peaks[::2], peaks[1::2], strict=True))
-    worker = [max(one.worker for one in pair) for pair in pairs]
-    driver = [max(one.driver for one in pair) for pair in pairs]
+def measure(folder: Path, repeats: int) -> list[Row]:
+    """The rows of a stage's start, of a worker's and of a driver's memory.
+
+    A start is from nothing to a `train` stage's first run, against a bare import of Keras. Memory
+    is the worse of a `train` and a `search` stage each time, with tracking on.
+    """
+    bare = [sys.executable, "-c", "import keras"]
+    starts, imports, workers, drivers = [], [], [], []
+    for _ in range(repeats):
+        imports.append(timed(bare, folder, ENVIRONMENT))
+        command = train_command(folder)
+        shutil.rmtree(folder / "state" / "facts", ignore_errors=True)
+        began = time.time()
+        train = watch(command, folder)
+        starts.append(_first_run(folder) - began)
+        search = watch(search_command(folder), folder)
+        workers.append(max(train.worker, search.worker))
+        drivers.append(max(train.driver, search.driver))
     return [
-        against_bar("memory-worker", worker, WORKER_BAR, "GiB"),
-        against_bar("memory-driver", driver, DRIVER_BAR, "GiB"),
+        against_peer("stage-start", starts, imports, "bare import of Keras", "s"),
+        against_bar("memory-worker", workers, WORKER_BAR, "GiB"),
+        against_bar("memory-driver", drivers, DRIVER_BAR, "GiB"),
     ]
 
 
@@ -87,21 +96,6 @@ def watch(command: Sequence[str], folder: Path) -> Peaks:
         if process.returncode:
             raise RuntimeError(f"{' '.join(command)} failed: {process.stdout.read().decode()}")
     return Peaks(driver, worker)
-
-
-def start(folder: Path, repeats: int) -> Row:
-    """From the start of a `train` stage to its first run, against a bare import of TensorFlow."""
-    bare = [sys.executable, "-c", "import keras"]
-    stages, imports = [], []
-    for _ in range(repeats):
-        imports.append(timed(bare, folder, ENVIRONMENT))
-        command = train_command(folder)
-        shutil.rmtree(folder / "state" / "facts")
-        began = time.time()
-        _run(command, folder)
-        facts = (folder / "state" / "facts").glob("*.json")
-        stages.append(min(json.loads(one.read_text())["started"] for one in facts) - began)
-    return against_peer("stage-start", stages, imports, "bare import of Keras", "s")
 
 
 def commands(folder: Path, repeats: int) -> list[Row]:
@@ -122,6 +116,11 @@ def timed(command: Sequence[str], folder: Path, environment: dict[str, str] | No
     began = time.perf_counter()
     _run(command, folder, environment)
     return time.perf_counter() - began
+
+
+def _first_run(folder: Path) -> float:
+    facts = (folder / "state" / "facts").glob("*.json")
+    return min(float(json.loads(one.read_text())["started"]) for one in facts)
 
 
 def _stage(stage: str, variant: str, activation: str) -> list[str]:
