@@ -67,7 +67,7 @@ def _training(steps: int, repeats: int, step_repeats: int) -> list[Row]:
                 continue
             console.print(f"starting: {peer.name}")
             fleets.append(stack.enter_context(Fleet(peer, splits, post.arms(), places)))
-        workers = post.OurExperiment(ours_splits, cores(), stack)
+        workers = post.OurExperiment(ours_splits, cores(), post.arms(), stack)
         console.print("measuring: the post's experiment")
         rows = post.measure(workers, fleets, steps, repeats)
         _show("the post's experiment", [row.as_json() for row in rows])

@@ -62,13 +62,15 @@ def scaled_splits(splits: Path, steps: int, ours: bool) -> Path:
 
 
 class OurExperiment:
-    """Our workers as the pipeline has them, warm in every arm; `startup` seconds it took."""
+    """Our workers as the pipeline has them, warm in the arms given; `startup` seconds it took."""
 
-    def __init__(self, splits: Path, processes: int, stack: ExitStack) -> None:
+    def __init__(
+        self, splits: Path, processes: int, arms: Sequence[Order], stack: ExitStack
+    ) -> None:
         self._splits = splits
         began = time.perf_counter()
         self._workers = stack.enter_context(Workers(processes))
-        for order in arms():
+        for order in arms:
             # As many at once as there are workers: each warms up.
             self._workers.execute(
                 [self._task(replace(order, seed=seed)) for seed in range(processes)]
