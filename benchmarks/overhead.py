@@ -29,7 +29,7 @@ from lr_ceiling.facts import write_ended, write_study_facts
 from lr_ceiling.runs import Check, Curve, Label, RunResult, RunSpec, write_json, write_runs
 from lr_ceiling.sampler import LaggedSampler
 from lr_ceiling.stages.search import make_plan, summarise_trials, write_trials
-from lr_ceiling.study import Plan, drive, open_study
+from lr_ceiling.study import Plan, drive, finished, open_study
 from lr_ceiling.workers import Ended, Task, Workers
 
 # Overhead that a search may have, in percent of its trials' time.
@@ -42,6 +42,21 @@ MIDDLE, SLOPE = 0.005, 0.15
 DEAD_STEPS = 600
 
 T = TypeVar("T")
+
+
+def make_endless_plan(epochs: int) -> Plan:
+    """The plan of `stages.search`, which neither budget nor result ends."""
+    values = params.load(ROOT / "params.yaml")
+    template = RunSpec.of(
+        values.training.model_copy(update={"epochs": epochs}),
+        variant="baseline",
+        activation="relu",
+        learning_rate=0.001,
+        seed=0,
+        early_stop=True,
+        data_digest="0" * 16,
+    )
+    return make_plan(template, values.search.model_copy(update={"budget_runs": 1e6}))
 
 
 def make_sampler(plan: Plan) -> BaseSampler:
@@ -96,10 +111,15 @@ class TimedSampler(BaseSampler):
         )
 
 
-class Oracle:
-    """Stands in for Workers: runs end at once, in the order in which they were submitted."""
+class EnoughError(Exception):
+    """The oracle has answered as often as it was to."""
 
-    def __init__(self, watch: Stopwatch) -> None:
+
+class Oracle:
+    """Stands in for Workers: `answers` runs end at once, in the order in which they came."""
+
+    def __init__(self, answers: int, watch: Stopwatch) -> None:
+        self._left = answers
         self._watch = watch
         self._waiting: deque[Task] = deque()
 
@@ -108,7 +128,10 @@ class Oracle:
         self._waiting.append(task)
 
     def completed(self) -> Ended:
-        """Give the result of the oldest."""
+        """Give the result of the oldest. Raises EnoughError where no answer is left."""
+        if not self._left:
+            raise EnoughError
+        self._left -= 1
         task = self._waiting.popleft()
         return self._watch.time(lambda: Ended(task, answer(task.spec), time.time(), 1.0))
 
@@ -143,17 +166,6 @@ def answer(spec: RunSpec) -> RunResult:
 
 
 @dataclass(frozen=True)
-class Limited(Plan):
-    """A plan of exactly `trials` trials."""
-
-    trials: int = 0
-
-    def may_start(self, index: int, done: Any) -> bool:
-        """Whether the plan allows it, and there is a trial left."""
-        return index < self.trials and super().may_start(index, done)
-
-
-@dataclass(frozen=True)
 class Cost:
     """Seconds that a search spent beside training, and the steps that its trials took."""
 
@@ -172,33 +184,27 @@ class Cost:
 
 def search_cost(trials: int, epochs: int) -> Cost:
     """Search with the oracle: `trials` trials of at most `epochs` epochs."""
-    values = params.load(ROOT / "params.yaml")
-    template = RunSpec.of(
-        values.training.model_copy(update={"epochs": epochs}),
-        variant="baseline",
-        activation="relu",
-        learning_rate=0.001,
-        seed=0,
-        early_stop=True,
-        data_digest="0" * 16,
-    )
-    plan = make_plan(template, values.search)
-    limited = Limited(**{**vars(plan), "budget": trials * template.horizon}, trials=trials)
+    plan = make_endless_plan(epochs)
     sampling, oracle, facts, whole = Stopwatch(), Stopwatch(), Stopwatch(), Stopwatch()
     with scratch_project() as folder:
         journal = folder / "state" / "search" / "oracle.journal"
         sampler = TimedSampler(make_sampler(plan), sampling)
         with open_study(journal, sampler) as study:
-            workers = cast(Workers, Oracle(oracle))
-            runs = whole.time(
-                lambda: drive(
-                    study,
-                    limited,
-                    workers,
-                    Path("unused"),
-                    lambda index, ended: facts.time(lambda: write_ended([ended])),
-                )
-            )
+            workers = cast(Workers, Oracle(trials, oracle))
+
+            def search() -> None:
+                with contextlib.suppress(EnoughError):
+                    drive(
+                        study,
+                        plan,
+                        workers,
+                        Path("unused"),
+                        lambda index, ended: facts.time(lambda: write_ended([ended])),
+                    )
+
+            whole.time(search)
+            done = finished(study)
+        runs = [done[index] for index in range(trials)]
 
         def write() -> dict[str, object]:
             found = summarise_trials(plan.key, runs)

@@ -15,8 +15,8 @@ from benchmarks.fleet import OURS, Fleet
 from benchmarks.places import SCRATCH
 from benchmarks.protocol import CHUNK, Order
 from benchmarks.rows import Row, against_peer
+from benchmarks.specs import spec_of
 from lr_ceiling import dataset
-from lr_ceiling.runs import RunSpec
 from lr_ceiling.workers import Task, Workers
 
 VARIANTS = ("batchnorm", "baseline")
@@ -84,22 +84,7 @@ class OurExperiment:
         return time.perf_counter() - began
 
     def _task(self, order: Order) -> Task:
-        spec = RunSpec.model_validate(
-            {
-                "variant": order.variant,
-                "activation": order.activation,
-                "learning_rate": order.learning_rate,
-                "seed": order.seed,
-                "optimizer": "adam",
-                "batch_size": 32,
-                "epochs": 1,
-                "steps_per_epoch": order.steps,
-                "target_accuracy": 0.9,
-                "early_stop": False,
-                "data_digest": str(self._splits),
-            }
-        )
-        return Task(spec, self._splits)
+        return Task(spec_of(order, self._splits), self._splits)
 
 
 def measure(ours: OurExperiment, fleets: Sequence[Fleet], steps: int, repeats: int) -> list[Row]:

@@ -6,8 +6,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from benchmarks.protocol import COMPARED, Data, Floats, Order, Trained, serve
+from benchmarks.specs import spec_of
 from lr_ceiling import network, training
-from lr_ceiling.runs import RunResult, RunSpec
+from lr_ceiling.runs import RunResult
 
 
 class Engine:
@@ -42,26 +43,11 @@ class Engine:
         return probabilities
 
     def _fit(self, order: Order, calls: list[tuple[int, float]]) -> RunResult:
-        spec = RunSpec.model_validate(
-            {
-                "variant": order.variant,
-                "activation": order.activation,
-                "learning_rate": order.learning_rate,
-                "seed": order.seed,
-                "optimizer": "adam",
-                "batch_size": 32,
-                "epochs": 1,
-                "steps_per_epoch": order.steps,
-                "target_accuracy": 0.9,
-                "early_stop": False,
-                "data_digest": str(self._splits),
-            }
-        )
 
         def on_steps(steps: int) -> None:
             calls.append((steps, time.perf_counter()))
 
-        return training.fit(spec, self._splits, on_steps=on_steps)
+        return training.fit(spec_of(order, self._splits), self._splits, on_steps=on_steps)
 
 
 if __name__ == "__main__":
