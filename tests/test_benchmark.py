@@ -222,6 +222,7 @@ def test_report_has_the_agreed_shape(tmp_path: Path) -> None:
     assert {"cpu", "cores", "python", "tensorflow"} <= set(json.loads(path.read_text())["machine"])
 
 
+@pytest.mark.skipif(not REPORT.exists(), reason="no report yet: `make bench` writes it")
 def test_the_page_tells_what_the_report_holds() -> None:
     figures = read_figures(REPORT)
     assert {figure["id"] for figure in figures} - {repro.ID} == IDS
