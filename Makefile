@@ -8,9 +8,10 @@ UV_STAMP := .venv/uv.stamp
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
+PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint smoke ui lock clean
+.PHONY: help repro test lint smoke bench bench-repro ui lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
@@ -31,17 +32,26 @@ lint: $(DEVELOPMENT) ## style and types
 smoke: $(RUNTIME) ## the same pipeline on small budgets, in state/smoke
 	python tests/smoke.py state/smoke
 
+bench: $(RUNTIME) $(PEERS) data/splits.npz ## the benchmarks: 15 minutes, with nothing else on the machine
+	python -m benchmarks
+
+# The row of the report that takes half an hour: `make repro` in a fresh clone.
+bench-repro: $(RUNTIME) # with FOLDER=<new folder>
+	python -m benchmarks.repro $(FOLDER)
+
 ui: $(RUNTIME) ## the MLflow UI on the logged runs
 	MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db
 
 lock: $(UV_STAMP) ## compile the locks from pyproject.toml, with the newest versions that it admits
 	$(UV) pip compile --quiet --upgrade $(COMPILE) pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet --upgrade $(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+	$(UV) pip compile --quiet --upgrade $(COMPILE) --group peers -c requirements.txt -o requirements-peers.txt
 	echo uv | $(UV) pip compile --quiet --upgrade $(COMPILE) - -o requirements-uv.txt
 
 clean: ## remove the environment and all undeclared state; results and MLflow's runs stay
 	rm -rf .venv state
 
+TORCH := torch==2.13.0
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 $(BIN)/python:
@@ -72,3 +82,15 @@ $(RUNTIME): requirements.txt pyproject.toml | $(UV_STAMP)
 $(DEVELOPMENT): $(RUNTIME) requirements-dev.txt | $(UV_STAMP)
 	@$(call install,requirements.txt requirements-dev.txt)
 	@touch $@
+
+# The benchmark's alternatives, in an environment of their own. PyTorch is pinned by version alone:
+# its build for CPUs is on no common registry, and has other hashes than the one that is. Where pip
+# finds a CPU build (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL) it takes that, elsewhere one of some GB.
+$(PEERS): requirements-peers.txt | $(BIN)/python
+	@$(BIN)/python -m venv .venv/peers
+	@.venv/peers/bin/python -m pip install --quiet --require-hashes --requirement $<
+	@.venv/peers/bin/python -m pip install --quiet $(TORCH)
+	@touch $@
+
+data/splits.npz: | $(RUNTIME)
+	dvc repro validate

@@ -1,0 +1,306 @@
+"""What a search and a cell cost beside training, as trials, steps, seeds and cells grow.
+
+The real loop, sampler, journal, facts and MLflow store; an oracle stands in for the workers, and
+answers at once with results as long as those of real runs.
+"""
+
+import contextlib
+import math
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from benchmarks.places import ROOT
+from benchmarks.post import CHECK_STEPS, EPOCH
+from benchmarks.rows import Row, against_bar
+from lr_ceiling import params, tracking
+from lr_ceiling.facts import write_ended, write_study_facts
+from lr_ceiling.runs import Check, Curve, Label, RunResult, RunSpec, write_json, write_runs
+from lr_ceiling.sampler import LaggedSampler
+from lr_ceiling.stages.search import make_plan, summarise_trials, write_trials
+from lr_ceiling.study import Plan, drive, finished, open_study
+from lr_ceiling.workers import Ended, Task, Workers
+
+# Overhead that a search may have, in percent of its trials' time.
+BAR = 3.0
+# Of `training`, which is not imported: it would bring TensorFlow into the driver.
+BIN_STEPS = 25
+# The oracle's arm: half of the seeds are stable here, and how fast that changes, in decades.
+MIDDLE, SLOPE = 0.005, 0.15
+# Where runs above the middle end, as dead ones do.
+DEAD_STEPS = 600
+
+T = TypeVar("T")
+
+
+def make_endless_plan(epochs: int) -> Plan:
+    """The plan of `stages.search`, which neither budget nor result ends."""
+    values = params.load(ROOT / "params.yaml")
+    template = RunSpec.of(
+        values.training.model_copy(update={"epochs": epochs}),
+        variant="baseline",
+        activation="relu",
+        learning_rate=0.001,
+        seed=0,
+        early_stop=True,
+        data_digest="0" * 16,
+    )
+    return make_plan(template, values.search.model_copy(update={"budget_runs": 1e6}))
+
+
+def make_sampler(plan: Plan) -> BaseSampler:
+    """The sampler of `stages.search`."""
+    return LaggedSampler(lambda seed: TPESampler(seed=seed), plan.key, plan.lag)
+
+
+class Stopwatch:
+    """Adds up the seconds spent inside what it times."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def time(self, call: Callable[[], T]) -> T:
+        """Make the call."""
+        began = time.perf_counter()
+        try:
+            return call()
+        finally:
+            self.seconds += time.perf_counter() - began
+
+
+class TimedSampler(BaseSampler):
+    """Any sampler, with a watch on what it does."""
+
+    def __init__(self, sampler: BaseSampler, watch: Stopwatch) -> None:
+        self._sampler = sampler
+        self._watch = watch
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Ask the sampler."""
+        return self._watch.time(lambda: self._sampler.infer_relative_search_space(study, trial))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Ask the sampler."""
+        return self._watch.time(lambda: self._sampler.sample_relative(study, trial, search_space))
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Ask the sampler."""
+        return self._watch.time(
+            lambda: self._sampler.sample_independent(study, trial, param_name, param_distribution)
+        )
+
+
+class EnoughError(Exception):
+    """The oracle has answered as often as it was to."""
+
+
+class Oracle:
+    """Stands in for Workers: `answers` runs end at once, in the order in which they came."""
+
+    def __init__(self, answers: int, watch: Stopwatch) -> None:
+        self._left = answers
+        self._watch = watch
+        self._waiting: deque[Task] = deque()
+
+    def submit(self, task: Task) -> None:
+        """Take a run."""
+        self._waiting.append(task)
+
+    def completed(self) -> Ended:
+        """Give the result of the oldest. Raises EnoughError where no answer is left."""
+        if not self._left:
+            raise EnoughError
+        self._left -= 1
+        task = self._waiting.popleft()
+        return self._watch.time(lambda: Ended(task, answer(task.spec), time.time(), 1.0))
+
+
+def answer(spec: RunSpec) -> RunResult:
+    """A result of the size that a run of `spec` has; its label follows a logistic law in log lr."""
+    heat = (math.log10(spec.learning_rate) - math.log10(MIDDLE)) / SLOPE
+    generator = np.random.default_rng(spec.seed)
+    stable = generator.random() < 1 / (1 + math.exp(min(heat, 50)))
+    label: Label = "stable" if stable else "dead"
+    steps = spec.horizon if stable else min(DEAD_STEPS, spec.horizon)
+    ends = tuple(range(BIN_STEPS, steps + 1, BIN_STEPS))
+    values = tuple(generator.random(len(ends)).tolist())
+    accuracy = 0.97 if stable else 0.1
+    checks = {*range(CHECK_STEPS, steps + 1, CHECK_STEPS), *range(EPOCH, steps + 1, EPOCH), steps}
+    return RunResult(
+        spec=spec,
+        label=label,
+        called=None if stable else label,
+        called_at=None if stable else steps,
+        steps=steps,
+        parameters=93_322,
+        steps_to_95=None,
+        validation_accuracy=accuracy,
+        test_accuracy=None,
+        checks=tuple(
+            Check(step=step, images=500, inference=accuracy, training=accuracy)
+            for step in sorted(checks)
+        ),
+        curve=Curve(steps=ends, loss=values, loss_min=values, loss_max=values, accuracy=values),
+    )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that a search spent beside training, and the steps that its trials took."""
+
+    sampler: float
+    journal: float
+    results: float
+    tracking: float
+    steps: int
+    trials: int
+
+    def percent(self, step_seconds: float) -> float:
+        """Overhead in percent of the trials' time."""
+        spent = self.sampler + self.journal + self.results + self.tracking
+        return 100 * spent / (self.steps * step_seconds)
+
+
+def search_cost(trials: int, epochs: int) -> Cost:
+    """Search with the oracle: `trials` trials of at most `epochs` epochs."""
+    plan = make_endless_plan(epochs)
+    sampling, oracle, facts, whole = Stopwatch(), Stopwatch(), Stopwatch(), Stopwatch()
+    with scratch_project() as folder:
+        journal = folder / "state" / "search" / "oracle.journal"
+        sampler = TimedSampler(make_sampler(plan), sampling)
+        with open_study(journal, sampler) as study:
+            workers = cast(Workers, Oracle(trials, oracle))
+
+            def search() -> None:
+                with contextlib.suppress(EnoughError):
+                    drive(
+                        study,
+                        plan,
+                        workers,
+                        Path("unused"),
+                        lambda index, ended: facts.time(lambda: write_ended([ended])),
+                    )
+
+            whole.time(search)
+            done = finished(study)
+        runs = [done[index] for index in range(trials)]
+
+        def write() -> dict[str, object]:
+            found = summarise_trials(plan.key, runs)
+            write_runs(folder / "runs.json", runs)
+            write_trials(folder / "trials.csv", runs)
+            write_json(folder / "study.json", found.model_dump())
+            write_study_facts(plan.key, runs)
+            return found.model_dump()
+
+        results, mirror = Stopwatch(), Stopwatch()
+        found = results.time(write)
+        with tracking.open_store() as store:
+            mirror.time(lambda: store.log_search("oracle", found, runs))
+    return Cost(
+        sampler=sampling.seconds,
+        journal=whole.seconds - sampling.seconds - oracle.seconds - facts.seconds,
+        results=results.seconds + facts.seconds,
+        tracking=mirror.seconds,
+        steps=sum(run.steps for run in runs),
+        trials=len(runs),
+    )
+
+
+def cells_cost(cells: int, seeds: int, epochs: int, model: Path) -> Cost:
+    """Write and log cells of the grid: `seeds` runs each, of `epochs` epochs, with their models."""
+    results, mirror = Stopwatch(), Stopwatch()
+    values = params.load(ROOT / "params.yaml")
+    common = values.training.model_copy(update={"epochs": epochs})
+    steps = 0
+    with scratch_project() as folder, tracking.open_store() as store:
+        models = folder / "models"
+        models.mkdir()
+        for seed in range(seeds):
+            shutil.copyfile(model, models / f"seed-{seed}.keras")
+        for cell in range(cells):
+            runs = [
+                answer(
+                    RunSpec.of(
+                        common,
+                        variant="baseline",
+                        activation="relu",
+                        # Far below the oracle's middle: all are stable and run to their end.
+                        learning_rate=1e-5 * (cell + 1),
+                        seed=seed,
+                        early_stop=False,
+                        data_digest="0" * 16,
+                    )
+                )
+                for seed in range(seeds)
+            ]
+            ended = [Ended(Task(run.spec, Path("unused")), run, time.time(), 1.0) for run in runs]
+            results.time(lambda: write_runs(folder / "runs.json", runs))  # noqa: B023
+            results.time(lambda: write_ended(ended))  # noqa: B023
+            mirror.time(lambda: store.log_train(f"cell-{cell}", runs, models))  # noqa: B023
+            steps += sum(run.steps for run in runs)
+    return Cost(0.0, 0.0, results.seconds, mirror.seconds, steps, cells * seeds)
+
+
+def measure_search(trials: int, epochs: int, repeats: int, step_seconds: float) -> Row:
+    """The row of a study of so many trials."""
+    costs = [search_cost(trials, epochs) for _ in range(repeats)]
+    return _row(f"{trials:,} trials, {epochs} epochs", costs, step_seconds)
+
+
+def measure_cells(
+    cells: int, seeds: int, epochs: int, model: Path, repeats: int, step_seconds: float
+) -> Row:
+    """The row of a grid of so many cells."""
+    costs = [cells_cost(cells, seeds, epochs, model) for _ in range(repeats)]
+    return _row(f"{cells} cells x {seeds} seeds, {epochs} epochs", costs, step_seconds)
+
+
+def _row(of: str, costs: list[Cost], step_seconds: float) -> Row:
+    middle = sorted(costs, key=lambda cost: cost.percent(step_seconds))[len(costs) // 2]
+    a_trial = 1000 / middle.trials
+    return against_bar(
+        "search-overhead",
+        [cost.percent(step_seconds) for cost in costs],
+        BAR,
+        "%",
+        of,
+        ms_a_trial={
+            "sampler": middle.sampler * a_trial,
+            "journal": middle.journal * a_trial,
+            "results": middle.results * a_trial,
+            "tracking": middle.tracking * a_trial,
+        },
+        steps_a_trial=middle.steps / middle.trials,
+    )
+
+
+@contextlib.contextmanager
+def scratch_project() -> Any:
+    """A folder of its own to work in, with a fresh MLflow store."""
+    with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
+        # Made and migrated beforehand: it is there once a project, not once a search.
+        with tracking.open_store():
+            pass
+        yield Path(name)

@@ -1,0 +1,9 @@
+"""Where things lie: the checkout, the alternatives' environment, scratch space, the report."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PEERS_PYTHON = ROOT / ".venv" / "peers" / "bin" / "python"
+SCRATCH = ROOT / "state" / "benchmark"
+SPLITS = ROOT / "data" / "splits.npz"
+REPORT = ROOT / "reports" / "benchmark.json"
