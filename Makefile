@@ -11,7 +11,7 @@ DEVELOPMENT := .venv/development.stamp
 PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint smoke bench bench-repro ui lock clean
+.PHONY: help repro test lint smoke audit simulate bench bench-repro ui lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
@@ -31,6 +31,12 @@ lint: $(DEVELOPMENT) ## style and types
 
 smoke: $(RUNTIME) ## the same pipeline on small budgets, in state/smoke
 	python tests/smoke.py state/smoke
+
+audit: $(RUNTIME) data/splits.npz ## let runs run on that the judge would end; can be stopped and goes on
+	lr-ceiling audit data/splits.npz --output reports/audit.json --state state/runs
+
+simulate: $(RUNTIME) ## hold the search against networks whose ceilings are known; can be stopped
+	lr-ceiling simulate --output reports/simulation.json --state state/simulation
 
 bench: $(RUNTIME) $(PEERS) data/splits.npz ## the benchmarks: 15 minutes, with nothing else on the machine
 	python -m benchmarks

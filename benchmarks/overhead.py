@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
@@ -26,9 +26,15 @@ from benchmarks.post import CHECK_STEPS, EPOCH
 from benchmarks.rows import Row, against_bar
 from lr_ceiling import params, tracking
 from lr_ceiling.facts import write_ended, write_study_facts
+from lr_ceiling.posterior import NO_CALLS
 from lr_ceiling.runs import Check, Curve, Label, RunResult, RunSpec, write_json, write_runs
-from lr_ceiling.sampler import LaggedSampler
-from lr_ceiling.stages.search import make_plan, summarise_trials, write_trials
+from lr_ceiling.stages.search import (
+    ceiling_of,
+    make_plan,
+    make_sampler,
+    summarise,
+    write_trials,
+)
 from lr_ceiling.study import Plan, drive, finished, open_study
 from lr_ceiling.workers import Ended, Task, Workers
 
@@ -53,15 +59,11 @@ def make_endless_plan(epochs: int) -> Plan:
         activation="relu",
         learning_rate=0.001,
         seed=0,
-        early_stop=True,
+        ended_by=("dead",),
         data_digest="0" * 16,
     )
-    return make_plan(template, values.search.model_copy(update={"budget_runs": 1e6}))
-
-
-def make_sampler(plan: Plan) -> BaseSampler:
-    """The sampler of `stages.search`."""
-    return LaggedSampler(lambda seed: TPESampler(seed=seed), plan.key, plan.lag)
+    endless = {"budget_runs": {"default": 1e6}, "interval_decades": 1e-6}
+    return make_plan(template, values.search.model_copy(update=endless), NO_CALLS)
 
 
 class Stopwatch:
@@ -156,6 +158,7 @@ def answer(spec: RunSpec) -> RunResult:
         parameters=93_322,
         steps_to_95=None,
         validation_accuracy=accuracy,
+        reestimated_accuracy=None,
         test_accuracy=None,
         checks=tuple(
             Check(step=step, images=500, inference=accuracy, training=accuracy)
@@ -188,7 +191,7 @@ def search_cost(trials: int, epochs: int) -> Cost:
     sampling, oracle, facts, whole = Stopwatch(), Stopwatch(), Stopwatch(), Stopwatch()
     with scratch_project() as folder:
         journal = folder / "state" / "search" / "oracle.journal"
-        sampler = TimedSampler(make_sampler(plan), sampling)
+        sampler = TimedSampler(make_sampler(plan.aim), sampling)
         with open_study(journal, sampler) as study:
             workers = cast(Workers, Oracle(trials, oracle))
 
@@ -207,11 +210,13 @@ def search_cost(trials: int, epochs: int) -> Cost:
         runs = [done[index] for index in range(trials)]
 
         def write() -> dict[str, object]:
-            found = summarise_trials(plan.key, runs)
+            ceiling = ceiling_of(plan.aim, runs)
+            found = summarise(plan.aim, runs, ceiling)
             write_runs(folder / "runs.json", runs)
             write_trials(folder / "trials.csv", runs)
+            write_json(folder / "posterior.json", ceiling.belief().model_dump())
             write_json(folder / "study.json", found.model_dump())
-            write_study_facts(plan.key, runs)
+            write_study_facts(plan.aim.key, runs)
             return found.model_dump()
 
         results, mirror = Stopwatch(), Stopwatch()
@@ -249,7 +254,6 @@ def cells_cost(cells: int, seeds: int, epochs: int, model: Path) -> Cost:
                         # Far below the oracle's middle: all are stable and run to their end.
                         learning_rate=1e-5 * (cell + 1),
                         seed=seed,
-                        early_stop=False,
                         data_digest="0" * 16,
                     )
                 )

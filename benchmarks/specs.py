@@ -19,7 +19,6 @@ def spec_of(order: Order, splits: Path) -> RunSpec:
             "epochs": 1,
             "steps_per_epoch": order.steps,
             "target_accuracy": 0.9,
-            "early_stop": False,
             # The engine keeps data in memory by path and digest.
             "data_digest": str(splits),
         }

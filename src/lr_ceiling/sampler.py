@@ -27,15 +27,6 @@ from lr_ceiling.posterior import (
     Range,
     curves,
 )
-    DRAWS,
-    NO_CALLS,
-    Calls,
-    Floats,
-    Observation,
-    Posterior,
-    Range,
-    curves,
-)
 from lr_ceiling.runs import derived_seed
 
 # The user attribute that holds a trial's place in its study. Optuna numbers a retried trial anew.

@@ -120,28 +120,37 @@ def search(
     arm: str, plan: Plan, horizon: int, splits: Path, journal: Path, processes: int | None
 ) -> list[RunResult]:
     """Run the study of `arm`, new or interrupted; returns its trials in order of index."""
-    aim = plan.aim
-    sampler = CeilingSampler(aim.key, aim.lag, (aim.low, aim.high), aim.calls)
     with (
-        open_study(journal, sampler) as study,
-        step_progress(arm, int(aim.budget * horizon)) as progress,
+        open_study(journal, make_sampler(plan.aim)) as study,
+        step_progress(arm, int(plan.aim.budget * horizon)) as progress,
     ):
-        done = finished(study)
-        spent = sum(run.steps for run in done.values())
+        done = finished(study).values()
+        spent = sum(run.steps for run in done)
+        posterior = posterior_of(plan.aim, list(done))
 
         def on_ended(index: int, ended: Ended) -> None:
-            done[index] = ended.result
-            found = ceiling_of(aim, [run for _, run in sorted(done.items())])
-            progress.say(f"{arm} trial {index}: {_in_short(ended.result)}; {_so_far(found)}")
+            nonlocal posterior
+            posterior = posterior.after(observation(ended.result))
+            progress.say(f"{arm} trial {index}: {_in_short(ended.result)}; {_so_far(posterior)}")
             write_ended([ended])
 
         with Workers(processes, lambda steps: progress.steps(spent + steps)) as workers:
             return drive(study, plan, workers, splits, on_ended)
 
 
+def make_sampler(aim: Aim) -> CeilingSampler:
+    """The sampler of the study."""
+    return CeilingSampler(aim.key, aim.lag, (aim.low, aim.high), aim.calls)
+
+
+def posterior_of(aim: Aim, runs: Sequence[RunResult]) -> Posterior:
+    """The posterior of these trials."""
+    return Posterior(curves(aim.bounds), list(map(observation, runs)), aim.calls)
+
+
 def ceiling_of(aim: Aim, runs: Sequence[RunResult]) -> Ceiling:
-    """What trials of this aim say of the ceiling."""
-    return Ceiling(Posterior(curves(aim.bounds), list(map(observation, runs)), aim.calls))
+    """What these trials say of the ceiling."""
+    return Ceiling(posterior_of(aim, runs))
 
 
 def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Ceiling) -> Study:
@@ -205,8 +214,8 @@ def _in_short(run: RunResult) -> str:
     return f"lr {run.spec.learning_rate:.4g} is {run.label} after {run.steps:,} steps"
 
 
-def _so_far(found: Ceiling) -> str:
-    edge = found.posterior.edge(TARGETS["lr90"])
+def _so_far(posterior: Posterior) -> str:
+    edge = posterior.edge(TARGETS["lr90"])
     return f"lr90 between {10**edge.low:.3g} and {10**edge.high:.3g}"
 
 
