@@ -59,6 +59,10 @@ def test_the_projects_own_params_are_right() -> None:
         ("data.expected_digests.train_images", "beef", "data.expected_digests.train_images is "),
         ("data.timeout_seconds", float("inf"), "data.timeout_seconds is inf: "),
         ("splits.gate", 59_000, "must leave some of the 60000 images"),
+        ("promote.margin", -0.1, "promote.margin is -0.1: "),
+        ("promote.margin", 1, "promote.margin is 1: "),
+        ("promote.floor", 1.0, "promote.floor is 1.0: "),
+        ("promote.model", "a/b", "promote.model is 'a/b': "),
         ("extra", 1, "unknown key extra; known there: data, splits, grid"),
     ],
 )

@@ -8,6 +8,9 @@
     ├── ResultsError      a results file is missing or unreadable
     ├── WorkerError       a run kept killing its worker
     ├── TrackingError     MLflow can't be reached, or refuses what is sent
+    ├── RegistryError     no such model version, or one that can't be loaded
+    ├── ServingError      the champion can't be served over HTTP
+    ├── PipelineError     `dvc repro` failed
     └── LockedError       another process works on the same thing
 
 Each is told in one line and ends the command with exit code 1. Anything else is a bug and keeps
@@ -53,6 +56,18 @@ class WorkerError(LrCeilingError):
 
 class TrackingError(LrCeilingError):
     """The tracking store can't be reached, or refuses what is sent."""
+
+
+class RegistryError(LrCeilingError):
+    """The model registry lacks what is asked for, or holds a model that can't be loaded."""
+
+
+class ServingError(LrCeilingError):
+    """The champion can't be served: the port is taken, or the server doesn't come up."""
+
+
+class PipelineError(LrCeilingError):
+    """A stage failed under `dvc repro`."""
 
 
 class LockedError(LrCeilingError):

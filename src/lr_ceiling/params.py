@@ -147,6 +147,15 @@ class Workers(Section):
     processes: Count | None
 
 
+class Promote(Section):
+    """When a newly trained model may go live. No stage reads it."""
+
+    # MLflow allows all but "/", ":" and "."; it stands in addresses and file names as well.
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    margin: Annotated[float, Field(ge=0, lt=1)]
+    floor: Annotated[float, Field(ge=CHANCE, lt=1)]
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -156,6 +165,7 @@ class Params(Section):
     training: Training
     train: Train
     search: Search
+    promote: Promote
     workers: Workers
 
     @model_validator(mode="after")
