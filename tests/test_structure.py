@@ -28,7 +28,12 @@ LAYERS = [
     ["sampler"],
     ["study"],
     ["comparison"],
+    ["promotion"],
     ["tracking"],
+    ["registry"],
+    ["predicting"],
+    ["gate", "serving"],
+    ["retraining"],
     ["figures"],
     ["stages", "commands"],
     ["cli"],
@@ -37,8 +42,8 @@ LAYERS = [
 OBSERVERS = {"tracking", "terminal", "facts", "cli", "figures"}
 HOMES = {
     "tensorflow": {"network", "training"},
-    "keras": {"network", "training"},
-    "mlflow": {"tracking"},
+    "keras": {"network", "training", "predicting"},
+    "mlflow": {"tracking", "registry", "serving"},
     "matplotlib": {"figures"},
     "optuna": {"sampler", "study", "stages.search"},
     "great_expectations": {"stages.validate"},
