@@ -178,9 +178,7 @@ def _weigh(case: _Case, predictor: Predictor, without_champion: bool) -> bool:
     arms = read_json(inputs.ceilings)["arms"]
     candidate = choose(_read_cells(inputs), arms, inputs.models)
     if candidate is None:
-        detail = (
-            "no cell of the grid is at or below its arm's ceiling (lr90), as far as it is known"
-        )
+        detail = "no cell of the grid is known to be at or below its arm's ceiling, lr90"
         return case.check("ceiling", False, detail)
     rate = candidate.run.spec.learning_rate
     at = f"learning rate {rate:g} is at or below the ceiling {candidate.ceiling:.4g}"

@@ -138,10 +138,12 @@ class Registry:
         uri = f"models:/{self._name}/{version.number}"
         with tempfile.TemporaryDirectory() as folder:
             try:
+                # MLflow asks its default store, whatever it is told, for what `models:/` names.
+                file = f"{version.source}/data/model.keras"
                 found = mlflow.artifacts.download_artifacts(
-                    uri, dst_path=folder, tracking_uri=store_uri()
+                    file, dst_path=folder, tracking_uri=store_uri()
                 )
-                digest = sha256_of(Path(found) / "data" / "model.keras")
+                digest = sha256_of(Path(found))
             except (MlflowException, OSError) as error:
                 raise _unloadable(uri, error) from None
         if digest != version.tags.get(SHA256):

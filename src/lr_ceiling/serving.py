@@ -1,7 +1,7 @@
 """The champion over HTTP: MLflow's own scoring server, behind a guard that names what is wrong.
 
-Alone, MLflow's server answers 500 to a request without a content type, predicts something for NaN
-and for pixels from 0 to 255, and puts its traceback into the answers to garbage.
+Alone, MLflow's server predicts something for NaN and for pixels up to 255, answers 500 to a deep
+nest of brackets, and gives the images back in its messages on a wrong shape.
 """
 
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import uvicorn
 from mlflow.pyfunc import scoring_server
 
-from lr_ceiling import predicting, registry
+from lr_ceiling import predicting, registry, workers
 from lr_ceiling.errors import ServingError
 from lr_ceiling.tracking import store_uri
 
@@ -107,7 +107,8 @@ def check_images(body: bytes) -> None:
         )
     if pixels.dtype.kind not in "iuf":
         raise RequestError(400, "a pixel is not a number: each must be from 0 to 1")
-    # NaN is in no interval.
+    if not np.isfinite(pixels).all():
+        raise RequestError(400, "a pixel is not finite: each must be from 0 to 1")
     if not ((pixels >= 0) & (pixels <= 1)).all():
         raise RequestError(
             400,
@@ -116,13 +117,23 @@ def check_images(body: bytes) -> None:
         )
 
 
+class Served:
+    """A loaded model as MLflow's scoring server wants it, without the 43 ms of its wrapper."""
+
+    def __init__(self, loaded: Any) -> None:
+        self.metadata = loaded.metadata
+        self._network = predicting.network_of(loaded)
+
+    def predict(self, data: Any) -> Any:
+        """Images (n, 28, 28, 1) to probabilities (n, 10)."""
+        return self._network(np.asarray(data, dtype=np.float32))
+
+
 def load_champion(name: str, version: int) -> App:
-    """MLflow's scoring server of a version, guarded, warm. Raises RegistryError."""
-    predicting.quiet()
-    model = registry.load(store_uri(), name, version)
-    # The first prediction builds the function that all later ones share.
-    model.predict(np.zeros((1, *IMAGE), dtype=np.float32))
-    return Guard(scoring_server.init(model), version)
+    """MLflow's scoring server of a version, behind the guard. Raises RegistryError."""
+    with workers._muted_stderr():
+        loaded = registry.load(store_uri(), name, version)
+    return Guard(scoring_server.init(Served(loaded)), version)  # type: ignore[arg-type]
 
 
 def serve(app: App, host: str, port: int) -> None:

@@ -8,7 +8,8 @@ from lr_ceiling import params
 from lr_ceiling.errors import RegistryError, one_line_errors
 from lr_ceiling.terminal import print_table
 
-TAGS = ("cell", "seed", "gate_accuracy", "gate_difference", "decision")
+TAGS = ("cell", "gate_accuracy", "gate_difference", "decision")
+HEADER = ("cell", "accuracy", "difference", "decision")
 
 
 @click.command()
@@ -23,13 +24,13 @@ def main() -> None:
         history = registry.Registry(store, name).history()
     if not history:
         raise RegistryError(f"{name} has no version yet: `lr-ceiling promote` puts one forward")
-    header = ("version", "alias", *(tag.replace("_", " ") for tag in TAGS), "registered", "commit")
+    header = ("version", "alias", *HEADER, "registered", "commit")
     rows = [
         (
             str(version.number),
-            ", ".join(version.aliases) or "-",
+            " ".join(version.aliases) or "-",
             *(version.tags.get(tag, "-") for tag in TAGS),
-            datetime.fromtimestamp(version.created, UTC).strftime("%Y-%m-%d %H:%M"),
+            datetime.fromtimestamp(version.created, UTC).date().isoformat(),
             version.tags.get("commit", "-")[:8],
         )
         for version in history
