@@ -61,7 +61,8 @@ class Predictor:
 
     def of_file(self, path: Path, images: Bytes) -> Prediction:
         """What the .keras file predicts for images (n, 28, 28). Raises RegistryError."""
-        return self._ask(_of_file, path, images)
+        # The process keeps the folder that it was started in.
+        return self._ask(_of_file, path.absolute(), images)
 
     def of_version(self, store: str, name: str, number: int, images: Bytes) -> Prediction:
         """What a registered version predicts, loaded by MLflow alone. Raises RegistryError."""

@@ -7,6 +7,7 @@ promoted or refused.
 
 import contextlib
 import hashlib
+import os
 import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ from lr_ceiling.tracking import Store, store_uri
 
 Alias = Literal["champion", "challenger", "previous"]
 
+STORE = "MLFLOW_TRACKING_URI"
 # The tags that code reads back.
 SHA256 = "sha256"
 ROLLED_BACK = "rolled_back"
@@ -138,7 +140,7 @@ class Registry:
         uri = f"models:/{self._name}/{version.number}"
         with tempfile.TemporaryDirectory() as folder:
             try:
-                # MLflow asks its default store, whatever it is told, for what `models:/` names.
+                # What `models:/` names MLflow looks up in its default store, whatever it is told.
                 file = f"{version.source}/data/model.keras"
                 found = mlflow.artifacts.download_artifacts(
                     file, dst_path=folder, tracking_uri=store_uri()
@@ -195,13 +197,20 @@ def load(store: str, name: str, number: int) -> Any:
 
     Raises RegistryError for one that can't be loaded.
     """
-    mlflow.set_tracking_uri(store)
     uri = f"models:/{name}/{number}"
+    named = os.environ.get(STORE)
     try:
+        # MLflow asks its default store for what `models:/` names; naming it sets the variable too.
+        mlflow.set_tracking_uri(store)
         return pyfunc.load_model(uri)
     # Keras raises whatever a damaged archive makes it.
     except Exception as error:
         raise _unloadable(uri, error) from None
+    finally:
+        if named is None:
+            os.environ.pop(STORE, None)
+        else:
+            os.environ[STORE] = named
 
 
 def sha256_of(path: Path) -> str:
