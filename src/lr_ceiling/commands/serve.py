@@ -28,9 +28,12 @@ def main(host: str, port: int) -> None:
         champion = registry.Registry(store, name).at("champion")
     if champion is None:
         raise RegistryError(f"{name} has no champion: `lr-ceiling promote` makes one")
-    app = serving.load_champion(name, champion.number)
-    click.echo(f"serving version {champion.number} of {name} on http://{host}:{port}/invocations")
-    serving.serve(app, host, port)
+    # Before the model, which takes 8 s to load.
+    with serving.listen(host, port) as listener:
+        app = serving.load_champion(name, champion.number)
+        address = f"http://{host}:{listener.getsockname()[1]}/invocations"
+        click.echo(f"serving version {champion.number} of {name} on {address}")
+        serving.serve(app, listener)
 
 
 if __name__ == "__main__":
