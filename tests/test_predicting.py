@@ -66,14 +66,14 @@ def test_weights_that_are_not_finite_are_no_model(
         predictor.of_file(tmp_path / "nan.keras", np.zeros((1, 28, 28), dtype=np.uint8))
 
 
-def test_a_killed_process_is_told() -> None:
-    with Predictor() as predictor:
-        assert predictor._executor.submit(os.getpid).result() != os.getpid()
-        with pytest.raises(WorkerError, match="was killed"):
-            predictor._ask(os._exit, 1)
-
-
 def test_the_driver_imports_no_tensorflow() -> None:
     code = "import lr_ceiling.gate, lr_ceiling.predicting, sys; print('tensorflow' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout == "False\n"
+
+
+def test_a_killed_process_is_told(predictor: Predictor) -> None:
+    """The last one: the process that all the others used is gone after it."""
+    assert predictor._executor.submit(os.getpid).result() != os.getpid()
+    with pytest.raises(WorkerError, match="was killed"):
+        predictor._ask(os._exit, 1)

@@ -22,7 +22,7 @@ from lr_ceiling.errors import RegistryError, WorkerError
 from lr_ceiling.promotion import Probabilities
 
 # Single images that are timed: 5 ms each.
-TIMED = 30
+TIMED = 10
 # Images that are predicted at once.
 PART = 500
 

@@ -24,12 +24,12 @@ def main(host: str, port: int) -> None:
     # Late, since mlflow takes 2 s to import, and reads the environment as TensorFlow does.
     from lr_ceiling import registry, serving, tracking
 
-    with tracking.open_store() as store:
-        champion = registry.Registry(store, name).at("champion")
-    if champion is None:
-        raise RegistryError(f"{name} has no champion: `lr-ceiling promote` makes one")
-    # Before the model, which takes 8 s to load.
+    # The port before the model, which takes 8 s to load.
     with serving.listen(host, port) as listener:
+        with tracking.open_store() as store:
+            champion = registry.Registry(store, name).at("champion")
+        if champion is None:
+            raise RegistryError(f"{name} has no champion: `lr-ceiling promote` makes one")
         app = serving.load_champion(name, champion.number)
         address = f"http://{host}:{listener.getsockname()[1]}/invocations"
         click.echo(f"serving version {champion.number} of {name} on {address}")
