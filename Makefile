@@ -10,7 +10,7 @@ RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint smoke ui lock clean
+.PHONY: help repro test lint smoke ui serve lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
@@ -33,6 +33,9 @@ smoke: $(RUNTIME) ## the same pipeline on small budgets, in state/smoke
 
 ui: $(RUNTIME) ## the MLflow UI on the logged runs
 	MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db
+
+serve: $(RUNTIME) ## the live model over HTTP, on loopback
+	lr-ceiling serve
 
 lock: $(UV_STAMP) ## compile the locks from pyproject.toml, with the newest versions that it admits
 	$(UV) pip compile --quiet --upgrade $(COMPILE) pyproject.toml -o requirements.txt

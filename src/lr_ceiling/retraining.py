@@ -7,6 +7,7 @@ to goes to `state/retrain.json` for machines and to `state/retrain.md` for peopl
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections import deque
@@ -31,6 +32,8 @@ from lr_ceiling.runs import Record, derived_seed, read_json, write_bytes, write_
 CEILINGS = Path("reports/ceilings.json")
 # The lines of DVC's output that are looked through for what went wrong.
 TAIL = 200
+# A stage ends its workers in 1 s when it is interrupted.
+GRACE_SECONDS = 30
 # A rehearsal: 2 runs are the least that have a spread, or can bracket a ceiling.
 QUICK = 2
 
@@ -254,15 +257,29 @@ def dvc(*arguments: str) -> None:
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         text=True,
+        # A group of its own: DVC leaves an interruption to the stage that it runs.
+        start_new_session=True,
     )
     assert process.stdout
     tail: deque[str] = deque(maxlen=TAIL)
     with process:
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            tail.append(line.strip())
+        try:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                tail.append(line.strip())
+        except BaseException:
+            _interrupt(process)
+            raise
     if process.returncode:
         raise PipelineError(f"`dvc {' '.join(arguments)}` failed: {_fault(tail)}")
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    # Waited for, since the files that are put back next are those that it writes.
+    for how in (signal.SIGINT, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, how)
+            process.wait(GRACE_SECONDS)
 
 
 def _fault(tail: Sequence[str]) -> str:
