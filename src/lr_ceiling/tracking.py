@@ -1,8 +1,9 @@
-"""The one home of mlflow: a mirror of runs and studies for people to look at and compare.
+"""MLflow: a mirror of runs and studies for people to look at and compare.
 
 Nothing reads a result back from it: deleting `mlruns/` changes no result, and `lr-ceiling log`
-rebuilds all of it but the model registry. A run is known by its key: what is logged whole is never logged twice; what a killed
-logger left behind, or an older result of the same key, is removed and logged again.
+rebuilds all but the model registry, which is `registry`'s. A run is known by its key: what is
+logged whole is never logged twice; what a killed logger left behind, or an older result of the same
+key, is removed and logged again.
 
 The store is SQLite in `mlruns/`, or what MLFLOW_TRACKING_URI names. LR_CEILING_TRACKING=off
 switches the stages' logging off.
