@@ -196,7 +196,11 @@ def test_what_was_rolled_back_does_not_come_back_by_itself(at_gate: Gate) -> Non
         Registry(store, "digits").rollback()
     decision = at_gate.promote(1)
     assert failed(decision) == ["not rolled back"]
-    assert at_gate.aliases["champion"] == 1
+    assert at_gate.aliases == {"champion": 1, "challenger": 2, "previous": 2}
+    assert at_gate.versions[1].tags["decision"] == "promoted"
+    with tracking.open_store() as store:
+        Registry(store, "digits").rollback()
+    assert at_gate.aliases == {"champion": 2, "previous": 1}
 
 
 def test_a_crash_after_the_evaluation_leaves_the_champion(

@@ -134,7 +134,8 @@ def promote(
                 registry.promote(case.challenger, case.champion)
             live = registry.at("champion")
             decision = _decision(case, passed, live)
-            if case.challenger and not case.unchanged:
+            # A version that was judged before keeps that verdict.
+            if case.challenger and not case.unchanged and ROLLED_BACK not in case.challenger.tags:
                 registry.tag(case.challenger, _verdict_tags(decision))
         write_text(root() / "state" / "promotion.json", decision.model_dump_json(indent=2) + "\n")
     return decision

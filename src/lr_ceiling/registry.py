@@ -75,11 +75,8 @@ class Registry:
 
         `tags` hold the SHA-256 of its file.
         """
-        try:
+        with _allowing("RESOURCE_ALREADY_EXISTS"):
             self._client.create_registered_model(self._name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
         known = [
             version.number
             for version in self.history()
@@ -133,6 +130,8 @@ class Registry:
         self._set("previous", live.number)
         self.tag(live, {ROLLED_BACK: "true"})
         self._client.delete_model_version_tag(self._name, str(previous.number), ROLLED_BACK)
+        if "challenger" in previous.aliases:
+            self._client.delete_registered_model_alias(self._name, "challenger")
         return self._version(previous.number), self._version(live.number)
 
     def check_file(self, version: Version) -> None:
@@ -166,16 +165,22 @@ class Registry:
         return next(version for version in self.history() if version.number == number)
 
     def _aliases(self) -> dict[str, int]:
-        try:
+        with _allowing("RESOURCE_DOES_NOT_EXIST"):
             aliases = self._client.get_registered_model(self._name).aliases
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return {}
-        return {alias: int(number) for alias, number in aliases.items()}
+            return {alias: int(number) for alias, number in aliases.items()}
+        return {}
 
     def _set(self, alias: Alias, number: int) -> None:
         self._client.set_registered_model_alias(self._name, alias, str(number))
+
+
+@contextlib.contextmanager
+def _allowing(code: str) -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != code:
+            raise
 
 
 @contextlib.contextmanager
