@@ -11,7 +11,7 @@ DEVELOPMENT := .venv/development.stamp
 PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint smoke audit simulate bench bench-repro ui lock clean
+.PHONY: help repro test lint smoke audit simulate bench bench-repro ui serve lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
@@ -47,6 +47,9 @@ bench-repro: $(RUNTIME) # with FOLDER=<new folder>
 
 ui: $(RUNTIME) ## the MLflow UI on the logged runs
 	MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db
+
+serve: $(RUNTIME) ## the live model over HTTP, on loopback
+	lr-ceiling serve
 
 lock: $(UV_STAMP) ## compile the locks from pyproject.toml, with the newest versions that it admits
 	$(UV) pip compile --quiet --upgrade $(COMPILE) pyproject.toml -o requirements.txt

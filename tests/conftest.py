@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,19 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from lr_ceiling import dataset, params
+from lr_ceiling import dataset, params, tracking
 from lr_ceiling.dataset import Arrays, Bytes
 from lr_ceiling.errors import DatasetError
-from lr_ceiling.runs import Belief, Check, Curve, RunResult, RunSpec, Study
+from lr_ceiling.runs import (
+    Belief,
+    Check,
+    Curve,
+    RunResult,
+    RunSpec,
+    Study,
+    write_json,
+    write_runs,
+)
 from lr_ceiling.stages.fetch import check_digests, fetch
 
 # Toy runs have no business on a server, or in a project, that a person has set.
@@ -173,6 +183,71 @@ def small_belief() -> Belief:
         lr50=(0.02, 0.03),
         lr90=(0.009, 0.011),
     )
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's schema, made once: the migrations take 2-3 s."""
+    root = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(root))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        with tracking.open_store():
+            pass
+    return root / "mlruns" / "mlflow.db"
+
+
+@pytest.fixture
+def project(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder with an empty store and the project's params, which is the current one."""
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(empty_database, tmp_path / "mlruns")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained(
+    small_splits: Path, digest: str, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[RunResult, Path]]:
+    """Three runs on drawn digits with their models: two learned them, the last one hardly."""
+    from lr_ceiling import training
+
+    folder = tmp_path_factory.mktemp("trained")
+    made = []
+    for seed, steps in enumerate((80, 80, 5)):
+        path = folder / f"seed-{seed}.keras"
+        spec = small_spec(digest, seed=seed, steps_per_epoch=steps)
+        made.append((training.fit(spec, small_splits, path), path))
+    return made
+
+
+def put_forward(project: Path, splits: Path, run: RunResult, model: Path) -> None:
+    """Lay out what the pipeline leaves for the gate: one cell of one run, valid data, a ceiling."""
+    spec = run.spec
+    cell = f"{spec.variant}-{spec.activation}-{spec.learning_rate}"
+    write_runs(project / "data" / "train" / cell / "runs.json", [run])
+    models = project / "data" / "models" / cell
+    shutil.rmtree(models, ignore_errors=True)
+    models.mkdir(parents=True)
+    shutil.copy(model, models / f"seed-{spec.seed}.keras")
+    shutil.copy(splits, project / "data" / "splits.npz")
+    write_json(project / "reports" / "validation.json", {"success": True})
+    write_json(project / "reports" / "ceilings.json", {"arms": [arm_of(run, lr90=1.0)]})
+
+
+def arm_of(run: RunResult, lr90: float | None) -> dict[str, Any]:
+    """The arm of a run as reports/ceilings.json has it."""
+    spec = run.spec
+    return {
+        "variant": spec.variant,
+        "activation": spec.activation,
+        "optimizer": spec.optimizer,
+        "target": spec.target_accuracy,
+        "horizon_steps": spec.horizon,
+        "lr90": {"estimate": lr90, "ci95": [lr90 and lr90 / 2, lr90 and lr90 * 2]},
+    }
 
 
 def small_project(folder: Path, changes: dict[str, dict[str, Any]]) -> Path:

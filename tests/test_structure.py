@@ -33,7 +33,12 @@ LAYERS = [
     ["simulation"],
     ["study"],
     ["comparison"],
+    ["promotion"],
     ["tracking"],
+    ["registry"],
+    ["predicting"],
+    ["gate", "serving"],
+    ["retraining"],
     ["figures"],
     ["stages", "commands"],
     ["cli"],
@@ -42,8 +47,8 @@ LAYERS = [
 OBSERVERS = {"tracking", "terminal", "facts", "cli", "figures"}
 HOMES = {
     "tensorflow": {"network", "training"},
-    "keras": {"network", "training"},
-    "mlflow": {"tracking"},
+    "keras": {"network", "training", "predicting"},
+    "mlflow": {"tracking", "registry", "serving"},
     "matplotlib": {"figures"},
     "optuna": {"sampler", "simulation", "study"},
     "great_expectations": {"stages.validate"},

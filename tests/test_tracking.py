@@ -84,18 +84,6 @@ def make_run(
     )
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's schema, made once: the migrations take 2-3 s."""
-    root = tmp_path_factory.mktemp("empty")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DVC_ROOT", str(root))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        with tracking.open_store():
-            pass
-    return root / "mlruns" / "mlflow.db"
-
-
 @pytest.fixture
 def root(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder with an empty store, which the tracking module finds through DVC_ROOT."""

@@ -67,6 +67,31 @@ COMMANDS = {
         "Send what MLflow does not hold yet; twice adds nothing.",
         "lr-ceiling log",
     ),
+    "promote": Entry(
+        "commands.promote",
+        "Make the best new model live, if it is no worse than the one that is.",
+        "lr-ceiling promote --fail-on-refusal",
+    ),
+    "rollback": Entry(
+        "commands.rollback",
+        "Make the version live again that was live before.",
+        "lr-ceiling rollback",
+    ),
+    "registry": Entry(
+        "commands.registry",
+        "Show which models were put forward, and which is live.",
+        "lr-ceiling registry",
+    ),
+    "serve": Entry(
+        "commands.serve",
+        "Serve the live model over HTTP.",
+        "lr-ceiling serve --port 5001",
+    ),
+    "retrain": Entry(
+        "commands.retrain",
+        "Retrain with the week's seeds on data validated anew, and promote.",
+        "lr-ceiling retrain --week 2026-W48 --quick",
+    ),
 }
 
 

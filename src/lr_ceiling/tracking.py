@@ -1,8 +1,9 @@
-"""The one home of mlflow: a mirror of runs and studies for people to look at and compare.
+"""MLflow: a mirror of runs and studies for people to look at and compare.
 
 Nothing reads a result back from it: deleting `mlruns/` changes no result, and `lr-ceiling log`
-rebuilds it. A run is known by its key: what is logged whole is never logged twice; what a killed
-logger left behind, or an older result of the same key, is removed and logged again.
+rebuilds all but the model registry, which is `registry`'s. A run is known by its key: what is
+logged whole is never logged twice; what a killed logger left behind, or an older result of the same
+key, is removed and logged again.
 
 The store is SQLite in `mlruns/`, or what MLFLOW_TRACKING_URI names. LR_CEILING_TRACKING=off
 switches the stages' logging off.
@@ -52,6 +53,7 @@ from mlflow.entities import (  # noqa: E402
     Dataset,
     DatasetInput,
     InputTag,
+    LoggedModel,
     LoggedModelOutput,
     LoggedModelStatus,
     Metric,
@@ -110,7 +112,7 @@ def open_store() -> Iterator["Store"]:
     # They tell of every migration and of every retry.
     for chatty in ("mlflow", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlruns' / 'mlflow.db'}"
+    uri = store_uri()
     database = _database(uri)
     lock = (database or root() / "state" / "tracking").with_suffix(".lock")
     try:
@@ -129,6 +131,11 @@ def open_store() -> Iterator["Store"]:
         raise TrackingError(fault) from error
 
 
+def store_uri() -> str:
+    """Where the store is: what MLFLOW_TRACKING_URI names, else SQLite in the project's folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlruns' / 'mlflow.db'}"
+
+
 class Store:
     """Runs and studies on their way to MLflow. Get one from `open_store`, or let `mirror` do."""
 
@@ -137,6 +144,22 @@ class Store:
         self._client = client
         self._artifacts = artifacts
         self._commit = commit()
+
+    @property
+    def client(self) -> MlflowClient:
+        """For the model registry, which lies in the same store."""
+        return self._client
+
+    def model_of(self, run: RunResult) -> LoggedModel:
+        """The model that `log_train` logged with a run. Raises TrackingError for none."""
+        experiment = self._experiment("train")
+        identity = _run_identity(run)
+        for logged in self._search(experiment, f"tags.key = '{identity['key']}'"):
+            if identity.items() <= logged.data.tags.items():
+                query = f"source_run_id = '{logged.info.run_id}'"
+                for model in self._client.search_logged_models([experiment], query):
+                    return model
+        raise TrackingError(f"MLflow holds no model of {run.spec.name}: run `lr-ceiling log`")
 
     def log_train(self, cell: str, runs: Iterable[RunResult], models: Path) -> Logged:
         """Log a cell's runs, each with its model `models`/seed-<seed>.keras."""
