@@ -32,7 +32,7 @@ smoke: $(RUNTIME) ## the same pipeline on small budgets, in state/smoke
 	python tests/smoke.py state/smoke
 
 ui: $(RUNTIME) ## the MLflow UI on the logged runs
-	MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db
+	lr-ceiling ui
 
 lock: $(UV_STAMP) ## compile the locks from pyproject.toml, with the newest versions that it admits
 	$(UV) pip compile --quiet --upgrade $(COMPILE) pyproject.toml -o requirements.txt

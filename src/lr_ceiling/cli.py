@@ -57,6 +57,21 @@ COMMANDS = {
         "Send what MLflow does not hold yet; twice adds nothing.",
         "lr-ceiling log",
     ),
+    "ui": Entry(
+        "commands.ui",
+        "Show MLflow's UI, with links to the comparisons.",
+        "lr-ceiling ui --port 5000",
+    ),
+    "ceiling": Entry(
+        "commands.ceiling",
+        "Print the highest stable learning rates, a line an arm.",
+        "lr-ceiling ceiling --variant batchnorm --activation relu",
+    ),
+    "predict": Entry(
+        "commands.predict",
+        "Say which digit a picture shows.",
+        "lr-ceiling predict digit.png",
+    ),
 }
 
 

@@ -107,9 +107,7 @@ def _fitted(box: Ink) -> Ink:
 def _centred(small: Ink) -> Bytes:
     """`small` in 28x28 with its centre of mass as near the middle as its box allows."""
     image = np.zeros((SIDE, SIDE), dtype=np.uint8)
-    top, left = (
-        _start(small.sum(axis=1 - axis), small.shape[axis]) for axis in range(2)
-    )
+    top, left = (_start(small.sum(axis=1 - axis), small.shape[axis]) for axis in range(2))
     height, width = small.shape
     image[top : top + height, left : left + width] = np.round(small * 255)
     return image

@@ -21,10 +21,13 @@ import sys
 import tempfile
 import textwrap
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
+from urllib.parse import quote
 
 import filelock
 import numpy as np
@@ -69,6 +72,22 @@ SWITCH = "LR_CEILING_TRACKING"
 RUNS_PER_CALL = 50_000
 # A logger is done with a group in seconds; one that holds the lock for longer hangs.
 LOCK_SECONDS = 60
+# The UI keeps in the browser whether it shows pages for training; a link must say so.
+TRAINING = "workflowType=machine_learning"
+# A view that the UI offers under "Views", and opens where a link names it by this key.
+VIEW = "measured"
+# Parameters are text, and sorted as such: what has an order is shown as a metric.
+RUN_COLUMNS = (
+    *("params.`variant`", "params.`activation`", "metrics.`learning_rate`", "params.`seed`"),
+    *("tags.`label`", "metrics.`validation_accuracy`", "metrics.`test_accuracy`"),
+    "metrics.`steps_to_95`",
+)
+STUDY_COLUMNS = (
+    *("tags.`trial`", "tags.`variant`", "tags.`activation`", "metrics.`learning_rate`"),
+    *("tags.`label`", "metrics.`stable`", "metrics.`validation_accuracy`", "metrics.`steps`"),
+    *("metrics.`lr90/estimate`", "metrics.`lr50/estimate`"),
+)
+COLUMNS = {"train": RUN_COLUMNS, "compare": RUN_COLUMNS, "search": STUDY_COLUMNS}
 
 SIGNATURE = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype("float32"), (-1, 28, 28, 1))]),
@@ -81,6 +100,18 @@ class Logged(NamedTuple):
 
     new: int
     known: int
+
+
+class Page(NamedTuple):
+    """A page of MLflow's UI: what it shows, and what follows the server's address."""
+
+    title: str
+    path: str
+
+
+def store_uri() -> str:
+    """Where runs are logged: MLFLOW_TRACKING_URI, or SQLite in `mlruns/`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlruns' / 'mlflow.db'}"
 
 
 def mirror(send: Callable[["Store"], object]) -> None:
@@ -110,15 +141,18 @@ def open_store() -> Iterator["Store"]:
     # They tell of every migration and of every retry.
     for chatty in ("mlflow", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlruns' / 'mlflow.db'}"
+    uri = store_uri()
     database = _database(uri)
     lock = (database or root() / "state" / "tracking").with_suffix(".lock")
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(lock, timeout=LOCK_SECONDS):
-            if database:
-                _prepare(database)
-            yield Store(MlflowClient(uri), database.parent / "artifacts" if database else None)
+            fresh = database is not None and _prepare(database)
+            client = MlflowClient(uri)
+            if fresh:
+                # MLflow makes an experiment "Default" with each database; nothing is logged there.
+                client.delete_experiment("0")
+            yield Store(client, database.parent / "artifacts" if database else None)
     except filelock.Timeout:
         raise LockedError(f"another process has held {lock} for {LOCK_SECONDS} s") from None
     # Of `requests` too: its exceptions are OSErrors.
@@ -153,16 +187,25 @@ class Store:
         return _count(self._log_once(experiment, run) for run in runs)
 
     def log_search(
-        self, arm: str, study: Mapping[str, object], runs: Sequence[RunResult]
+        self,
+        arm: str,
+        study: Mapping[str, object],
+        runs: Sequence[RunResult],
+        files: Sequence[Path] = (),
     ) -> Logged:
-        """Log an arm's study, and its trials in index order as the study's children.
+        """Log an arm's study with its `files`, and its trials in index order as its children.
 
         `study` holds at least "key", "variant", "activation" and "highest_stable". Whatever is in
-        it is logged, numbers as metrics and text as parameters. A study that has grown since is
-        logged anew.
+        it is logged, numbers as metrics and text as parameters. A study that has grown since, or
+        has other files, is logged anew.
         """
         experiment = self._experiment("search")
-        identity = _identity(str(study["key"]), study, [run.model_dump_json() for run in runs])
+        identity = _identity(
+            str(study["key"]),
+            study,
+            [run.model_dump_json() for run in runs],
+            *([file.name, sha256(file.read_bytes()).hexdigest()] for file in files),
+        )
         if self._is_logged(experiment, identity):
             return Logged(0, len(runs))
         shared = {
@@ -181,11 +224,30 @@ class Store:
         self._send(parent, _study_params(study), _study_metrics(study, _end(parent, facts)))
         for run in runs[:1]:
             self._log_dataset(parent, run.spec.data_digest)
+        for file in files:
+            self._client.log_artifact(parent.info.run_id, str(file))
         for index, run in enumerate(runs):
             trial = {"mlflow.parentRunId": parent.info.run_id, "trial": str(index)}
             self._log_run(experiment, run, shared | trial)
         self._finish(parent, facts)
         return Logged(len(runs), 0)
+
+    def pages(self) -> list[Page]:
+        """The pages of the UI that show most; none where nothing is logged."""
+        found: list[Page] = []
+        for name in COLUMNS:
+            experiment = self._client.get_experiment_by_name(name)
+            if experiment is None or experiment.lifecycle_stage == "deleted":
+                continue
+            number = str(experiment.experiment_id)
+            runs = self._search(number, "")
+            view = f"/#/experiments/{number}/runs?{TRAINING}"
+            found.append(Page(f"{name}: all runs", f"{view}&viewStateShareKey={VIEW}"))
+            if name == "search":
+                found += _study_pages(number, runs)
+            else:
+                found += _twin_pages(number, runs, view)
+        return found
 
     def _log_once(
         self,
@@ -216,9 +278,7 @@ class Store:
         artifacts = str(self._artifacts / name) if self._artifacts else ""
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            # Without the tag the UI opens the experiment on its GenAI pages.
-            tags = {"mlflow.experimentKind": "custom_model_development"}
-            return str(self._client.create_experiment(name, artifacts or None, tags))
+            return str(self._client.create_experiment(name, artifacts or None, _display(name)))
         if artifacts and found.artifact_location != artifacts:
             raise TrackingError(
                 f"MLflow's experiment {name!r} keeps its files in {found.artifact_location}, not "
@@ -226,6 +286,9 @@ class Store:
             )
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
+        for tag, value in _display(name).items():
+            if tag not in found.tags:
+                self._client.set_experiment_tag(found.experiment_id, tag, value)
         return str(found.experiment_id)
 
     def _is_logged(self, experiment: str, identity: Mapping[str, str]) -> bool:
@@ -300,6 +363,44 @@ class Store:
             self._client.log_model_artifacts(logged.model_id, folder)
         self._client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
         return str(logged.model_id)
+
+
+def _display(experiment: str) -> dict[str, str]:
+    """An experiment's tags that tell the UI how to show it."""
+    state = {"selectedColumns": COLUMNS[experiment]}
+    view = {"name": "What was measured", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
+    return {
+        "mlflow.experimentKind": "custom_model_development",
+        f"mlflow.sharedViewState.{VIEW}": json.dumps(view),
+    }
+
+
+def _twin_pages(experiment: str, runs: Iterable[Run], view: str) -> Iterator[Page]:
+    """The curves of each group, and its two runs of the lowest seed beside one another."""
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[run.data.tags["group"]].append(run)
+    for group, members in sorted(groups.items()):
+        if len({run.data.tags["variant"] for run in members}) < 2:
+            continue
+        wanted = quote(f"tags.group = '{group}'")
+        yield Page(f"{group}: curves", f"{view}&compareRunsMode=CHART&searchFilter={wanted}")
+        first = min(int(run.data.params["seed"]) for run in members)
+        pair = {
+            run.data.tags["variant"]: run.info.run_id
+            for run in members
+            if run.data.params["seed"] == str(first)
+        }
+        ids = quote(json.dumps([pair[variant] for variant in sorted(pair)]))
+        asked = f"runs={ids}&experiments={quote(json.dumps([experiment]))}&{TRAINING}"
+        yield Page(f"{group}: twins of seed {first}", f"/#/compare-runs?{asked}")
+
+
+def _study_pages(experiment: str, runs: Iterable[Run]) -> Iterator[Page]:
+    for run in sorted(runs, key=lambda run: str(run.info.run_name)):
+        if "mlflow.parentRunId" not in run.data.tags:
+            path = f"/#/experiments/{experiment}/runs/{run.info.run_id}?{TRAINING}"
+            yield Page(str(run.info.run_name), path)
 
 
 def _write_model(folder: Path, model: Model, keras_file: Path) -> None:
@@ -417,6 +518,8 @@ def _flat(facts: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
     for name, value in facts.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}/")
+        elif isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2:
+            yield from _flat(dict(zip(("low", "high"), value, strict=True)), f"{prefix}{name}/")
         else:
             yield f"{prefix}{name}", value
 
@@ -440,15 +543,20 @@ def _database(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
 
 
-def _prepare(database: Path) -> None:
-    """Make the SQLite database, or bring it to this MLflow's schema: MLflow's own start races."""
+def _prepare(database: Path) -> bool:
+    """Make the SQLite database, or bring it to this MLflow's schema: MLflow's own start races.
+
+    Returns whether it is new.
+    """
     if not database.exists():
         partial = database.with_name(database.name + ".partial")
         partial.unlink(missing_ok=True)
         _upgrade(partial)
         partial.replace(database)
-    elif _revision(database) != _get_latest_schema_revision():  # type: ignore[no-untyped-call]
+        return True
+    if _revision(database) != _get_latest_schema_revision():  # type: ignore[no-untyped-call]
         _upgrade(database)
+    return False
 
 
 def _upgrade(database: Path) -> None:

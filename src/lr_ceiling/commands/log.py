@@ -11,6 +11,8 @@ from lr_ceiling import errors, runs
 from lr_ceiling.errors import ResultsError
 from lr_ceiling.facts import root
 
+# What a study leaves for people beside its JSON.
+SHOWN = {".csv", ".png"}
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -45,7 +47,7 @@ def main(train: Path, models: Path, search: Path, compare: Path) -> None:
         for arm in arms:
             study = runs.read_study(arm / "study.json").model_dump()
             found = runs.read_runs(arm / "runs.json")
-            _tell("search", arm, *store.log_search(arm.name, study, found))
+            _tell("search", arm, *store.log_search(arm.name, study, found, _files(arm)))
         for pair in pairs:
             found = runs.read_runs(pair / "runs.json")
             _tell("compare", pair, *store.log_compare(found))
@@ -56,6 +58,10 @@ def _groups(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("*/runs.json"))
 
 
+def _files(arm: Path) -> list[Path]:
+    return sorted(path for path in arm.iterdir() if path.suffix in SHOWN)
+
+
 def _tell(stage: str, group: Path, new: int, known: int) -> None:
     click.echo(f"{stage} {group.name}: {new} logged, {known} there already")
 
@@ -63,7 +69,7 @@ def _tell(stage: str, group: Path, new: int, known: int) -> None:
 def _digest(groups: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for group in groups:
-        for path in sorted(group.glob("*.json")):
+        for path in [*sorted(group.glob("*.json")), *_files(group)]:
             digest.update(f"{path}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 

@@ -14,7 +14,9 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("pictures", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "pictures", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option("--model", type=click.Path(path_type=Path), help="Default: the best of the grid.")
 @click.option("--train", type=FOLDER, default="data/train", help="Folder of the cells' runs.")
 @click.option("--models", type=FOLDER, default="data/models", help="Folder of the cells' models.")
