@@ -201,7 +201,7 @@ def test_a_run_is_logged_with_all_that_it_showed(root: Path) -> None:
     assert run.info.run_name == "baseline relu lr=0.01 seed=0"
     assert run.info.status == "FINISHED"
     assert run.data.params["learning_rate"] == "0.01"
-    assert set(run.data.params) == set(RunSpec.model_fields)
+    assert set(run.data.params) == {*RunSpec.model_fields, "label"}
     assert run.data.metrics["validation_accuracy"] == 0.97
     assert run.data.metrics["steps_to_95"] == 20
     assert "called_at" not in run.data.metrics

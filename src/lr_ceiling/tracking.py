@@ -79,15 +79,37 @@ VIEW = "measured"
 # Parameters are text, and sorted as such: what has an order is shown as a metric.
 RUN_COLUMNS = (
     *("params.`variant`", "params.`activation`", "metrics.`learning_rate`", "params.`seed`"),
-    *("tags.`label`", "metrics.`validation_accuracy`", "metrics.`test_accuracy`"),
+    *("params.`label`", "metrics.`validation_accuracy`", "metrics.`test_accuracy`"),
     "metrics.`steps_to_95`",
 )
-STUDY_COLUMNS = (
-    *("tags.`trial`", "tags.`variant`", "tags.`activation`", "metrics.`learning_rate`"),
-    *("tags.`label`", "metrics.`stable`", "metrics.`validation_accuracy`", "metrics.`steps`"),
-    *("metrics.`lr90/estimate`", "metrics.`lr50/estimate`"),
+TRIAL_COLUMNS = (
+    *("params.`variant`", "params.`activation`", "metrics.`learning_rate`", "params.`label`"),
+    *("metrics.`stable`", "metrics.`validation_accuracy`", "metrics.`steps`", "tags.`trial`"),
 )
-COLUMNS = {"train": RUN_COLUMNS, "compare": RUN_COLUMNS, "search": STUDY_COLUMNS}
+# How each experiment is shown: its description, and the state of the view above.
+SHOWN: dict[str, tuple[str, dict[str, object]]] = {
+    "train": (
+        "The grid: each network at each learning rate, once a seed. Runs of one `group` differ in "
+        "variant and seed alone.",
+        {"selectedColumns": RUN_COLUMNS},
+    ),
+    "search": (
+        "The highest stable learning rate of each network: a run an Optuna study, and below it a "
+        "run a trial.",
+        {
+            "selectedColumns": TRIAL_COLUMNS,
+            # Trials alone, the studies' own runs left out.
+            "searchFilter": "tags.trial LIKE '%'",
+            "orderByKey": "metrics.`learning_rate`",
+            "orderByAsc": True,
+        },
+    ),
+    "compare": (
+        "What people compared by `lr-ceiling compare`, outside the pipeline.",
+        {"selectedColumns": RUN_COLUMNS},
+    ),
+}
+
 
 SIGNATURE = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype("float32"), (-1, 28, 28, 1))]),
@@ -235,14 +257,15 @@ class Store:
     def pages(self) -> list[Page]:
         """The pages of the UI that show most; none where nothing is logged."""
         found: list[Page] = []
-        for name in COLUMNS:
+        for name in SHOWN:
             experiment = self._client.get_experiment_by_name(name)
             if experiment is None or experiment.lifecycle_stage == "deleted":
                 continue
             number = str(experiment.experiment_id)
             runs = self._search(number, "")
             view = f"/#/experiments/{number}/runs?{TRAINING}"
-            found.append(Page(f"{name}: all runs", f"{view}&viewStateShareKey={VIEW}"))
+            what = "all trials" if name == "search" else "all runs"
+            found.append(Page(f"{name}: {what}", f"{view}&viewStateShareKey={VIEW}"))
             if name == "search":
                 found += _study_pages(number, runs)
             else:
@@ -269,7 +292,9 @@ class Store:
         facts = read_facts(run.spec.key)
         created = self._start(experiment, run.spec.name, facts, _run_tags(run) | dict(tags))
         model_id = self._log_model(created, run, model) if model else None
-        params = [Param(name, str(value)) for name, value in run.spec.model_dump().items()]
+        # The UI sorts by parameters and metrics, not by tags; its charts know nothing of tags.
+        values = run.spec.model_dump() | {"label": run.label}
+        params = [Param(name, str(value)) for name, value in values.items()]
         self._send(created, params, _run_metrics(run, facts, _end(created, facts), model_id))
         self._log_dataset(created, run.spec.data_digest)
         self._finish(created, facts)
@@ -367,10 +392,11 @@ class Store:
 
 def _display(experiment: str) -> dict[str, str]:
     """An experiment's tags that tell the UI how to show it."""
-    state = {"selectedColumns": COLUMNS[experiment]}
+    description, state = SHOWN[experiment]
     view = {"name": "What was measured", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
     return {
         "mlflow.experimentKind": "custom_model_development",
+        "mlflow.note.content": description,
         f"mlflow.sharedViewState.{VIEW}": json.dumps(view),
     }
 
