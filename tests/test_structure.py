@@ -24,11 +24,14 @@ LAYERS = [
     ["outcome"],
     ["training"],
     ["workers"],
+    ["predicting"],
+    ["picture"],
     ["facts"],
     ["sampler"],
     ["study"],
     ["comparison"],
     ["tracking"],
+    ["webui"],
     ["figures"],
     ["stages", "commands"],
     ["cli"],
@@ -37,12 +40,13 @@ LAYERS = [
 OBSERVERS = {"tracking", "terminal", "facts", "cli", "figures"}
 HOMES = {
     "tensorflow": {"network", "training"},
-    "keras": {"network", "training"},
-    "mlflow": {"tracking"},
+    "keras": {"network", "predicting", "training"},
+    "mlflow": {"tracking", "webui"},
     "matplotlib": {"figures"},
     "optuna": {"sampler", "study", "stages.search"},
     "great_expectations": {"stages.validate"},
     "rich": {"terminal"},
+    "PIL": {"picture"},
     "dvc": set(),
 }
 

@@ -411,15 +411,14 @@ def _twin_pages(experiment: str, runs: Iterable[Run], view: str) -> Iterator[Pag
             continue
         wanted = quote(f"tags.group = '{group}'")
         yield Page(f"{group}: curves", f"{view}&compareRunsMode=CHART&searchFilter={wanted}")
-        first = min(int(run.data.params["seed"]) for run in members)
-        pair = {
-            run.data.tags["variant"]: run.info.run_id
-            for run in members
-            if run.data.params["seed"] == str(first)
-        }
-        ids = quote(json.dumps([pair[variant] for variant in sorted(pair)]))
-        asked = f"runs={ids}&experiments={quote(json.dumps([experiment]))}&{TRAINING}"
-        yield Page(f"{group}: twins of seed {first}", f"/#/compare-runs?{asked}")
+        pairs: dict[int, dict[str, str]] = defaultdict(dict)
+        for run in members:
+            pairs[int(run.data.params["seed"])][run.data.tags["variant"]] = run.info.run_id
+        twins = {seed: pair for seed, pair in sorted(pairs.items()) if len(pair) == 2}
+        for seed, pair in list(twins.items())[:1]:
+            ids = quote(json.dumps([run_id for _, run_id in sorted(pair.items())]))
+            asked = f"runs={ids}&experiments={quote(json.dumps([experiment]))}&{TRAINING}"
+            yield Page(f"{group}: twins of seed {seed}", f"/#/compare-runs?{asked}")
 
 
 def _study_pages(experiment: str, runs: Iterable[Run]) -> Iterator[Page]:
@@ -488,8 +487,18 @@ def _describe_study(study: Mapping[str, object], trials: int) -> str:
     network = f"{study['variant']} network with {study['activation']}"
     highest = study.get("highest_stable")
     found = f"{highest:.4g}" if isinstance(highest, int | float) else "none"
+    values = dict(_flat(study))
+    rate, low, high = (values.get(f"lr90/{end}") for end in ("estimate", "ci95/low", "ci95/high"))
+    ceiling = ""
+    if _is_finite(rate):
+        ends = [f"{end:.2g}" if _is_finite(end) else "unbounded" for end in (low, high)]
+        ceiling = (
+            f"A fresh seed is stable with probability 0.9 up to learning rate **{rate:.3g}** "
+            f"(95% interval: {ends[0]} to {ends[1]}). "
+        )
     return (
-        f"The highest learning rate at which the {network} was stable in {trials} trials: {found}."
+        f"{ceiling}The highest learning rate at which the {network} was stable in {trials} trials: "
+        f"{found}."
     )
 
 

@@ -27,7 +27,12 @@ STOP_SECONDS = 5
 
 
 @click.command()
-@click.option("--port", default=5000, show_default=True, help="Where it is busy, another is taken.")
+@click.option(
+    "--port",
+    default=5000,
+    show_default=True,
+    help="Where it is busy, another is taken; 0 takes any.",
+)
 @one_line_errors
 def main(port: int) -> None:
     """Serve MLflow's UI to this machine until Ctrl-C, and print links to the comparisons."""
@@ -45,7 +50,7 @@ def main(port: int) -> None:
     for end in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(end, signal.default_int_handler)
     free = _free_port(port)
-    if free != port:
+    if port not in (0, free):
         click.echo(f"port {port} is busy: taking {free}")
     address = f"http://{HOST}:{free}"
     with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
