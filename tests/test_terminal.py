@@ -83,10 +83,3 @@ def test_a_terminal_has_a_bar_in_colour_unless_no_color_is_set(coloured: bool) -
     assert b"half way" in shown
     assert "━".encode() in shown
     assert (b"\x1b[38;5;" in shown) == coloured
-
-
-def test_muted_stderr_drops_what_libraries_in_c_write(capfd: pytest.CaptureFixture[str]) -> None:
-    with terminal.muted_stderr():
-        os.write(2, b"greetings")
-    os.write(2, b"an error")
-    assert capfd.readouterr().err == "an error"

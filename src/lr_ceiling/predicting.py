@@ -1,54 +1,78 @@
-"""What a saved network says of images, in this process.
+"""What saved models predict, asked in a process of its own: TensorFlow stays out of the driver."""
 
-Importing this imports TensorFlow, which takes 5 s: import it late.
-"""
-
+import multiprocessing
 import os
 import zipfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lr_ceiling import workers
 from lr_ceiling.dataset import IMAGE, Bytes
 from lr_ceiling.errors import ResultsError
-from lr_ceiling.terminal import muted_stderr
-from lr_ceiling.workers import ENVIRONMENT
 
-# As in a worker: on one thread the same network and image give the same bits.
-os.environ.update(ENVIRONMENT)
-with muted_stderr():
+SHAPES = (None, *IMAGE, 1), (None, 10)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Probabilities (n, 10) of n images."""
+
+    probabilities: NDArray[np.float32]
+
+
+class Predictor:
+    """Loads models and lets them predict; a context manager. It holds one process of one thread.
+
+    With one thread equal models predict equally to the last bit.
+    """
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        begin = (os.getpid(), context.RawArray("q", 1))
+        self._executor = ProcessPoolExecutor(1, context, workers._begin, begin)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._executor.shutdown(cancel_futures=True)
+
+    def of_file(self, path: Path, images: Bytes) -> Prediction:
+        """What the `.keras` file predicts for images (n, 28, 28); no code of the file is run.
+
+        Raises ResultsError for a file that is damaged or holds another kind of network.
+        """
+        # The process keeps the folder that it was started in.
+        return self._executor.submit(_of_file, path.absolute(), images).result()
+
+
+def _of_file(path: Path, images: Bytes) -> Prediction:
     import keras
 
-
-def load(path: Path) -> keras.Model:
-    """Load a `.keras` file that takes images (n, 28, 28, 1) in [0, 1] to probabilities (n, 10).
-
-    No code of the file is run. Raises ResultsError for a file that is missing, damaged, or holds
-    another kind of network.
-    """
-    if not path.is_file():
-        raise ResultsError(f"{path} is missing: name a .keras file, or run `dvc repro` to make it")
+    # Keras reads other formats as well, some of which can hold code.
     if not zipfile.is_zipfile(path) or path.suffix != ".keras":
         raise ResultsError(f"{path} is no .keras file: name one that Keras saved")
     try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-    # Keras raises whatever its parts meet in a damaged or hostile archive.
+        network = keras.saving.load_model(path, compile=False, safe_mode=True)
+    # Keras raises whatever a damaged archive makes it.
     except Exception as error:
-        raise ResultsError(f"{path} can't be loaded: {_first_line(error)}") from None
-    if (model.input_shape, model.output_shape) != ((None, *IMAGE, 1), (None, 10)):
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ResultsError(f"{path} can't be loaded ({reason}): run `dvc repro`") from None
+    if (network.input_shape, network.output_shape) != SHAPES:
         raise ResultsError(
-            f"{path} takes {model.input_shape} to {model.output_shape}: "
-            "a network of digits takes (None, 28, 28, 1) to (None, 10)"
+            f"{path} takes {network.input_shape} to {network.output_shape}: "
+            f"a network of digits takes {SHAPES[0]} to {SHAPES[1]}"
         )
-    return model
-
-
-def probabilities(model: keras.Model, images: Bytes) -> NDArray[np.float32]:
-    """What `model` gives each digit (n, 10) of images (n, 28, 28)."""
-    scaled = images[..., np.newaxis].astype(np.float32) / 255
-    return np.asarray(model(scaled, training=False))
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    inputs = (images[..., np.newaxis] / 255).astype(np.float32)
+    return Prediction(np.asarray(network(inputs, training=False)))

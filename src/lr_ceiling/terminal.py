@@ -1,11 +1,9 @@
 """What people see while they wait, and the tables at the end; the one home of rich."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -45,19 +43,6 @@ def quiet_option(command: Command) -> Command:
 
 def _set_quiet(context: click.Context, option: click.Parameter, quiet: bool) -> None:
     console.quiet = quiet
-
-
-@contextmanager
-def muted_stderr() -> Iterator[None]:
-    """Drop what is written to stderr meanwhile, by libraries in C as well."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 class StepProgress:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lr_ceiling.errors import ResultsError, one_line_errors
 from lr_ceiling.picture import read_digit
+from lr_ceiling.predicting import Predictor
 from lr_ceiling.runs import read_runs
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -28,10 +29,10 @@ def main(pictures: tuple[Path, ...], model: Path | None, train: Path, models: Pa
     """
     digits = np.stack([read_digit(path) for path in pictures])
     network = model or best_model(train, models)
-    # Late, since TensorFlow takes 5 s to import.
-    from lr_ceiling import predicting
-
-    answers = predicting.probabilities(predicting.load(network), digits)
+    if not network.is_file():
+        raise ResultsError(f"{network} is missing: run `dvc repro` to make it, or name a --model")
+    with Predictor() as predictor:
+        answers = predictor.of_file(network, digits).probabilities
     for path, answer in zip(pictures, answers, strict=True):
         click.echo(f"{path}: {answer.argmax()} ({answer.max():.1%})")
 
@@ -47,3 +48,7 @@ def best_model(train: Path, models: Path) -> Path:
     cell = max(cells, key=lambda name: mean(run.validation_accuracy for run in cells[name]))
     best = max(cells[cell], key=lambda run: run.validation_accuracy)
     return models / cell / f"seed-{best.spec.seed}.keras"
+
+
+if __name__ == "__main__":
+    main()
