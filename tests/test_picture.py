@@ -51,7 +51,7 @@ def transparent(ink: int) -> Callable[[Bytes], Picture]:
 
 
 def deep(digit: Bytes) -> Picture:
-    values: NDArray[np.uint16] = np.asarray(big(digit)).astype(np.uint16) * 257
+    values: NDArray[np.uint16] = np.asarray(big(digit)).astype(np.uint16) * 200
     return Image.fromarray(values)
 
 
