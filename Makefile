@@ -46,7 +46,7 @@ bench-repro: $(RUNTIME) # with FOLDER=<new folder>
 	python -m benchmarks.repro $(FOLDER)
 
 ui: $(RUNTIME) ## the MLflow UI on the logged runs
-	MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db
+	lr-ceiling ui
 
 serve: $(RUNTIME) ## the live model over HTTP, on loopback
 	lr-ceiling serve

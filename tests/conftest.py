@@ -3,14 +3,16 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
 from ruamel.yaml import YAML
 
+from browser import Watched, started_chromium, watched_page
 from lr_ceiling import dataset, params, tracking
 from lr_ceiling.dataset import Arrays, Bytes
 from lr_ceiling.errors import DatasetError
@@ -118,6 +120,20 @@ def mnist_path() -> Path:
     arrays = fetch([named] if named else data.sources, data.timeout_seconds, data.expected_digests)
     dataset.write_arrays(cached, arrays)
     return cached
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A running browser."""
+    with started_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def watched(chromium: Browser) -> Iterator[Watched]:
+    """An empty page of the browser, whose errors and requests are kept."""
+    with watched_page(chromium) as page:
+        yield page
 
 
 def small_run(**changes: object) -> RunResult:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 
 from lr_ceiling import dataset
-from lr_ceiling.errors import RegistryError, WorkerError
+from lr_ceiling.errors import RegistryError, ResultsError, WorkerError
 from lr_ceiling.predicting import Predictor, as_input
 from lr_ceiling.runs import RunResult
 
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
 Trained = list[tuple[RunResult, Path]]
 
 
@@ -47,11 +49,38 @@ def test_bytes_become_what_the_networks_take() -> None:
     assert inputs.ravel().tolist() == [0, 1]
 
 
-def test_a_damaged_file_is_one_line(predictor: Predictor, tmp_path: Path) -> None:
-    path = tmp_path / "seed-0.keras"
-    path.write_bytes(b"damaged")
-    with pytest.raises(RegistryError, match=r"seed-0\.keras can't be loaded \(.*\): run `dvc"):
-        predictor.of_file(path, np.zeros((1, 28, 28), dtype=np.uint8))
+def test_what_is_no_network_is_an_error(
+    predictor: Predictor, trained: Trained, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"no network")
+    with pytest.raises(ResultsError, match=r"is no \.keras file"):
+        predictor.of_file(path, IMAGES)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ResultsError, match="can't be loaded"):
+        predictor.of_file(path, IMAGES)
+    path.write_bytes(trained[0][1].read_bytes()[:-5000])
+    with pytest.raises(ResultsError):
+        predictor.of_file(path, IMAGES)
+
+
+def test_a_network_of_other_shapes_is_an_error(predictor: Predictor, tmp_path: Path) -> None:
+    import keras
+
+    layers = [keras.Input((8,)), keras.layers.Dense(10)]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+    with pytest.raises(ResultsError, match=r"takes \(None, 8\) to \(None, 10\)"):
+        predictor.of_file(tmp_path / "model.keras", IMAGES)
+
+
+def test_code_in_a_file_is_not_run(predictor: Predictor, tmp_path: Path) -> None:
+    import keras
+
+    layers = [keras.Input((28, 28, 1)), keras.layers.Lambda(lambda x: x)]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+    with pytest.raises(ResultsError, match="can't be loaded"):
+        predictor.of_file(tmp_path / "model.keras", IMAGES)
 
 
 def test_weights_that_are_not_finite_are_no_model(

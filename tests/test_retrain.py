@@ -26,7 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "grid": {"variants": ["baseline"], "activations": ["relu"], "learning_rates": [0.003]},
     "training": {"epochs": 1, "steps_per_epoch": 60},
     "train": {"seeds": [0]},
-    "search": {"budget_runs": 1},
+    "search": {"budget_runs": {"default": 1}},
     "promote": {"floor": 0.5},
     "workers": {"processes": 1},
 }

@@ -65,7 +65,7 @@ def test_nothing_but_the_seeds_changes_in_params(project: Path) -> None:
     assert changes == ["-   seeds: [0, 1, 2, 3]", "+   seeds: [11, 12]",
                        "-   seed: 0", "+   seed: 13"]  # fmt: skip
     retraining.write_seeds(path, [11], 13, 2)
-    assert params.load(path).search.budget_runs == 2
+    assert params.load(path).search.budget_runs == {"default": 2}
 
 
 def test_seeds_that_the_pipeline_would_refuse_are_not_written(project: Path) -> None:

@@ -25,6 +25,7 @@ LAYERS = [
     ["training"],
     ["workers"],
     ["batch"],
+    ["picture"],
     ["facts"],
     ["posterior"],
     ["sampler"],
@@ -39,6 +40,7 @@ LAYERS = [
     ["predicting"],
     ["gate", "serving"],
     ["retraining"],
+    ["webui"],
     ["figures"],
     ["stages", "commands"],
     ["cli"],
@@ -47,12 +49,13 @@ LAYERS = [
 OBSERVERS = {"tracking", "terminal", "facts", "cli", "figures"}
 HOMES = {
     "tensorflow": {"network", "training"},
-    "keras": {"network", "training", "predicting"},
-    "mlflow": {"tracking", "registry", "serving"},
+    "keras": {"network", "predicting", "training"},
+    "mlflow": {"registry", "serving", "tracking", "webui"},
     "matplotlib": {"figures"},
     "optuna": {"sampler", "simulation", "study"},
     "great_expectations": {"stages.validate"},
     "rich": {"terminal"},
+    "PIL": {"picture"},
     "dvc": set(),
 }
 

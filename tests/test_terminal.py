@@ -1,6 +1,13 @@
 """What is printed where there is no terminal: plain lines, whole rows."""
 
+import os
+import pty
+import subprocess
+import sys
+
+import click
 import pytest
+from click.testing import CliRunner
 
 from conftest import small_run
 from lr_ceiling import terminal
@@ -28,3 +35,51 @@ def test_a_table_keeps_its_rows_whole(capsys: pytest.CaptureFixture[str]) -> Non
     printed = capsys.readouterr().out
     assert "baseline relu lr=0.003 seed=4000000000 " in printed
     assert "never" in printed
+
+
+@click.command()
+@terminal.quiet_option
+def chatty() -> None:
+    terminal.print_runs("runs", [small_run()])
+    with terminal.step_progress("steps", total=10) as progress:
+        progress.say("half way")
+
+
+def test_quiet_prints_nothing_and_lasts_for_one_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    chatty.main(["--quiet"], standalone_mode=False)
+    assert capsys.readouterr().out == ""
+    chatty.main([], standalone_mode=False)
+    assert "half way" in capsys.readouterr().out
+    assert "--quiet" in CliRunner().invoke(chatty, ["--help"]).output
+
+
+BAR = """
+from lr_ceiling.terminal import step_progress
+with step_progress("steps", total=10) as progress:
+    progress.steps(5)
+    progress.say("half way")
+"""
+
+
+@pytest.mark.parametrize("coloured", [True, False])
+def test_a_terminal_has_a_bar_in_colour_unless_no_color_is_set(coloured: bool) -> None:
+    ours, theirs = pty.openpty()
+    # The variables by which a terminal, or a colour, is told in tests and in CI.
+    kept = {name: value for name, value in os.environ.items() if "COLOR" not in name}
+    environment = kept | {"TERM": "xterm-256color"} | ({} if coloured else {"NO_COLOR": "1"})
+    process = subprocess.Popen([sys.executable, "-c", BAR], stdout=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    # Reading a terminal that nobody writes to any more is an error on Linux.
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:
+        pass
+    os.close(ours)
+    assert process.wait() == 0
+    assert b"half way" in shown
+    assert "━".encode() in shown
+    assert (b"\x1b[38;5;" in shown) == coloured

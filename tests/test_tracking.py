@@ -189,7 +189,7 @@ def test_a_run_is_logged_with_all_that_it_showed(root: Path) -> None:
     assert run.info.run_name == "baseline relu lr=0.01 seed=0"
     assert run.info.status == "FINISHED"
     assert run.data.params["learning_rate"] == "0.01"
-    assert set(run.data.params) == set(RunSpec.model_fields)
+    assert set(run.data.params) == {*RunSpec.model_fields, "label"}
     assert run.data.metrics["validation_accuracy"] == 0.97
     assert run.data.metrics["steps_to_95"] == 20
     assert "called_at" not in run.data.metrics
@@ -279,6 +279,71 @@ def test_a_study_is_a_parent_with_a_child_a_trial(root: Path) -> None:
     rates = {run.data.tags["trial"]: run.data.metrics["learning_rate"] for run in children}
     assert rates == pytest.approx({"0": 0.1, "1": 0.2, "2": 0.3})
     assert {run.data.tags["dvc_stage"] for run in runs} == {"search@batchnorm-relu"}
+
+
+def test_a_study_has_its_files_and_its_ceilings(root: Path, tmp_path: Path) -> None:
+    table, figure = tmp_path / "trials.csv", tmp_path / "posterior.png"
+    table.write_text("index,label\n0,stable\n")
+    figure.write_bytes(b"a figure")
+    study = STUDY | {
+        "lr90": {"estimate": 0.25, "ci95": (0.2, 0.31)},
+        "lr50": {"estimate": 0.4, "ci95": [0.3, None]},
+    }
+    for expected in (Logged(3, 0), Logged(0, 3)):
+        with tracking.open_store() as store:
+            logged = store.log_search("batchnorm-relu", study, trials(3), [table, figure])
+        assert logged == expected
+    (parent,) = [run for run in logged_runs(client(root), "search") if "trial" not in run.data.tags]
+    files = client(root).list_artifacts(parent.info.run_id)
+    assert {file.path for file in files} == {"trials.csv", "posterior.png"}
+    assert parent.data.metrics["lr90/estimate"] == 0.25
+    assert parent.data.metrics["lr90/ci95/low"] == 0.2
+    assert parent.data.metrics["lr90/ci95/high"] == 0.31
+    assert parent.data.metrics["lr50/ci95/low"] == 0.3
+    assert "lr50/ci95/high" not in parent.data.metrics
+    assert "**0.25** (95% interval: 0.2 to 0.31)" in parent.data.tags["mlflow.note.content"]
+    figure.write_bytes(b"a better figure")
+    with tracking.open_store() as store:
+        assert store.log_search("batchnorm-relu", study, trials(3), [figure]) == Logged(3, 0)
+
+
+def test_pages_are_those_of_what_is_logged(root: Path) -> None:
+    with tracking.open_store() as store:
+        assert store.pages() == []
+    log_train(root, make_run(seed=1), make_run(seed=2, variant="batchnorm"))
+    with tracking.open_store() as store:
+        # No seed has both variants: no twins.
+        titles = [page.title for page in store.pages()]
+        assert titles == ["train: all runs", "relu lr=0.01: curves"]
+    log_train(root, make_run(seed=2))
+    log_search(*trials(2))
+    with tracking.open_store() as store:
+        pages = {page.title: page.path for page in store.pages()}
+    assert list(pages)[2:] == [
+        "relu lr=0.01: twins of seed 2",
+        "search: all trials",
+        "search batchnorm relu",
+    ]
+    twins = {
+        run.info.run_id
+        for run in logged_runs(client(root), "train")
+        if run.data.params["seed"] == "2"
+    }
+    assert all(run in pages["relu lr=0.01: twins of seed 2"] for run in twins)
+
+
+def test_an_older_experiment_gets_what_it_lacks(root: Path) -> None:
+    mine = {"mlflow.note.content": "my own words"}
+    client(root).create_experiment("train", str(root / "mlruns/artifacts/train"), mine)
+    log_train(root, make_run())
+    experiment = client(root).get_experiment_by_name("train")
+    assert experiment is not None
+    assert experiment.tags["mlflow.note.content"] == "my own words"
+    assert "mlflow.sharedViewState.measured" in experiment.tags
+
+
+def test_a_new_store_has_no_empty_experiment(root: Path) -> None:
+    assert client(root).search_experiments() == []
 
 
 def test_a_study_without_a_stable_run(root: Path) -> None:

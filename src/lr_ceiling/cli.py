@@ -92,6 +92,21 @@ COMMANDS = {
         "Retrain with the week's seeds on data validated anew, and promote.",
         "lr-ceiling retrain --week 2026-W48 --quick",
     ),
+    "ui": Entry(
+        "commands.ui",
+        "Show MLflow's UI, with links to the comparisons.",
+        "lr-ceiling ui --port 5000",
+    ),
+    "ceiling": Entry(
+        "commands.ceiling",
+        "Print the highest stable learning rates, a line an arm.",
+        "lr-ceiling ceiling --variant batchnorm --activation relu",
+    ),
+    "predict": Entry(
+        "commands.predict",
+        "Say which digit a picture shows.",
+        "lr-ceiling predict digit.png",
+    ),
 }
 
 

@@ -10,7 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lr_ceiling.comparison import mean_by_step, validation_curve
-from lr_ceiling.runs import Belief, Estimate, Label, RunResult, Study, Variant, write_bytes
+from lr_ceiling.facts import root
+from lr_ceiling.runs import (
+    Belief,
+    Estimate,
+    Label,
+    RunResult,
+    Study,
+    Variant,
+    read_belief,
+    read_runs,
+    read_study,
+    write_bytes,
+)
 
 mpl.use("agg")
 mpl.rcParams.update(
@@ -129,6 +141,15 @@ def trials_of_arms(arms: Mapping[str, Sequence[RunResult]]) -> Figure:
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return figure
+
+
+def draw_study(folder: Path) -> Path:
+    """Draw the posterior of the search in `folder` as a PNG for MLflow, and say where it lies."""
+    study, belief = read_study(folder / "study.json"), read_belief(folder / "posterior.json")
+    figure = probability_of_arms([study], [belief], [read_runs(folder / "runs.json")])
+    path = root() / "state" / "figures" / f"posterior-{folder.name}"
+    save(figure, path)
+    return path.with_suffix(".png")
 
 
 def save(figure: Figure, path: Path) -> None:

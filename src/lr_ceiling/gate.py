@@ -197,7 +197,7 @@ def _weigh(case: _Case, predictor: Predictor, without_champion: bool) -> bool:
     try:
         original = predictor.of_file(candidate.file, gate.images)
         case.ours = predictor.of_version(store_uri(), name, version.number, gate.images)
-    except RegistryError as error:
+    except (RegistryError, ResultsError) as error:
         return case.check("loads", False, str(error))
     case.check("loads", True, f"version {version.number} loads from the registry")
     same = bool((original.probabilities == case.ours.probabilities).all())

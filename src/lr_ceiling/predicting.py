@@ -5,6 +5,7 @@ import os
 import statistics
 import textwrap
 import time
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,15 +17,16 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lr_ceiling import registry, workers
-from lr_ceiling.dataset import Bytes
-from lr_ceiling.errors import RegistryError, WorkerError
+from lr_ceiling import workers
+from lr_ceiling.dataset import IMAGE, Bytes
+from lr_ceiling.errors import RegistryError, ResultsError, WorkerError
 from lr_ceiling.promotion import Probabilities
 
 # Single images that are timed: 5 ms each.
 TIMED = 10
 # Images that are predicted at once.
 PART = 500
+SHAPES = (None, *IMAGE, 1), (None, 10)
 
 Inputs: TypeAlias = npt.NDArray[np.float32]
 
@@ -60,7 +62,11 @@ class Predictor:
         self._executor.shutdown(cancel_futures=True)
 
     def of_file(self, path: Path, images: Bytes) -> Prediction:
-        """What the .keras file predicts for images (n, 28, 28). Raises RegistryError."""
+        """What the .keras file predicts for images (n, 28, 28); no code of the file is run.
+
+        Raises ResultsError for a file that is damaged or holds another kind of network, and
+        RegistryError for one whose weights are not finite.
+        """
         # The process keeps the folder that it was started in.
         return self._ask(_of_file, path.absolute(), images)
 
@@ -96,16 +102,27 @@ def network_of(loaded: Any) -> Callable[[Inputs], Probabilities]:
 def _of_file(path: Path, images: Bytes) -> Prediction:
     import keras
 
+    # Keras reads other formats as well, some of which can hold code.
+    if not zipfile.is_zipfile(path) or path.suffix != ".keras":
+        raise ResultsError(f"{path} is no .keras file: name one that Keras saved")
     try:
-        network = keras.saving.load_model(path, safe_mode=True)
+        network = keras.saving.load_model(path, compile=False, safe_mode=True)
     # Keras raises whatever a damaged archive makes it.
     except Exception as error:
         reason = textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
-        raise RegistryError(f"{path} can't be loaded ({reason}): run `dvc repro`") from None
+        raise ResultsError(f"{path} can't be loaded ({reason}): run `dvc repro`") from None
+    if (network.input_shape, network.output_shape) != SHAPES:
+        raise ResultsError(
+            f"{path} takes {network.input_shape} to {network.output_shape}: "
+            f"a network of digits takes {SHAPES[0]} to {SHAPES[1]}"
+        )
     return _predict(path, lambda inputs: np.asarray(network(inputs, training=False)), images)
 
 
 def _of_version(store: str, name: str, number: int, images: Bytes) -> Prediction:
+    # Late, since mlflow takes 1.5 s to import.
+    from lr_ceiling import registry
+
     loaded = registry.load(store, name, number)
     return _predict(f"models:/{name}/{number}", network_of(loaded), images)
 

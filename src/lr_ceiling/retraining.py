@@ -206,7 +206,7 @@ def write_seeds(path: Path, seeds: Sequence[int], search_seed: int, budget: int 
     values["train"]["seeds"][:] = seeds
     values["search"]["seed"] = search_seed
     if budget is not None:
-        values["search"]["budget_runs"] = budget
+        values["search"]["budget_runs"] = {"default": budget}
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as file:
         yaml.dump(values, file)

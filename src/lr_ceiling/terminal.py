@@ -2,9 +2,11 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,8 +23,26 @@ from lr_ceiling.runs import RunResult
 # Seconds between two plain lines where there is no terminal, such as in CI.
 PLAIN_EVERY = 30.0
 
-# Where there is no terminal to fit into, such as in CI's log, tables keep their rows whole.
+# Where there is no terminal to fit into, such as in CI's log, tables keep their rows whole. The
+# variable NO_COLOR takes the colours away.
 console = Console(width=None if sys.stdout.isatty() else 120)
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def quiet_option(command: Command) -> Command:
+    """Give a click command `--quiet`, with which nothing but errors is printed."""
+    return click.option(
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_quiet,
+        help="Print nothing but errors.",
+    )(command)
+
+
+def _set_quiet(context: click.Context, option: click.Parameter, quiet: bool) -> None:
+    console.quiet = quiet
 
 
 class StepProgress:
@@ -63,7 +83,7 @@ def step_progress(label: str, total: int) -> Iterator[StepProgress]:
         TimeRemainingColumn(),
     )
     with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+        *columns, console=console, transient=True, disable=console.quiet or not console.is_terminal
     ) as bar:
         yield StepProgress(label, total, bar)
 

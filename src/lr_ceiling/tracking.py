@@ -22,10 +22,13 @@ import sys
 import tempfile
 import textwrap
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
+from urllib.parse import quote
 
 import filelock
 import numpy as np
@@ -71,6 +74,44 @@ SWITCH = "LR_CEILING_TRACKING"
 RUNS_PER_CALL = 50_000
 # A logger is done with a group in seconds; one that holds the lock for longer hangs.
 LOCK_SECONDS = 60
+# The UI keeps in the browser whether it shows pages for training; a link must say so.
+TRAINING = "workflowType=machine_learning"
+# A view that the UI offers under "Views", and opens where a link names it by this key.
+VIEW = "measured"
+# Parameters are text, and sorted as such: what has an order is shown as a metric.
+RUN_COLUMNS = (
+    *("params.`variant`", "params.`activation`", "metrics.`learning_rate`", "params.`seed`"),
+    *("params.`label`", "metrics.`validation_accuracy`", "metrics.`test_accuracy`"),
+    "metrics.`steps_to_95`",
+)
+TRIAL_COLUMNS = (
+    *("params.`variant`", "params.`activation`", "metrics.`learning_rate`", "params.`label`"),
+    *("metrics.`stable`", "metrics.`validation_accuracy`", "metrics.`steps`", "tags.`trial`"),
+)
+# How each experiment is shown: its description, and the state of the view above.
+SHOWN: dict[str, tuple[str, dict[str, object]]] = {
+    "train": (
+        "The grid: each network at each learning rate, once a seed. Runs of one `group` differ in "
+        "variant and seed alone.",
+        {"selectedColumns": RUN_COLUMNS},
+    ),
+    "search": (
+        "The highest stable learning rate of each network: a run an Optuna study, and below it a "
+        "run a trial.",
+        {
+            "selectedColumns": TRIAL_COLUMNS,
+            # Trials alone, the studies' own runs left out.
+            "searchFilter": "tags.trial LIKE '%'",
+            "orderByKey": "metrics.`learning_rate`",
+            "orderByAsc": True,
+        },
+    ),
+    "compare": (
+        "What people compared by `lr-ceiling compare`, outside the pipeline.",
+        {"selectedColumns": RUN_COLUMNS},
+    ),
+}
+
 
 SIGNATURE = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype("float32"), (-1, 28, 28, 1))]),
@@ -83,6 +124,18 @@ class Logged(NamedTuple):
 
     new: int
     known: int
+
+
+class Page(NamedTuple):
+    """A page of MLflow's UI: what it shows, and what follows the server's address."""
+
+    title: str
+    path: str
+
+
+def store_uri() -> str:
+    """Where runs are logged: MLFLOW_TRACKING_URI, or SQLite in `mlruns/`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlruns' / 'mlflow.db'}"
 
 
 def mirror(send: Callable[["Store"], object]) -> None:
@@ -118,9 +171,12 @@ def open_store() -> Iterator["Store"]:
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(lock, timeout=LOCK_SECONDS):
-            if database:
-                _prepare(database)
-            yield Store(MlflowClient(uri), database.parent / "artifacts" if database else None)
+            fresh = database is not None and _prepare(database)
+            client = MlflowClient(uri)
+            if fresh:
+                # MLflow makes an experiment "Default" with each database; nothing is logged there.
+                client.delete_experiment("0")
+            yield Store(client, database.parent / "artifacts" if database else None)
     except filelock.Timeout:
         raise LockedError(f"another process has held {lock} for {LOCK_SECONDS} s") from None
     # Of `requests` too: its exceptions are OSErrors.
@@ -129,11 +185,6 @@ def open_store() -> Iterator["Store"]:
         # A URI may carry a password.
         fault = re.sub(r"//[^/@\s]*@", "//", f"MLflow at {uri} failed: {reason}")
         raise TrackingError(fault) from error
-
-
-def store_uri() -> str:
-    """Where the store is: what MLFLOW_TRACKING_URI names, else SQLite in the project's folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlruns' / 'mlflow.db'}"
 
 
 class Store:
@@ -176,16 +227,25 @@ class Store:
         return _count(self._log_once(experiment, run) for run in runs)
 
     def log_search(
-        self, arm: str, study: Mapping[str, object], runs: Sequence[RunResult]
+        self,
+        arm: str,
+        study: Mapping[str, object],
+        runs: Sequence[RunResult],
+        files: Sequence[Path] = (),
     ) -> Logged:
-        """Log an arm's study, and its trials in index order as the study's children.
+        """Log an arm's study with its `files`, and its trials in index order as its children.
 
         `study` holds at least "key", "variant", "activation" and "highest_stable". Whatever is in
-        it is logged, numbers as metrics and text as parameters. A study that has grown since is
-        logged anew.
+        it is logged, numbers as metrics and text as parameters. A study that has grown since, or
+        has other files, is logged anew.
         """
         experiment = self._experiment("search")
-        identity = _identity(str(study["key"]), study, [run.model_dump_json() for run in runs])
+        identity = _identity(
+            str(study["key"]),
+            study,
+            [run.model_dump_json() for run in runs],
+            *([file.name, sha256(file.read_bytes()).hexdigest()] for file in files),
+        )
         if self._is_logged(experiment, identity):
             return Logged(0, len(runs))
         shared = {
@@ -204,11 +264,31 @@ class Store:
         self._send(parent, _study_params(study), _study_metrics(study, _end(parent, facts)))
         for run in runs[:1]:
             self._log_dataset(parent, run.spec.data_digest)
+        for file in files:
+            self._client.log_artifact(parent.info.run_id, str(file))
         for index, run in enumerate(runs):
             trial = {"mlflow.parentRunId": parent.info.run_id, "trial": str(index)}
             self._log_run(experiment, run, shared | trial)
         self._finish(parent, facts)
         return Logged(len(runs), 0)
+
+    def pages(self) -> list[Page]:
+        """The pages of the UI that show most; none where nothing is logged."""
+        found: list[Page] = []
+        for name in SHOWN:
+            experiment = self._client.get_experiment_by_name(name)
+            if experiment is None or experiment.lifecycle_stage == "deleted":
+                continue
+            number = str(experiment.experiment_id)
+            runs = self._search(number, "")
+            view = f"/#/experiments/{number}/runs?{TRAINING}"
+            what = "all trials" if name == "search" else "all runs"
+            found.append(Page(f"{name}: {what}", f"{view}&viewStateShareKey={VIEW}"))
+            if name == "search":
+                found += _study_pages(number, runs)
+            else:
+                found += _twin_pages(number, runs, view)
+        return found
 
     def _log_once(
         self,
@@ -230,7 +310,9 @@ class Store:
         facts = read_facts(run.spec.key)
         created = self._start(experiment, run.spec.name, facts, _run_tags(run) | dict(tags))
         model_id = self._log_model(created, run, model) if model else None
-        params = [Param(name, str(value)) for name, value in run.spec.model_dump().items()]
+        # The UI sorts by parameters and metrics, not by tags; its charts know nothing of tags.
+        values = run.spec.model_dump() | {"label": run.label}
+        params = [Param(name, str(value)) for name, value in values.items()]
         self._send(created, params, _run_metrics(run, facts, _end(created, facts), model_id))
         self._log_dataset(created, run.spec.data_digest)
         self._finish(created, facts)
@@ -239,9 +321,7 @@ class Store:
         artifacts = str(self._artifacts / name) if self._artifacts else ""
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            # Without the tag the UI opens the experiment on its GenAI pages.
-            tags = {"mlflow.experimentKind": "custom_model_development"}
-            return str(self._client.create_experiment(name, artifacts or None, tags))
+            return str(self._client.create_experiment(name, artifacts or None, _display(name)))
         if artifacts and found.artifact_location != artifacts:
             raise TrackingError(
                 f"MLflow's experiment {name!r} keeps its files in {found.artifact_location}, not "
@@ -249,6 +329,9 @@ class Store:
             )
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
+        for tag, value in _display(name).items():
+            if tag not in found.tags:
+                self._client.set_experiment_tag(found.experiment_id, tag, value)
         return str(found.experiment_id)
 
     def _is_logged(self, experiment: str, identity: Mapping[str, str]) -> bool:
@@ -325,6 +408,44 @@ class Store:
         return str(logged.model_id)
 
 
+def _display(experiment: str) -> dict[str, str]:
+    """An experiment's tags that tell the UI how to show it."""
+    description, state = SHOWN[experiment]
+    view = {"name": "What was measured", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
+    return {
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.note.content": description,
+        f"mlflow.sharedViewState.{VIEW}": json.dumps(view),
+    }
+
+
+def _twin_pages(experiment: str, runs: Iterable[Run], view: str) -> Iterator[Page]:
+    """The curves of each group, and its two runs of the lowest seed beside one another."""
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[run.data.tags["group"]].append(run)
+    for group, members in sorted(groups.items()):
+        if len({run.data.tags["variant"] for run in members}) < 2:
+            continue
+        wanted = quote(f"tags.group = '{group}'")
+        yield Page(f"{group}: curves", f"{view}&compareRunsMode=CHART&searchFilter={wanted}")
+        pairs: dict[int, dict[str, str]] = defaultdict(dict)
+        for run in members:
+            pairs[int(run.data.params["seed"])][run.data.tags["variant"]] = run.info.run_id
+        twins = {seed: pair for seed, pair in sorted(pairs.items()) if len(pair) == 2}
+        for seed, pair in list(twins.items())[:1]:
+            ids = quote(json.dumps([run_id for _, run_id in sorted(pair.items())]))
+            asked = f"runs={ids}&experiments={quote(json.dumps([experiment]))}&{TRAINING}"
+            yield Page(f"{group}: twins of seed {seed}", f"/#/compare-runs?{asked}")
+
+
+def _study_pages(experiment: str, runs: Iterable[Run]) -> Iterator[Page]:
+    for run in sorted(runs, key=lambda run: str(run.info.run_name)):
+        if "mlflow.parentRunId" not in run.data.tags:
+            path = f"/#/experiments/{experiment}/runs/{run.info.run_id}?{TRAINING}"
+            yield Page(str(run.info.run_name), path)
+
+
 def _write_model(folder: Path, model: Model, keras_file: Path) -> None:
     """The folder that `mlflow.keras.save_model` writes, without the 5 s of importing Keras."""
     data = folder / "data"
@@ -384,8 +505,18 @@ def _describe_study(study: Mapping[str, object], trials: int) -> str:
     network = f"{study['variant']} network with {study['activation']}"
     highest = study.get("highest_stable")
     found = f"{highest:.4g}" if isinstance(highest, int | float) else "none"
+    values = dict(_flat(study))
+    rate, low, high = (values.get(f"lr90/{end}") for end in ("estimate", "ci95/low", "ci95/high"))
+    ceiling = ""
+    if _is_finite(rate):
+        ends = [f"{end:.2g}" if _is_finite(end) else "unbounded" for end in (low, high)]
+        ceiling = (
+            f"A fresh seed is stable with probability 0.9 up to learning rate **{rate:.3g}** "
+            f"(95% interval: {ends[0]} to {ends[1]}). "
+        )
     return (
-        f"The highest learning rate at which the {network} was stable in {trials} trials: {found}."
+        f"{ceiling}The highest learning rate at which the {network} was stable in {trials} trials: "
+        f"{found}."
     )
 
 
@@ -440,6 +571,8 @@ def _flat(facts: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
     for name, value in facts.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}/")
+        elif isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2:
+            yield from _flat(dict(zip(("low", "high"), value, strict=True)), f"{prefix}{name}/")
         else:
             yield f"{prefix}{name}", value
 
@@ -463,15 +596,20 @@ def _database(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
 
 
-def _prepare(database: Path) -> None:
-    """Make the SQLite database, or bring it to this MLflow's schema: MLflow's own start races."""
+def _prepare(database: Path) -> bool:
+    """Make the SQLite database, or bring it to this MLflow's schema: MLflow's own start races.
+
+    Returns whether it is new.
+    """
     if not database.exists():
         partial = database.with_name(database.name + ".partial")
         partial.unlink(missing_ok=True)
         _upgrade(partial)
         partial.replace(database)
-    elif _revision(database) != _get_latest_schema_revision():  # type: ignore[no-untyped-call]
+        return True
+    if _revision(database) != _get_latest_schema_revision():  # type: ignore[no-untyped-call]
         _upgrade(database)
+    return False
 
 
 def _upgrade(database: Path) -> None:

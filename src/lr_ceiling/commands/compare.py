@@ -10,7 +10,7 @@ from lr_ceiling.dataset import splits_digest
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.facts import write_ended
 from lr_ceiling.runs import RunSpec, Variant, write_runs
-from lr_ceiling.terminal import console, print_runs, step_progress
+from lr_ceiling.terminal import console, print_runs, quiet_option, step_progress
 from lr_ceiling.workers import Task, Workers
 
 
@@ -34,6 +34,7 @@ from lr_ceiling.workers import Task, Workers
     show_default=True,
     help="folder of runs and figures",
 )
+@quiet_option
 @one_line_errors
 def main(
     learning_rate: float,

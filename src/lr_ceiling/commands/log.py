@@ -11,6 +11,8 @@ from lr_ceiling import errors, runs
 from lr_ceiling.errors import ResultsError
 from lr_ceiling.facts import root
 
+# What a study leaves for people beside its JSON.
+SHOWN = {".csv", ".png"}
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -34,6 +36,7 @@ def main(train: Path, models: Path, search: Path, compare: Path) -> None:
         return
     # Late, since mlflow takes 3 s to import: nothing to do is told in half a second.
     from lr_ceiling import tracking
+    from lr_ceiling.figures import draw_study
 
     if os.environ.get(tracking.SWITCH) == "off":
         click.echo(f"nothing is logged: {tracking.SWITCH}=off")
@@ -45,7 +48,11 @@ def main(train: Path, models: Path, search: Path, compare: Path) -> None:
         for arm in arms:
             study = runs.read_study(arm / "study.json").model_dump()
             found = runs.read_runs(arm / "runs.json")
-            _tell("search", arm, *store.log_search(arm.name, study, found))
+            _tell(
+                "search",
+                arm,
+                *store.log_search(arm.name, study, found, [*_files(arm), draw_study(arm)]),
+            )
         for pair in pairs:
             found = runs.read_runs(pair / "runs.json")
             _tell("compare", pair, *store.log_compare(found))
@@ -56,6 +63,10 @@ def _groups(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("*/runs.json"))
 
 
+def _files(arm: Path) -> list[Path]:
+    return sorted(path for path in arm.iterdir() if path.suffix in SHOWN)
+
+
 def _tell(stage: str, group: Path, new: int, known: int) -> None:
     click.echo(f"{stage} {group.name}: {new} logged, {known} there already")
 
@@ -63,7 +74,7 @@ def _tell(stage: str, group: Path, new: int, known: int) -> None:
 def _digest(groups: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for group in groups:
-        for path in sorted(group.glob("*.json")):
+        for path in [*sorted(group.glob("*.json")), *_files(group)]:
             digest.update(f"{path}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 

@@ -33,7 +33,7 @@ from lr_ceiling.runs import (
     write_json,
     write_text,
 )
-from lr_ceiling.terminal import console, print_table
+from lr_ceiling.terminal import console, print_table, quiet_option
 
 Cell = tuple[Variant, Activation, float]
 Cells = Mapping[Cell, Sequence[RunResult]]
@@ -45,6 +45,7 @@ Pairs = Mapping[str, Mapping[Variant, Sequence[RunResult]]]
 @click.option("--search", type=click.Path(path_type=Path), required=True, help="the arms' folders")
 @click.option("--validation", type=click.Path(path_type=Path), required=True)
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="folder of reports")
+@quiet_option
 @one_line_errors
 def main(train: Path, search: Path, validation: Path, output: Path) -> None:
     """Report on the cells and arms that params.yaml lists."""

@@ -31,7 +31,7 @@ from lr_ceiling.runs import (
 )
 from lr_ceiling.sampler import CeilingSampler
 from lr_ceiling.study import Plan, drive, finished, observation, open_study, search_digest
-from lr_ceiling.terminal import print_table, step_progress
+from lr_ceiling.terminal import print_table, quiet_option, step_progress
 from lr_ceiling.workers import Ended, Workers
 
 # One trial in so many is not ended early.
@@ -45,6 +45,7 @@ AUDITED = 8
 @click.option("--audit", type=click.Path(path_type=Path), required=True, help="of early decisions")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="folder of trials")
 @click.option("--state", type=click.Path(path_type=Path), required=True, help="folder of journals")
+@quiet_option
 @one_line_errors
 def main(
     splits: Path, variant: str, activation: str, audit: Path, output: Path, state: Path
@@ -77,10 +78,17 @@ def main(
     write_json(output / "study.json", study.model_dump())
     _print_study(output.name, study)
     write_study_facts(plan.aim.key, runs)
-    # Late, since mlflow takes 1.5 s to import.
-    from lr_ceiling import tracking
+    # Late, since mlflow takes 1.5 s to import, matplotlib 0.5 s.
+    from lr_ceiling import figures, tracking
 
-    tracking.mirror(lambda store: store.log_search(output.name, study.model_dump(), runs))
+    tracking.mirror(
+        lambda store: store.log_search(
+            output.name,
+            study.model_dump(),
+            runs,
+            [output / "trials.csv", figures.draw_study(output)],
+        )
+    )
 
 
 def make_plan(template: RunSpec, search: Search, calls: Calls) -> Plan:

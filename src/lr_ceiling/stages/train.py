@@ -12,7 +12,7 @@ from lr_ceiling.dataset import splits_digest
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.facts import write_ended
 from lr_ceiling.runs import RunSpec, write_runs
-from lr_ceiling.terminal import print_runs, step_progress
+from lr_ceiling.terminal import print_runs, quiet_option, step_progress
 from lr_ceiling.workers import Task, Workers
 
 
@@ -23,6 +23,7 @@ from lr_ceiling.workers import Task, Workers
 @click.option("--learning-rate", type=float, required=True)
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="folder of the runs")
 @click.option("--models", type=click.Path(path_type=Path), required=True, help="folder of models")
+@quiet_option
 @one_line_errors
 def main(
     splits: Path, variant: str, activation: str, learning_rate: float, output: Path, models: Path
