@@ -211,6 +211,7 @@ class Posterior:
         wrong = sum(one.stable for one in audited)
         self.miscall = Calls(calls.audited + len(audited), calls.wrong + wrong).miscall
         self._power = 1.0
+        self._samples: dict[tuple[int, float], npt.NDArray[np.intp]] = {}
 
     def after(self, observation: Observation) -> "Posterior":
         """The posterior with one trial more."""
@@ -293,10 +294,9 @@ class Posterior:
 
         Systematic, not random: equal posteriors give equal samples.
         """
-        order = self.curves.by_edge(target)
-        below = self.weights.ravel()[order].cumsum()
-        places = np.searchsorted(below, (np.arange(count) + 0.5) / count * below[-1])
-        return np.asarray(order[np.minimum(places, len(order) - 1)])
+        if (count, target) not in self._samples:
+            self._samples[count, target] = self._new_sample(count, target)
+        return self._samples[count, target]
 
     def predictive(self, u: float, runs: int) -> Floats:
         """Probability of 0, 1, ... `runs` stable ones among `runs` fresh seeds at `u`."""
@@ -324,6 +324,12 @@ class Posterior:
             return np.asarray((missed[1:] * missed[:-1]).sum(axis=0))
 
         return float(np.mean(alike(again) >= alike(stable[:, None])))
+
+    def _new_sample(self, count: int, target: float) -> npt.NDArray[np.intp]:
+        order = self.curves.by_edge(target)
+        below = self.weights.ravel()[order].cumsum()
+        places = np.searchsorted(below, (np.arange(count) + 0.5) / count * below[-1])
+        return np.asarray(order[np.minimum(places, len(order) - 1)])
 
     def _log_probability(self, observation: Observation) -> Floats:
         p = self.curves.probability(observation.u)
