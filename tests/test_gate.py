@@ -16,7 +16,7 @@ from lr_ceiling.gate import Decision, choose
 from lr_ceiling.params import Promote
 from lr_ceiling.predicting import Predictor, as_input
 from lr_ceiling.registry import Registry, Version
-from lr_ceiling.runs import RunResult, write_json
+from lr_ceiling.runs import RunResult, write_json, write_runs
 
 Trained = list[tuple[RunResult, Path]]
 # The drawn digits' gate has 100 images: equal models have their lower limit at -0.037.
@@ -239,6 +239,13 @@ def test_models_of_other_data_are_refused_in_one_line(at_gate: Gate, trained: Tr
     spec = run.spec.model_copy(update={"data_digest": "0" * 16})
     put_forward(at_gate.project, at_gate._splits, run.model_copy(update={"spec": spec}), model)
     with pytest.raises(ResultsError, match="was trained on other data than"):
+        gate.promote(SETTINGS, at_gate._predictor)
+
+
+def test_a_cell_without_a_run_is_told_in_one_line(at_gate: Gate) -> None:
+    at_gate.lay_out(0)
+    write_runs(at_gate.project / "data" / "train" / "empty" / "runs.json", [])
+    with pytest.raises(ResultsError, match="empty holds no run: remove it"):
         gate.promote(SETTINGS, at_gate._predictor)
 
 

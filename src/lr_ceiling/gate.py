@@ -268,6 +268,8 @@ def _read_cells(inputs: Inputs) -> dict[str, tuple[RunResult, ...]]:
     cells = {file.parent.name: read_runs(file) for file in files}
     digest = splits_digest(inputs.splits)
     for cell, runs in cells.items():
+        if not runs:
+            raise ResultsError(f"{inputs.train / cell} holds no run: remove it and run `dvc repro`")
         if any(run.spec.data_digest != digest for run in runs):
             raise ResultsError(
                 f"{inputs.train / cell} was trained on other data than {inputs.splits} holds: "
