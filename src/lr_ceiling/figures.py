@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lr_ceiling.comparison import mean_by_step, validation_curve
-from lr_ceiling.facts import root
 from lr_ceiling.runs import (
     Belief,
     Estimate,
@@ -143,11 +142,11 @@ def trials_of_arms(arms: Mapping[str, Sequence[RunResult]]) -> Figure:
     return figure
 
 
-def draw_study(folder: Path) -> Path:
-    """Draw the posterior of the search in `folder` as a PNG for MLflow, and say where it lies."""
+def draw_study(folder: Path, figures: Path) -> Path:
+    """Draw the posterior of the search in `folder` into `figures`, and give the PNG for MLflow."""
     study, belief = read_study(folder / "study.json"), read_belief(folder / "posterior.json")
     figure = probability_of_arms([study], [belief], [read_runs(folder / "runs.json")])
-    path = root() / "state" / "figures" / f"posterior-{folder.name}"
+    path = figures / f"posterior-{folder.name}"
     save(figure, path)
     return path.with_suffix(".png")
 

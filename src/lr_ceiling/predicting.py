@@ -48,7 +48,7 @@ class Predictor:
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         begin = (os.getpid(), context.RawArray("q", 1))
-        self._executor = ProcessPoolExecutor(1, context, workers._begin, begin)
+        self._executor = ProcessPoolExecutor(1, context, workers.begin, begin)
 
     def __enter__(self) -> Self:
         return self

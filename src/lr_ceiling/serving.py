@@ -131,7 +131,7 @@ class Served:
 
 def load_champion(name: str, version: int) -> App:
     """MLflow's scoring server of a version, behind the guard. Raises RegistryError."""
-    with workers._muted_stderr():
+    with workers.muted_stderr():
         loaded = registry.load(store_uri(), name, version)
     return Guard(scoring_server.init(Served(loaded)), version)  # type: ignore[arg-type]
 

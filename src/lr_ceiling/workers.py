@@ -144,7 +144,7 @@ class Workers:
 
     def _start(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            self._processes, self._context, _begin, (os.getpid(), self._progress)
+            self._processes, self._context, begin, (os.getpid(), self._progress)
         )
 
     def _launch(self) -> None:
@@ -194,7 +194,7 @@ def cores() -> int:
 _progress: "Array[c_longlong]"
 
 
-def _begin(driver: int, progress: "Array[c_longlong]") -> None:
+def begin(driver: int, progress: "Array[c_longlong]") -> None:
     global _progress
     _progress = progress
     # Ctrl-C reaches the whole process group; the driver alone decides what it means.
@@ -202,14 +202,14 @@ def _begin(driver: int, progress: "Array[c_longlong]") -> None:
     threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
     os.environ.update(ENVIRONMENT)
 
-    with _muted_stderr():
+    with muted_stderr():
         from lr_ceiling import training  # imports TensorFlow, which reads the environment
 
         training.configure()
 
 
 @contextmanager
-def _muted_stderr() -> Iterator[None]:
+def muted_stderr() -> Iterator[None]:
     # TensorFlow's libraries greet people on stderr, from C, before they read any log level.
     kept = os.dup(2)
     with Path(os.devnull).open("w") as nowhere:

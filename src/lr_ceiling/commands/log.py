@@ -51,7 +51,12 @@ def main(train: Path, models: Path, search: Path, compare: Path) -> None:
             _tell(
                 "search",
                 arm,
-                *store.log_search(arm.name, study, found, [*_files(arm), draw_study(arm)]),
+                *store.log_search(
+                    arm.name,
+                    study,
+                    found,
+                    [*_files(arm), draw_study(arm, root() / "state" / "figures")],
+                ),
             )
         for pair in pairs:
             found = runs.read_runs(pair / "runs.json")

@@ -12,7 +12,7 @@ from lr_ceiling.ceiling import TARGETS, Ceiling, in_words, interval
 from lr_ceiling.course import Aim
 from lr_ceiling.dataset import splits_digest
 from lr_ceiling.errors import ParamsError, one_line_errors
-from lr_ceiling.facts import write_ended, write_study_facts
+from lr_ceiling.facts import root, write_ended, write_study_facts
 from lr_ceiling.params import Search
 from lr_ceiling.posterior import Calls, Posterior, curves
 from lr_ceiling.runs import (
@@ -86,7 +86,7 @@ def main(
             output.name,
             study.model_dump(),
             runs,
-            [output / "trials.csv", figures.draw_study(output)],
+            [output / "trials.csv", figures.draw_study(output, root() / "state" / "figures")],
         )
     )
 
