@@ -195,6 +195,7 @@ _progress: "Array[c_longlong]"
 
 
 def begin(driver: int, progress: "Array[c_longlong]") -> None:
+    """Make this process a worker: one thread of TensorFlow, which ends with its `driver`."""
     global _progress
     _progress = progress
     # Ctrl-C reaches the whole process group; the driver alone decides what it means.
@@ -210,6 +211,7 @@ def begin(driver: int, progress: "Array[c_longlong]") -> None:
 
 @contextmanager
 def muted_stderr() -> Iterator[None]:
+    """Nothing that is written to stderr inside is seen."""
     # TensorFlow's libraries greet people on stderr, from C, before they read any log level.
     kept = os.dup(2)
     with Path(os.devnull).open("w") as nowhere:
