@@ -34,6 +34,7 @@ LAYERS = [
     ["simulation"],
     ["study"],
     ["comparison"],
+    ["claims"],
     ["promotion"],
     ["tracking"],
     ["registry"],

@@ -147,12 +147,13 @@ def choose(
     """The best seed of the cell with the best mean validation accuracy; None for none.
 
     A cell counts if its learning rate is at or below lr90 of its arm, the highest rate at which a
-    fresh seed is stable with probability 0.9. An arm without a known lr90 has no cell that counts:
-    a model that one seed in five fails to give was luck, and the next retraining would miss it.
+    fresh seed is stable with probability 0.9, or its lower limit where the search found no upper
+    one. An arm of which neither is known has no cell that counts: a model that one seed in five
+    fails to give was luck, and the next retraining would miss it.
     """
     ceilings = {
         (arm["variant"], arm["activation"], arm["optimizer"], arm["target"], arm["horizon_steps"]):
-        arm["lr90"]["estimate"]
+        arm["lr90"]["estimate"] or arm["lr90"]["ci95"][0]
         for arm in arms
     }  # fmt: skip
     counted = []

@@ -1,16 +1,13 @@
 """`lr-ceiling ceiling`: the answer in a line, from the report of the searches."""
 
-from collections.abc import Mapping
+import textwrap
 from pathlib import Path
-from typing import Any
 
 import click
 
+from lr_ceiling.ceiling import in_words, interval
 from lr_ceiling.errors import ResultsError, one_line_errors
-from lr_ceiling.runs import read_json
-
-# The probability that a fresh seed is stable, by the name of the learning rate where it is that.
-LEVELS = {"lr90": "90%", "lr50": "50%"}
+from lr_ceiling.runs import Study, read_json
 
 
 @click.command()
@@ -29,52 +26,38 @@ def main(variant: str | None, activation: str | None, ceilings: Path) -> None:
 
     lr90 is the highest learning rate at which a fresh seed is stable with probability 0.9.
     """
-    content = read_json(ceilings)
-    asked = {"variant": variant, "activation": activation}
-    try:
-        arms = content["arms"]
-        lines = [
-            describe_arm(arm)
-            for arm in arms
-            if all(value in (None, arm[name]) for name, value in asked.items())
-        ]
-        known = ", ".join(f"{arm['variant']} {arm['activation']}" for arm in arms) or "nothing"
-    except (KeyError, TypeError, ValueError) as error:
-        raise ResultsError(
-            f"{ceilings} is not of this version ({error!r}): remove it and run `dvc repro`"
-        ) from None
-    if not lines:
-        wanted = " ".join(value for value in asked.values() if value) or "anything"
+    arms = read_arms(ceilings)
+    asked = [
+        arm
+        for arm in arms
+        if variant in (None, arm.variant) and activation in (None, arm.activation)
+    ]
+    if not asked:
+        wanted = " ".join(filter(None, (variant, activation))) or "anything"
+        known = ", ".join(f"{arm.variant} {arm.activation}" for arm in arms) or "nothing"
         raise ResultsError(f"{ceilings} has {known}, not {wanted}: ask for what it has, or search")
-    click.echo("\n".join(lines))
+    for arm in asked:
+        click.echo(describe(arm))
 
 
-def describe_arm(arm: Mapping[str, Any]) -> str:
-    """One line on an arm of `reports/ceilings.json`."""
-    # A transition has a width wherever it was estimated, even if one of the levels is never met.
-    measured = arm["transition_decades"] is not None or any(
-        arm[name]["estimate"] is not None for name in LEVELS
-    )
-    found = ", ".join(_describe(name, arm[name], measured) for name in LEVELS)
+def read_arms(path: Path) -> list[Study]:
+    """The arms of `reports/ceilings.json`. Raises ResultsError for a missing or foreign file."""
+    try:
+        # The report leaves the studies' keys out.
+        return [Study.model_validate(arm | {"key": ""}) for arm in read_json(path)["arms"]]
+    except (KeyError, TypeError, ValueError) as error:
+        reason = textwrap.shorten(str(error), 100)
+        raise ResultsError(
+            f"{path} is not of this version ({reason}): remove it and run `dvc repro`"
+        ) from None
+
+
+def describe(arm: Study) -> str:
+    """One line on an arm."""
     return (
-        f"{arm['variant']} {arm['activation']}: {found}; {arm['trials']} trials, "
-        f"{arm['full_run_equivalents']:.1f} full runs"
+        f"{arm.variant} {arm.activation}: {in_words(arm)}; lr50 {interval(arm.lr50)}; "
+        f"{arm.trials} trials, {arm.full_run_equivalents:.1f} full runs"
     )
-
-
-def _describe(name: str, rate: Mapping[str, Any], measured: bool) -> str:
-    estimate, (low, high) = rate["estimate"], rate["ci95"]
-    if not measured:
-        return f"{name} not measured"
-    if estimate is None:
-        return f"no {name}: no learning rate reaches {LEVELS[name]}"
-    return f"{name} {estimate:.3g} (95% interval {_interval(low, high)})"
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    if low is None:
-        return "unbounded" if high is None else f"up to {high:.2g}"
-    return f"{low:.2g} or more" if high is None else f"{low:.2g} to {high:.2g}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,50 @@
+"""The simulation's command, at a small scale."""
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from lr_ceiling.commands import simulate
+from lr_ceiling.runs import read_json
+from lr_ceiling.simulation import ORACLES, PEERS
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulate, "ORACLES", ORACLES[1:2])
+    monkeypatch.setattr(simulate, "CHOOSING", 2)
+    monkeypatch.setattr(simulate, "MEASURING", 3)
+    few = {name: dict(list(PEERS[name].items())[:1]) for name in ("grid", "bisection")}
+    monkeypatch.setattr(simulate, "PEERS", few)
+
+
+def test_the_report_and_what_a_second_run_reuses(tmp_path: Path) -> None:
+    command = ["--studies", "3", "--output", str(tmp_path / "simulation.json")]
+    command += ["--state", str(tmp_path / "state")]
+    done = CliRunner().invoke(simulate.main, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    (oracle,) = read_json(tmp_path / "simulation.json")["oracles"]
+    assert (oracle["name"], oracle["studies"]) == ("logistic-0.1", 3)
+    assert [peer["name"] for peer in oracle["peers"]] == ["grid", "bisection"]
+    for peer in oracle["peers"]:
+        assert peer["at_least"] > 0
+        assert (peer["steps_ratio_at_equal_error"] is None) == (
+            peer["full_run_equivalents"] is None
+        )
+    first = (tmp_path / "simulation.json").read_bytes()
+    (kept,) = (tmp_path / "state").rglob("*.json")
+    written = kept.stat().st_mtime_ns
+    CliRunner().invoke(simulate.main, command, catch_exceptions=False)
+    assert kept.stat().st_mtime_ns == written
+    assert (tmp_path / "simulation.json").read_bytes() == first
+
+
+def test_processes_do_not_change_the_result() -> None:
+    summaries = []
+    for processes in (1, 2):
+        with ProcessPoolExecutor(processes, get_context("spawn")) as executor:
+            summaries.append(simulate.simulate(ORACLES[1], 2, executor))
+    assert summaries[0] == summaries[1]

@@ -1,0 +1,89 @@
+"""Studies on known truth: the oracles are what they say, and our search and its peers find them."""
+
+import numpy as np
+import pytest
+
+from lr_ceiling.ceiling import TARGETS
+from lr_ceiling.posterior import Observation
+from lr_ceiling.simulation import (
+    CAP,
+    LATTICE,
+    ORACLES,
+    PEERS,
+    Fit,
+    Oracle,
+    cost_of_error,
+    error_of,
+    errors_by_cost,
+    study,
+    summarise,
+)
+
+SHARP = next(oracle for oracle in ORACLES if oracle.name == "logistic-0.1")
+
+
+@pytest.mark.parametrize("oracle", ORACLES, ids=lambda oracle: oracle.name)
+def test_an_oracle_gives_probabilities_and_has_both_edges(oracle: Oracle) -> None:
+    p = oracle.shape(LATTICE)
+    assert ((p >= 0) & (p <= 1)).all()
+    theta = -2.0
+    high, low = oracle.edge(theta, 0.5), oracle.edge(theta, 0.9)
+    assert low < high
+    for u, target in ((high, 0.5), (low, 0.9)):
+        around = oracle.shape(np.array([u - 0.002, u + 0.002]) - theta)
+        assert around[1] < target <= around[0] + 1e-6
+
+
+@pytest.mark.parametrize("width", [0.05, 0.1, 0.2, 0.4, 0.8])
+def test_a_logistic_oracle_is_as_wide_as_its_name_says(width: float) -> None:
+    oracle = next(oracle for oracle in ORACLES if oracle.name == f"logistic-{width:g}")
+    assert oracle.edge(0, 0.1) - oracle.edge(0, 0.9) == pytest.approx(width, abs=0.003)
+    assert oracle.transition_decades == width
+
+
+def test_a_failed_run_costs_what_the_oracle_says() -> None:
+    rng = np.random.default_rng(0)
+    ran = [SHARP.run(u, -2, rng) for u in (-3.0, -1.0)]
+    assert [(one.stable, one.cost) for one in ran] == [(True, 1.0), (False, 0.1)]
+
+
+def test_a_study_finds_the_edge_and_can_be_repeated() -> None:
+    found = [study(SHARP, seed) for seed in range(4)]
+    assert found[1] == study(SHARP, 1)
+    assert max(abs(one["lr90_error"]) for one in found) < 0.4
+    assert all(one["cost"] <= 15 for one in found)
+    summary = summarise(SHARP, found)
+    assert summary["studies"] == 4
+    assert 0.5 <= summary["coverage_lr90"] <= 1
+    assert summary["error_decades"] == error_of([one["lr90_error"] for one in found])
+
+
+def test_the_fit_of_the_peers_finds_a_curve() -> None:
+    rng = np.random.default_rng(0)
+    fit = Fit()
+    for u in rng.uniform(-4, 0, 400):
+        fit.add(SHARP.run(float(u), -1.7, rng))
+    assert fit.lr90() == pytest.approx(SHARP.edge(-1.7, TARGETS["lr90"]), abs=0.05)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_every_peer_gets_nearer_as_it_spends(name: str) -> None:
+    assert len(PEERS[name]) >= 5
+    make = list(PEERS[name].values())[1]
+    errors = np.abs([errors_by_cost(SHARP, make, seed) for seed in range(3)])
+    assert errors.shape == (3, CAP)
+    assert np.median(errors[:, -1]) < np.median(errors[:, 0])
+    assert np.median(errors[:, -1]) < 0.2
+
+
+def test_the_cost_of_an_error_is_where_the_median_stays_below() -> None:
+    errors = np.full((3, CAP), 0.01)
+    errors[:2, :10] = 1
+    errors[:, 4] = 0.001
+    assert cost_of_error(errors, 0.05) == 11
+    assert cost_of_error(errors, 2) == 1
+    assert cost_of_error(errors, 0.0001) is None
+
+
+def test_a_trial_is_an_observation() -> None:
+    assert isinstance(SHARP.run(-3.0, -2, np.random.default_rng(0)), Observation)
