@@ -276,6 +276,14 @@ def test_the_best_seed_of_the_best_mean_at_or_below_the_ceiling_is_chosen() -> N
     assert chosen.file == Path("models/at/seed-0.keras")
 
 
+def test_a_lower_limit_counts_where_there_is_no_upper_one() -> None:
+    arm = arm_of(small_run(), lr90=None) | {"lr90": {"estimate": None, "ci95": [0.01, None]}}
+    cells = {"at": runs_at(0.01, 0.97), "above": runs_at(0.02, 1.0)}
+    chosen = choose(cells, [arm], Path())
+    assert chosen
+    assert chosen.cell == "at"
+
+
 @pytest.mark.parametrize(
     "other",
     [{"variant": "batchnorm"}, {"optimizer": "sgd"}, {"target": 0.97}, {"horizon_steps": 7}],
