@@ -23,6 +23,7 @@ LAYERS = [
     ["network"],
     ["outcome"],
     ["training"],
+    ["theory"],
     ["workers"],
     ["batch"],
     ["picture"],
@@ -49,7 +50,7 @@ LAYERS = [
 # What no result depends on; `report` alone makes results of figures.
 OBSERVERS = {"tracking", "terminal", "facts", "cli", "figures"}
 HOMES = {
-    "tensorflow": {"network", "training"},
+    "tensorflow": {"network", "theory", "training"},
     "keras": {"network", "predicting", "training"},
     "mlflow": {"registry", "serving", "tracking", "webui"},
     "matplotlib": {"figures"},

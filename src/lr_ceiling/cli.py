@@ -40,6 +40,12 @@ COMMANDS = {
         "lr-ceiling search data/splits.npz --variant batchnorm --activation relu "
         "--output state/trials/batchnorm-relu --state state/search",
     ),
+    "theory": Entry(
+        "stages.theory",
+        "Find the critical learning rate of one arm, to hold a ceiling against.",
+        "lr-ceiling theory data/splits.npz --variant batchnorm --activation relu "
+        "--output state/theory/batchnorm-relu.json",
+    ),
     "report": Entry(
         "stages.report",
         "Compare the cells, gather the ceilings, draw figures and page.",

@@ -1,0 +1,79 @@
+"""The critical learning rate of one arm, to be printed beside its measured ceiling."""
+
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from lr_ceiling import params
+from lr_ceiling.dataset import splits_digest
+from lr_ceiling.errors import one_line_errors
+from lr_ceiling.runs import RunSpec, write_json
+from lr_ceiling.terminal import print_table, quiet_option
+from lr_ceiling.workers import ENVIRONMENT, muted_stderr
+
+
+@click.command()
+@click.argument("splits", type=click.Path(path_type=Path))
+@click.option("--variant", required=True, help="baseline or batchnorm")
+@click.option("--activation", required=True, help="relu, sigmoid, tanh, ...")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
+@quiet_option
+@one_line_errors
+def main(splits: Path, variant: str, activation: str, output: Path) -> None:
+    """Find the critical learning rate of one arm, over the seeds that the grid is trained with."""
+    values = params.load()
+    # Says what is wrong with an arm before TensorFlow is imported.
+    spec = RunSpec.of(
+        values.training,
+        variant=variant,
+        activation=activation,
+        learning_rate=1.0,
+        seed=0,
+        data_digest=splits_digest(splits),
+    )
+    os.environ.update(ENVIRONMENT)
+    with muted_stderr():
+        from lr_ceiling import theory, training
+
+        training.configure()
+    rates = [
+        theory.critical_rates(spec.variant, spec.activation, spec.optimizer, seed, splits)
+        for seed in values.train.seeds
+    ]
+    initial, later = ([rate for rate in column if rate] for column in zip(*rates, strict=True))
+    found = {
+        "variant": variant,
+        "activation": activation,
+        "optimizer": spec.optimizer,
+        "seeds": list(values.train.seeds),
+        "initial": spread(initial),
+        "trained": {**spread(later), "steps": theory.STEPS, "learning_rate": theory.RATE},
+    }
+    write_json(output, found)
+    print_table(
+        output.stem,
+        ("critical learning rate", "median (least to most)"),
+        [("at initialisation", shown(initial)), (f"after {theory.STEPS} steps", shown(later))],
+    )
+
+
+def spread(rates: Sequence[float]) -> Mapping[str, object]:
+    """Median, least and most, to four digits, and over how many seeds one was found."""
+    if not rates:
+        return {"median": None, "least": None, "most": None, "n": 0}
+    values = {"median": statistics.median(rates), "least": min(rates), "most": max(rates)}
+    return {name: float(f"{value:.4g}") for name, value in values.items()} | {"n": len(rates)}
+
+
+def shown(rates: Sequence[float]) -> str:
+    """The same in words."""
+    if not rates:
+        return "none below 1e6"
+    return f"{statistics.median(rates):.3g} ({min(rates):.3g} to {max(rates):.3g})"
+
+
+if __name__ == "__main__":
+    main()

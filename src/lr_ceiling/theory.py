@@ -1,0 +1,136 @@
+"""A word of theory beside the measured ceiling: the critical learning rate.
+
+It is the smallest step along the optimizer's own direction that raises the loss (Kalra 2026), on a
+fixed batch, at initialisation and after some steps of training. A check of
+the order of magnitude: no search reads it.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from lr_ceiling import network
+from lr_ceiling.dataset import read_split, stratified_sample
+from lr_ceiling.runs import Activation, Optimizer, Variant
+from lr_ceiling.training import batches
+
+# Training images on which the loss is looked at.
+IMAGES = 2000
+# Steps of training after which it is looked at again, and their learning rate: the post's smaller.
+STEPS, RATE = 100, 0.001
+BATCH = 32
+# Where the search begins, by what factor it goes up, and how often it is halved then, in log: the
+# answer is within 5%.
+LEAST, FACTOR, HALVINGS = 1e-6, 4.0, 5
+# No smaller step than this raises the loss: then there is no critical rate.
+MOST = 1e6
+BETAS, EPSILON = (0.9, 0.999), 1e-7
+
+
+def critical_rates(
+    variant: Variant, activation: Activation, optimizer: Optimizer, seed: int, splits: Path
+) -> tuple[float | None, float | None]:
+    """The critical learning rate at initialisation and after 100 steps; None above 1e6."""
+    train = read_split(splits, "train")
+    images = tf.constant(train.images[..., np.newaxis])
+    labels = tf.constant(train.labels.astype(np.int32))
+    chosen = stratified_sample(train.labels, min(IMAGES, len(train.labels)))
+    probe = tf.gather(images, chosen), tf.gather(labels, chosen)
+    model = network.build(variant, activation, seed)
+    walk = Walk([weight.value for weight in model.trainable_variables], optimizer)
+
+    def mean_loss(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        # Batch norm normalises by the batch itself, as it does while training.
+        logits, _ = network.logits(model, images, training=True)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+        return tf.reduce_mean(losses)
+
+    loss_of = tf.function(mean_loss, reduce_retracing=True)
+
+    def gradient(images: tf.Tensor, labels: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            loss = loss_of(images, labels)
+        return list(tape.gradient(loss, walk.weights))
+
+    def critical() -> float | None:
+        direction = walk.direction(gradient(*probe))
+        return smallest_rise(lambda rate: float(walk.at(rate, direction, loss_of, *probe)))
+
+    initial = critical()
+    for order in batches(seed, len(train.labels), BATCH, STEPS):
+        walk.step(RATE, gradient(tf.gather(images, order), tf.gather(labels, order)))
+    return initial, critical()
+
+
+class Walk:
+    """Weights, and the optimizer's averages of their gradients."""
+
+    def __init__(self, weights: Sequence[tf.Variable], optimizer: Optimizer) -> None:
+        self.weights = list(weights)
+        self._optimizer = optimizer
+        self._means = [tf.zeros_like(weight) for weight in weights]
+        self._squares = [tf.zeros_like(weight) for weight in weights]
+        self._steps = 0
+
+    def direction(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """What the next step with these gradients subtracts, at learning rate 1."""
+        return self._next(gradients)[0]
+
+    def step(self, rate: float, gradients: Sequence[tf.Tensor]) -> None:
+        """Take a step."""
+        direction, self._means, self._squares = self._next(gradients)
+        self._steps += 1
+        self._move(-rate, direction)
+
+    def at(
+        self, rate: float, direction: Sequence[tf.Tensor], loss: Callable[..., Any], *batch: object
+    ) -> float:
+        """The loss a step of `rate` along `direction` away; the weights stay where they are."""
+        kept = [tf.identity(weight) for weight in self.weights]
+        self._move(-rate, direction)
+        value = float(loss(*batch))
+        for weight, before in zip(self.weights, kept, strict=True):
+            weight.assign(before)
+        return value
+
+    def _move(self, by: float, direction: Sequence[tf.Tensor]) -> None:
+        for weight, way in zip(self.weights, direction, strict=True):
+            weight.assign_add(by * way)
+
+    def _next(
+        self, gradients: Sequence[tf.Tensor]
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor], list[tf.Tensor]]:
+        if self._optimizer == "sgd":
+            return list(gradients), self._means, self._squares
+        first, second = BETAS
+        means = [first * m + (1 - first) * g for m, g in zip(self._means, gradients, strict=True)]
+        squares = [
+            second * s + (1 - second) * g * g for s, g in zip(self._squares, gradients, strict=True)
+        ]
+        steps = self._steps + 1
+        direction = [
+            (m / (1 - first**steps)) / (tf.sqrt(s / (1 - second**steps)) + EPSILON)
+            for m, s in zip(means, squares, strict=True)
+        ]
+        return direction, means, squares
+
+
+def smallest_rise(loss: Callable[[float], float]) -> float | None:
+    """The smallest rate, within 5%, at which `loss(rate)` is above `loss(0)`; None above 1e6."""
+    here, high = loss(0.0), LEAST
+    # `not <=` counts NaN as a rise.
+    while loss(high) <= here:
+        high *= FACTOR
+        if high > MOST:
+            return None
+    low = high / FACTOR
+    for _ in range(HALVINGS):
+        middle = (low * high) ** 0.5
+        if loss(middle) <= here:
+            low = middle
+        else:
+            high = middle
+    return float((low * high) ** 0.5)
