@@ -11,7 +11,7 @@ DEVELOPMENT := .venv/development.stamp
 PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint smoke audit simulate bench bench-repro ui serve lock clean
+.PHONY: help repro test lint smoke audit verify simulate bench bench-repro ui serve lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
@@ -34,6 +34,9 @@ smoke: $(RUNTIME) ## the same pipeline on small budgets, in state/smoke
 
 audit: $(RUNTIME) data/splits.npz ## let runs run on that the judge would end; can be stopped and goes on
 	lr-ceiling audit data/splits.npz --output reports/audit.json --state state/runs
+
+verify: $(RUNTIME) data/splits.npz ## fresh seeds at the ceilings, about an hour; can be stopped and goes on
+	lr-ceiling verify data/splits.npz --search data/search --audit reports/audit.json --output reports/verification.json --state state/runs
 
 simulate: $(RUNTIME) ## hold the search against networks whose ceilings are known; can be stopped
 	lr-ceiling simulate --output reports/simulation.json --state state/simulation

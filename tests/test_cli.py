@@ -73,7 +73,7 @@ def test_what_a_user_got_wrong_is_one_line_before_any_work(
     if arguments.startswith("train"):
         arguments += " --output out --models models"
     if arguments.startswith("search"):
-        arguments += " --output out --state state"
+        arguments += f" --audit {ROOT}/reports/audit.json --output out --state state"
     shown = subprocess.run(
         [sys.executable, "-m", "lr_ceiling.cli", *arguments.split()],
         capture_output=True,

@@ -23,7 +23,7 @@ LAYERS = [
     ["network"],
     ["outcome"],
     ["training"],
-    ["theory"],
+    ["theory", "finders"],
     ["workers"],
     ["batch"],
     ["picture"],
@@ -50,7 +50,7 @@ LAYERS = [
 # What no result depends on; `report` alone makes results of figures.
 OBSERVERS = {"tracking", "terminal", "facts", "cli", "figures"}
 HOMES = {
-    "tensorflow": {"network", "theory", "training"},
+    "tensorflow": {"finders", "network", "theory", "training"},
     "keras": {"network", "predicting", "training"},
     "mlflow": {"registry", "serving", "tracking", "webui"},
     "matplotlib": {"figures"},

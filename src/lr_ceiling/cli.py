@@ -38,7 +38,7 @@ COMMANDS = {
         "stages.search",
         "Search the highest stable learning rate of one arm.",
         "lr-ceiling search data/splits.npz --variant batchnorm --activation relu "
-        "--output state/trials/batchnorm-relu --state state/search",
+        "--audit reports/audit.json --output state/trials/batchnorm-relu --state state/search",
     ),
     "theory": Entry(
         "stages.theory",
@@ -62,6 +62,12 @@ COMMANDS = {
         "commands.audit",
         "Let runs run on that the judge would end, and count its errors.",
         "lr-ceiling audit data/splits.npz --output reports/audit.json --state state/runs",
+    ),
+    "verify": Entry(
+        "commands.verify",
+        "Verify the ceilings by fresh seeds, run to the full horizon.",
+        "lr-ceiling verify data/splits.npz --search data/search --audit reports/audit.json "
+        "--output reports/verification.json --state state/runs",
     ),
     "simulate": Entry(
         "commands.simulate",

@@ -1,0 +1,220 @@
+"""Verify the ceilings by fresh seeds, to the full horizon, and hold LR range tests against them."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from lr_ceiling import params
+from lr_ceiling.batch import run_all
+from lr_ceiling.ceiling import TARGETS, Ceiling
+from lr_ceiling.course import Aim
+from lr_ceiling.dataset import splits_digest
+from lr_ceiling.errors import one_line_errors
+from lr_ceiling.posterior import CREDIBLE, Calls, Posterior, curves
+from lr_ceiling.runs import (
+    RunResult,
+    RunSpec,
+    Study,
+    derived_seed,
+    read_audit,
+    read_runs,
+    read_study,
+    write_json,
+)
+from lr_ceiling.study import observation
+from lr_ceiling.terminal import print_table, step_progress
+from lr_ceiling.workers import ENVIRONMENT, Workers, muted_stderr
+
+# Fresh seeds at each point of an arm, and at what a range test says.
+SEEDS, FINDER_SEEDS = 20, 5
+
+Run = Callable[[Sequence[RunSpec]], list[RunResult]]
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("splits", type=click.Path(path_type=Path))
+@click.option("--search", type=FOLDER, required=True, help="the arms' folders")
+@click.option("--audit", type=click.Path(path_type=Path), required=True, help="of early decisions")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
+@click.option("--state", type=FOLDER, required=True, help="folder of runs")
+@one_line_errors
+def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> None:
+    """Verify every arm; a verification that was stopped goes on where it was."""
+    values = params.load()
+    digest = splits_digest(splits)
+    rules = read_audit(audit).rules
+    calls = Calls(sum(rule.audited for rule in rules), sum(rule.wrong for rule in rules))
+    arms = []
+    folders = sorted(path.parent for path in search.glob("*/study.json"))
+    total = len(folders) * (len(TARGETS) + 1) * SEEDS * values.training.epochs
+    with (
+        step_progress("verify", total * values.training.steps_per_epoch) as progress,
+        Workers(values.workers.processes, progress.steps) as workers,
+    ):
+
+        def run(specs: Sequence[RunSpec]) -> list[RunResult]:
+            return run_all(specs, splits, state, workers)
+
+        for folder in folders:
+            study = read_study(folder / "study.json")
+            aim = aim_of(study, values.search, calls)
+            trials = [observation(one) for one in read_runs(folder / "runs.json")]
+            posterior = Ceiling(Posterior(curves(aim.bounds), trials, calls)).posterior
+            template = RunSpec.of(
+                values.training,
+                variant=study.variant,
+                activation=study.activation,
+                learning_rate=1.0,
+                seed=0,
+                data_digest=digest,
+            )
+            points = verify_points(study, posterior, template, run)
+            finders = verify_finders(posterior, template, splits, run)
+            arms.append(
+                {
+                    "variant": study.variant,
+                    "activation": study.activation,
+                    "study": study.key,
+                    "points": points,
+                    "finders": finders,
+                }
+            )
+            # What is known so far, should this be stopped.
+            write_json(output, {"arms": arms})
+            progress.say(f"{folder.name}: {in_words(points)}")
+    _print(arms)
+
+
+def aim_of(study: Study, search: params.Search, calls: Calls) -> Aim:
+    """The aim that the study was made with."""
+    bounds = search.range[study.variant]
+    return Aim(
+        key=study.key,
+        low=bounds.low,
+        high=bounds.high,
+        interval_decades=search.interval_decades,
+        budget=search.budget(f"{study.variant}-{study.activation}"),
+        lag=search.lag,
+        calls=calls,
+    )
+
+
+def verify_points(
+    study: Study, posterior: Posterior, template: RunSpec, run: Run
+) -> list[dict[str, Any]]:
+    """Twenty fresh seeds at lr90's lower limit, at lr90 and at lr50; those that are known."""
+    rates = {
+        "lr90 low": study.lr90.ci95[0],
+        "lr90": study.lr90.estimate,
+        "lr50": study.lr50.estimate,
+    }
+    points = []
+    for name, rate in rates.items():
+        if rate is None:
+            continue
+        stable = count_stable(study.key, name, rate, SEEDS, template, run)
+        low, high = predicted(posterior, rate, SEEDS)
+        points.append(
+            {
+                "at": name,
+                "learning_rate": rate,
+                "seeds": SEEDS,
+                "stable": stable,
+                "predicted": [low, high],
+                "right": low <= stable <= high,
+            }
+        )
+    return points
+
+
+def verify_finders(
+    posterior: Posterior, template: RunSpec, splits: Path, run: Run
+) -> list[dict[str, Any]]:
+    """What range tests suggest, and where they stop, with five fresh seeds there."""
+    os.environ.update(ENVIRONMENT)
+    with muted_stderr():
+        from lr_ceiling import finders, training
+
+        training.configure()
+    found = []
+    for finder in finders.FINDERS:
+        suggestion, edge = finders.sweep(
+            finder, template.variant, template.activation, template.optimizer, 0, splits
+        )
+        for name, rate in (("suggestion", suggestion), ("edge", edge)):
+            key = f"{finder.name} {name}"
+            p = posterior.band(np.array([np.log10(rate)]))[0][0]
+            found.append(
+                {
+                    "name": key,
+                    "learning_rate": float(f"{rate:.4g}"),
+                    "probability": round(float(p), 4),
+                    "seeds": FINDER_SEEDS,
+                    "stable": count_stable("finder", key, rate, FINDER_SEEDS, template, run),
+                }
+            )
+    return found
+
+
+def count_stable(key: str, name: str, rate: float, seeds: int, template: RunSpec, run: Run) -> int:
+    """How many fresh seeds are stable at `rate`, all run to their horizon."""
+    specs = [
+        template.model_copy(
+            update={"learning_rate": rate, "seed": derived_seed("verify", key, name, index)}
+        )
+        for index in range(seeds)
+    ]
+    return sum(one.label == "stable" for one in run(specs))
+
+
+def predicted(posterior: Posterior, rate: float, runs: int) -> tuple[int, int]:
+    """The 95% interval of how many of `runs` fresh seeds are stable at `rate`."""
+    below = posterior.predictive(float(np.log10(rate)), runs).cumsum()
+    tail = (1 - CREDIBLE) / 2
+    return int(np.searchsorted(below, tail)), int(np.searchsorted(below, 1 - tail))
+
+
+def in_words(points: Sequence[dict[str, Any]]) -> str:
+    """The points of an arm in a line."""
+    if not points:
+        return "nothing to verify"
+    return ", ".join(
+        f"{point['stable']} of {point['seeds']} at {point['at']} {point['learning_rate']:.4g}, "
+        f"predicted {point['predicted'][0]} to {point['predicted'][1]}"
+        for point in points
+    )
+
+
+def _print(arms: Sequence[dict[str, Any]]) -> None:
+    rows = [
+        (
+            f"{arm['variant']} {arm['activation']}, {point['at']}",
+            f"{point['learning_rate']:.4g}",
+            f"{point['stable']} of {point['seeds']}",
+            "{} to {}".format(*point["predicted"]),
+            "yes" if point["right"] else "no",
+        )
+        for arm in arms
+        for point in arm["points"]
+    ]
+    print_table("verified", ("point", "learning rate", "stable", "predicted", "right"), rows)
+    tests = [
+        (
+            f"{arm['variant']} {arm['activation']}, {one['name']}",
+            f"{one['learning_rate']:.4g}",
+            f"{one['stable']} of {one['seeds']}",
+            f"{one['probability']:.3f}",
+        )
+        for arm in arms
+        for one in arm["finders"]
+    ]
+    print_table("range tests", ("test", "learning rate", "stable", "P(stable)"), tests)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Verification by fresh seeds, on drawn digits and on a posterior made by hand."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from conftest import small_belief, small_project, small_run, small_spec, small_study
+from lr_ceiling.commands import verify
+from lr_ceiling.posterior import Observation, Posterior, Range, curves
+from lr_ceiling.runs import Estimate, RunResult, RunSpec, read_json, write_json, write_runs
+
+POSTERIOR = Posterior(
+    curves(Range(-4, 0, -6, 2)),
+    [Observation(u, stable=u < -2) for u in np.linspace(-3, -1, 30)],
+)
+TEMPLATE = small_spec("d")
+
+
+def run(specs: "list[RunSpec]") -> list[RunResult]:
+    """Stable below 0.01."""
+    return [
+        small_run(**spec.model_dump(), label="stable" if spec.learning_rate < 0.01 else "dead")
+        for spec in specs
+    ]
+
+
+def test_points_are_the_ceilings_that_are_known() -> None:
+    study = small_study(
+        lr90=Estimate(estimate=None, ci95=(0.005, None)), lr50=Estimate(estimate=0.02, ci95=(0, 1))
+    )
+    low, high = verify.verify_points(study, POSTERIOR, TEMPLATE, run)  # type: ignore[arg-type]
+    assert (low["at"], low["learning_rate"]) == ("lr90 low", 0.005)
+    assert (low["stable"], low["seeds"]) == (20, 20)
+    assert (high["at"], high["stable"], high["right"]) == ("lr50", 0, True)
+
+
+@pytest.mark.parametrize(("rate", "low", "high"), [(1e-3, 15, 20), (1e-1, 0, 5)])
+def test_what_is_predicted_is_an_interval_of_counts(rate: float, low: int, high: int) -> None:
+    least, most = verify.predicted(POSTERIOR, rate, 20)
+    assert low <= least <= most <= high
+
+
+def test_near_the_edge_little_is_predicted() -> None:
+    least, most = verify.predicted(POSTERIOR, 1e-2, 20)
+    assert most - least > 10
+
+
+def test_fresh_seeds_are_fresh() -> None:
+    seen: list[RunSpec] = []
+
+    def kept(specs: "list[RunSpec]") -> list[RunResult]:
+        seen.extend(specs)
+        return run(specs)
+
+    for name in ("lr90", "lr50"):
+        assert verify.count_stable("key", name, 0.001, 5, TEMPLATE, kept) == 5  # type: ignore[arg-type]
+    assert len({spec.seed for spec in seen}) == 10
+    assert {spec.ended_by for spec in seen} == {()}
+
+
+def test_the_command_verifies_every_arm(
+    small_splits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small_project(tmp_path, {"training": {"steps_per_epoch": 10, "epochs": 1}}))
+    monkeypatch.setattr(verify, "SEEDS", 2)
+    monkeypatch.setattr(verify, "FINDER_SEEDS", 1)
+    arm = tmp_path / "data/search/baseline-relu"
+    trials = [small_run(learning_rate=0.001), small_run(learning_rate=0.1, label="dead")]
+    write_runs(arm / "runs.json", trials)
+    write_json(arm / "study.json", small_study().model_dump())
+    write_json(arm / "posterior.json", small_belief().model_dump())
+    write_json(tmp_path / "audit.json", {"horizon_steps": 10, "rules": []})
+    # In a process of its own: TensorFlow's threads are set before it is imported.
+    code = (
+        "import sys; from lr_ceiling.commands import verify; "
+        "verify.SEEDS, verify.FINDER_SEEDS = 2, 1; verify.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, str(small_splits), "--search", "data/search"]
+    command += ["--audit", "audit.json", "--output", "verification.json", "--state", "state/runs"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (found,) = read_json(tmp_path / "verification.json")["arms"]
+    assert (found["variant"], found["activation"]) == ("baseline", "relu")
+    assert [point["at"] for point in found["points"]] == ["lr90 low", "lr90", "lr50"]
+    assert {point["seeds"] for point in found["points"]} == {2}
+    assert [one["name"] for one in found["finders"]] == [
+        "fastai suggestion", "fastai edge", "keras suggestion", "keras edge",
+    ]  # fmt: skip
+    assert all(0 <= one["stable"] <= one["seeds"] == 1 for one in found["finders"])
+
+
+def test_a_search_that_is_missing_is_told_in_one_line(
+    small_splits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small_project(tmp_path, {}))
+    command = [str(small_splits), "--search", "x", "--audit", "none.json"]
+    shown = CliRunner().invoke(verify.main, [*command, "--output", "y", "--state", "z"])
+    assert shown.exit_code == 1
+    assert "none.json is missing" in shown.stderr
