@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +279,91 @@ def small_project(folder: Path, changes: dict[str, dict[str, Any]]) -> Path:
     with (folder / "params.yaml").open("w") as file:
         yaml.dump(params, file)
     return folder
+
+
+VARIANTS = ("baseline", "batchnorm")
+
+
+def write_results(folder: Path) -> Path:
+    """A project folder with results made by hand for `report`: relu, two rates, one off the grid.
+
+    Batch norm ends 5 points better; of each search's four trials one is dead.
+    """
+    small_project(folder, {"grid": {"activations": ["relu"], "learning_rates": [0.01, 1]}})
+    for variant, rate in product(VARIANTS, (0.01, 1, 0.5)):
+        runs = seeds_of(variant, rate)
+        write_runs(folder / f"data/train/{variant}-relu-{rate}/runs.json", runs)
+    for variant in VARIANTS:
+        arm = folder / "data/search" / f"{variant}-relu"
+        dead = small_run(
+            variant=variant, learning_rate=0.1, label="dead", called="dead", called_at=15, steps=15,
+            curve=small_curve(15),
+        )  # fmt: skip
+        write_runs(arm / "runs.json", [*seeds_of(variant, 0.01), dead])
+        write_json(arm / "study.json", small_study(variant=variant).model_dump())
+        write_json(arm / "posterior.json", small_belief().model_dump())
+    findings = {
+        "evaluated": 1,
+        "failed": 0,
+        "counts": {"train": 60_000, "test": 10_000},
+        "expectations": [
+            {
+                "about": "images",
+                "expectation": "expect_table_row_count_to_equal",
+                "rows": "all",
+                "success": True,
+            }
+        ],
+    }
+    write_json(folder / "reports/validation.json", findings)
+    write_json(folder / "reports/verification.json", {"arms": []})
+    return folder
+
+
+def seeds_of(variant: str, rate: float) -> list[RunResult]:
+    """Three runs of 20 steps that learn."""
+    batchnorm = variant == "batchnorm"
+    checks = [
+        Check(step=s, images=500, inference=s / 25, training=s / 21 if batchnorm else None)
+        for s in (5, 10, 15, 20)
+    ]
+    return [
+        small_run(
+            variant=variant, activation="relu", learning_rate=rate, seed=seed, checks=checks,
+            test_accuracy=0.9 + 0.01 * seed + 0.05 * batchnorm, curve=small_curve(20),
+        )
+        for seed in (0, 1, 2)
+    ]  # fmt: skip
+
+
+def small_curve(steps: int) -> Curve:
+    """A curve of bins of five steps whose loss falls and whose accuracy rises."""
+    bins = range(5, steps + 1, 5)
+    return Curve(
+        steps=tuple(bins),
+        loss=tuple(10 / step for step in bins),
+        loss_min=tuple(8 / step for step in bins),
+        loss_max=tuple(12 / step for step in bins),
+        accuracy=tuple(step / 25 for step in bins),
+    )
+
+
+def make_report(project: Path) -> str:
+    """Run the report stage in `project`; returns what it printed."""
+    options = (
+        "--train data/train --search data/search --validation reports/validation.json "
+        "--verification reports/verification.json --output reports"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "lr_ceiling.stages.report", *options.split()],
+        cwd=project,
+        env=os.environ | {"COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def children_of(process: int) -> set[int]:

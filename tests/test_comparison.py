@@ -9,13 +9,18 @@ from scipy import stats
 
 from conftest import small_run
 from lr_ceiling.comparison import (
+    around,
+    gap,
+    in_times,
     mean_by_step,
     mean_interval,
     more_accurate,
     spread,
     summarise_cell,
+    training_curve,
     verdict,
 )
+from lr_ceiling.runs import Estimate
 
 finite = st.floats(-1e6, 1e6)
 
@@ -77,3 +82,38 @@ def test_a_mean_curve_keeps_to_steps_that_all_runs_have() -> None:
     assert mean_by_step([long, short]) == {1000: 0.9}
     assert mean_by_step([long, {2000: 0.05, 1000: 0.1}]) == {1000: 0.5, 2000: 0.5}
     assert list(mean_by_step([{2: 0.0, 1: 1.0}])) == [1, 2]
+
+
+def test_around_the_edge_are_the_nearest_of_each_side() -> None:
+    stable = [small_run(learning_rate=rate) for rate in (0.001, 0.004, 0.006)]
+    failed = [small_run(learning_rate=rate, label="dead") for rate in (0.0045, 0.007, 0.1)]
+    below, above = around([*stable, *failed], 0.005)
+    assert (below.spec.learning_rate, above.spec.learning_rate) == (0.004, 0.007)
+    below, above = around([stable[2], failed[0]], 0.005)
+    assert (below.spec.learning_rate, above.spec.learning_rate) == (0.006, 0.0045)
+    assert around(failed, 0.005) == [failed[1]]
+
+
+def test_the_gap_between_the_modes_is_that_of_the_last_step() -> None:
+    checks = [{"step": 10, "images": 5, "inference": 0.1, "training": 0.9},
+              {"step": 20, "images": 5, "inference": 0.5, "training": 0.75}]  # fmt: skip
+    runs = [small_run(checks=checks), small_run()]
+    assert gap(runs)["values"] == [0.25]
+    assert training_curve(runs[0]) == {10: 0.9, 20: 0.75}
+    assert training_curve(runs[1]) == {}
+
+
+@pytest.mark.parametrize(
+    ("estimate", "ci95", "words"),
+    [
+        (3456.0, (2212.0, 5987.0), "3,500 times (2,200 to 6,000)"),
+        (0.5, (0.25, 1.04), "0.5 times (0.25 to 1)"),
+        (None, (12.3, None), "at least 12 times"),
+        (None, (None, 9.96), "at most 10 times"),
+        (None, (None, None), "a number of times that the trials don't bound"),
+    ],
+)
+def test_a_ratio_in_words(
+    estimate: float | None, ci95: tuple[float | None, float | None], words: str
+) -> None:
+    assert in_times(Estimate(estimate=estimate, ci95=ci95)) == words

@@ -1,65 +1,20 @@
 """The report stage, on results made by hand: exactly the cells in params, and the same bytes."""
 
-import os
-import re
 import shutil
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from conftest import small_belief, small_project, small_run, small_study
-from lr_ceiling.runs import RunResult, read_json, write_json, write_runs
-from lr_ceiling.stages.report import median_steps, percent
-
-VARIANTS = ("baseline", "batchnorm")
-
-
-def runs_of(variant: str, rate: float) -> list[RunResult]:
-    return [
-        small_run(
-            variant=variant, activation="relu", learning_rate=rate, seed=seed,
-            test_accuracy=0.9 + 0.01 * seed + 0.05 * (variant == "batchnorm"),
-        )
-        for seed in (0, 1, 2)
-    ]  # fmt: skip
+from conftest import VARIANTS, make_report, write_results
+from lr_ceiling.facts import write_facts
+from lr_ceiling.runs import read_json, read_runs
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    small_project(tmp_path, {"grid": {"activations": ["relu"], "learning_rates": [0.01, 1]}})
-    for variant, rate in product(VARIANTS, (0.01, 1, 0.5)):
-        runs = runs_of(variant, rate)
-        write_runs(tmp_path / f"data/train/{variant}-relu-{rate}/runs.json", runs)
-    for variant in VARIANTS:
-        arm = tmp_path / "data/search" / f"{variant}-relu"
-        runs = [*runs_of(variant, 0.01), small_run(variant=variant, label="dead")]
-        write_runs(arm / "runs.json", runs)
-        write_json(arm / "study.json", small_study(variant=variant).model_dump())
-        write_json(arm / "posterior.json", small_belief().model_dump())
-    findings = {"evaluated": 22, "failed": 0, "counts": {"train": 60_000, "test": 10_000}}
-    write_json(tmp_path / "reports/validation.json", findings)
-    return tmp_path
-
-
-def report(project: Path) -> str:
-    options = "--train data/train --search data/search --validation reports/validation.json"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "lr_ceiling.stages.report"),
-            *(*options.split(), "--output", "reports"),
-        ],
-        cwd=project,
-        env=os.environ | {"COLUMNS": "120"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    return write_results(tmp_path)
 
 
 def contents(project: Path) -> dict[str, bytes]:
@@ -68,7 +23,7 @@ def contents(project: Path) -> dict[str, bytes]:
 
 
 def test_the_report_holds_the_cells_of_the_params_and_nothing_of_others(project: Path) -> None:
-    printed = report(project)
+    printed = make_report(project)
     assert "baseline relu 0.01" in printed
     comparison = read_json(project / "reports/comparison.json")
     assert [(cell["variant"], cell["learning_rate"]) for cell in comparison["cells"]] == [
@@ -84,34 +39,48 @@ def test_the_report_holds_the_cells_of_the_params_and_nothing_of_others(project:
     written = contents(project)
     # 0.05 may stand in the text for other reasons: a cell's name may not.
     assert not any("relu-0.5" in name or b"relu 0.5" in text for name, text in written.items())
-    table = pd.read_csv(project / "reports/plots/relu-0.01.csv")
-    assert list(table.columns) == ["step", "baseline", "batchnorm"]
+
+
+def test_dvc_gets_the_same_story(project: Path) -> None:
+    make_report(project)
+    found = read_json(project / "reports/metrics.json")
+    assert set(found) == {"cells", "arms", "ratios", "claims"}
+    ceilings = read_json(project / "reports/ceilings.json")
+    (ratio,) = ceilings["ratios"]
+    assert found["ratios"]["relu"]["lr90"] == ratio["lr90"]["estimate"]
+    assert found["claims"] == pytest.approx(
+        {"more-accurate-relu-0.01": 0.05, "more-accurate-relu-1": 0.05}
+    )
+    plots = project / "reports/plots"
+    curves = pd.read_csv(plots / "curves/relu-0.01.csv")
+    assert list(curves.columns) == ["step", "baseline", "batchnorm"]
+    band = pd.read_csv(plots / "probability/batchnorm-relu.csv")
+    assert list(band["log10_learning_rate"]) == [-3, -2, -1]
+    assert (band["low"] <= band["probability"]).all()
+    trials = pd.read_csv(plots / "trials/baseline-relu.csv")
+    assert sorted(trials["label"].unique()) == ["dead", "stable"]
+
+
+def test_times_and_machine_are_on_an_undeclared_copy_alone(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_report(project)
+    hashed = contents(project)
+    monkeypatch.chdir(project)
+    (run, *_) = read_runs(project / "data/train/baseline-relu-0.01/runs.json")
+    write_facts(run.spec.key, started=0.0, seconds=7200.0)
+    make_report(project)
+    assert contents(project) == hashed
+    assert "1970-01-01" not in (project / "reports/index.html").read_text()
+    copy = (project / "state/report.html").read_text()
+    assert "from 1970-01-01 00:00 UTC, in" in copy
 
 
 def test_the_same_results_give_the_same_bytes(project: Path) -> None:
-    report(project)
+    make_report(project)
     first = contents(project)
     for name in ("figures", "plots", "index.html"):
         path = project / "reports" / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    report(project)
+    make_report(project)
     assert contents(project) == first
-
-
-def test_the_page_needs_no_other_file_or_host(project: Path) -> None:
-    report(project)
-    page = (project / "reports/index.html").read_text()
-    assert page.count("<svg") == 5
-    assert not re.search(r"""(?:src|href)=["'](?!#)""", page.replace('xlink:href="#', ""))
-
-
-def test_median_steps_takes_never_for_later_than_any() -> None:
-    assert median_steps([300, None, 100]) == "300"
-    assert median_steps([None, None, 100]) == "never"
-    assert median_steps([1000, 3000]) == "3,000"
-
-
-def test_percent_has_its_spread() -> None:
-    assert percent({"mean": 0.98765, "std": 0.001}) == "98.77 ± 0.10"
-    assert percent({"mean": 0.5, "std": None}) == "50.00"
-    assert percent({"mean": None, "std": None}) == "-"

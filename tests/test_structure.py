@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from lr_ceiling import batch
 from lr_ceiling.cli import COMMANDS
 from lr_ceiling.params import Params
 
@@ -44,6 +45,7 @@ LAYERS = [
     ["retraining"],
     ["webui"],
     ["figures"],
+    ["page"],
     ["stages", "commands"],
     ["cli"],
 ]
@@ -131,6 +133,8 @@ def test_deps_are_the_import_closure(stage: str) -> None:
     needed = {str(MODULES[module].relative_to(ROOT)) for module in closure} | {"requirements.txt"}
     if stage == "report":
         needed |= {str(path.relative_to(ROOT)) for path in PACKAGE.glob("templates/*")}
+        # The page names the digest of the engine's code.
+        needed |= {str(MODULES[module].relative_to(ROOT)) for module in batch.MODULES}
     declared = {dep for dep in STAGES[stage]["deps"] if not dep.startswith(("data/", "reports/"))}
     assert declared == needed
 

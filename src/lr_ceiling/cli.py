@@ -50,7 +50,8 @@ COMMANDS = {
         "stages.report",
         "Compare the cells, gather the ceilings, draw figures and page.",
         "lr-ceiling report --train data/train --search data/search "
-        "--validation reports/validation.json --output reports",
+        "--validation reports/validation.json --verification reports/verification.json "
+        "--output reports",
     ),
     "compare": Entry(
         "commands.compare",

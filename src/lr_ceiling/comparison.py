@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy import stats
 
-from lr_ceiling.runs import RunResult
+from lr_ceiling.runs import Estimate, RunResult
 
 CONFIDENCE = 0.95
 
@@ -50,6 +50,53 @@ def mean_by_step(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:
 def validation_curve(run: RunResult) -> dict[int, float]:
     """Inference accuracy on validation images by optimizer step."""
     return {check.step: check.inference for check in run.checks}
+
+
+def training_curve(run: RunResult) -> dict[int, float]:
+    """The same by batch norm's other mode, which takes the images' own statistics."""
+    return {check.step: check.training for check in run.checks if check.training is not None}
+
+
+def gap(runs: Sequence[RunResult]) -> dict[str, object]:
+    """The spread of training mode's accuracy less inference mode's, where each run ended.
+
+    Both are on the same validation images; nothing but what batch norm divides by differs.
+    """
+    ends = [run.checks[-1] for run in runs if run.checks]
+    return spread([end.training - end.inference for end in ends if end.training is not None])
+
+
+def around(runs: Sequence[RunResult], edge: float) -> list[RunResult]:
+    """The stable run nearest below the learning rate `edge` and the failed one nearest above it.
+
+    Where there is none on that side, it is the nearest on the other; none at all is left out.
+    """
+    stable = [run for run in runs if run.label == "stable"]
+    failed = [run for run in runs if run.label != "stable"]
+    below = min(stable, key=lambda run: _beyond(edge / run.spec.learning_rate), default=None)
+    above = min(failed, key=lambda run: _beyond(run.spec.learning_rate / edge), default=None)
+    return [run for run in (below, above) if run]
+
+
+def _beyond(ratio: float) -> tuple[bool, float]:
+    return ratio < 1, max(ratio, 1 / ratio)
+
+
+def in_times(ratio: Estimate) -> str:
+    """A ratio with its 95% interval in words."""
+    low, high = ratio.ci95
+    if ratio.estimate is not None and low is not None and high is not None:
+        return f"{_short(ratio.estimate)} times ({_short(low)} to {_short(high)})"
+    if low is not None:
+        return f"at least {_short(low)} times"
+    if high is not None:
+        return f"at most {_short(high)} times"
+    return "a number of times that the trials don't bound"
+
+
+def _short(value: float) -> str:
+    rounded = float(f"{value:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
 
 
 def more_accurate(

@@ -2,18 +2,23 @@
 
 import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import product
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 import click
-import jinja2
+import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
-from lr_ceiling import figures, params
+from lr_ceiling import facts, figures, page, params
+from lr_ceiling.batch import LIBRARIES, engine_digest
 from lr_ceiling.ceiling import Arm, ceilings, in_words, interval, ratios
 from lr_ceiling.comparison import (
+    around,
+    gap,
     mean_by_step,
     more_accurate,
     summarise_cell,
@@ -23,9 +28,12 @@ from lr_ceiling.errors import one_line_errors
 from lr_ceiling.params import Grid
 from lr_ceiling.runs import (
     Activation,
+    Belief,
+    Ratio,
     RunResult,
     Study,
     Variant,
+    digest_of,
     read_belief,
     read_json,
     read_runs,
@@ -38,24 +46,51 @@ from lr_ceiling.terminal import console, print_table, quiet_option
 Cell = tuple[Variant, Activation, float]
 Cells = Mapping[Cell, Sequence[RunResult]]
 Pairs = Mapping[str, Mapping[Variant, Sequence[RunResult]]]
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+# Named on the page: what makes the numbers.
+SHOWN = (*LIBRARIES, "optuna", "scipy", "great-expectations", "mlflow", "dvc")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the search of an arm left."""
+
+    study: Study
+    belief: Belief
+    trials: Sequence[RunResult]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Search":
+        """Read the folder that the `search` stage wrote."""
+        return cls(
+            read_study(folder / "study.json"),
+            read_belief(folder / "posterior.json"),
+            read_runs(folder / "runs.json"),
+        )
+
+    @property
+    def edge(self) -> float | None:
+        """The learning rate around which runs begin to die; None where none was stable."""
+        return self.study.lr50.estimate or self.study.highest_stable
 
 
 @click.command()
-@click.option("--train", type=click.Path(path_type=Path), required=True, help="the cells' folders")
-@click.option("--search", type=click.Path(path_type=Path), required=True, help="the arms' folders")
-@click.option("--validation", type=click.Path(path_type=Path), required=True)
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="folder of reports")
+@click.option("--train", type=FOLDER, required=True, help="the cells' folders")
+@click.option("--search", type=FOLDER, required=True, help="the arms' folders")
+@click.option("--validation", type=FILE, required=True, help="what was expected of the data")
+@click.option("--verification", type=FILE, required=True, help="fresh seeds at the ceilings")
+@click.option("--output", type=FOLDER, required=True, help="folder of reports")
 @quiet_option
 @one_line_errors
-def main(train: Path, search: Path, validation: Path, output: Path) -> None:
+def main(train: Path, search: Path, validation: Path, verification: Path, output: Path) -> None:
     """Report on the cells and arms that params.yaml lists."""
     grid = params.load().grid
     names = cell_names(grid)
     cells = {cell: read_runs(train / name / "runs.json") for cell, name in names.items()}
     arms = arm_names(grid)
-    trials = {name: read_runs(search / name / "runs.json") for name in arms.values()}
-    studies = {arm: read_study(search / name / "study.json") for arm, name in arms.items()}
-    beliefs = {arm: read_belief(search / name / "posterior.json") for arm, name in arms.items()}
+    searches = {arm: Search.read(search / name) for arm, name in arms.items()}
+    checked = {"validation": read_json(validation), "verification": read_json(verification)}
     remove_others(train, names.values())
     remove_others(search, arms.values())
     pairs = pairs_of(cells, grid)
@@ -65,36 +100,102 @@ def main(train: Path, search: Path, validation: Path, output: Path) -> None:
         for name, pair in pairs.items()
         if len(pair) == 2
     ]
+    studies = [one.study for one in searches.values()]
+    over_baseline = ratios(
+        {arm: one.study for arm, one in searches.items()},
+        {arm: one.belief for arm, one in searches.items()},
+    )
     write_json(output / "comparison.json", {"cells": summaries, "claims": claims})
-    over_baseline = ratios(studies, beliefs)
-    write_json(output / "ceilings.json", ceilings(studies.values(), over_baseline))
-    write_json(output / "metrics.json", metrics(names.values(), summaries, studies.values()))
-    write_plots(output / "plots", pairs)
-    drawings = {
-        f"curves-{name}": figures.pair_of_curves(pair, pair_title(pair))
-        for name, pair in pairs.items()
+    write_json(output / "ceilings.json", ceilings(studies, over_baseline))
+    found = metrics(names.values(), summaries, studies, over_baseline, claims)
+    write_json(output / "metrics.json", found)
+    write_plots(output / "plots", pairs, searches)
+    normalised = {
+        f"{cell[1]}, learning rate {cell[2]:g}": runs
+        for cell, runs in cells.items()
+        if cell[0] == "batchnorm"
     }
-    drawings["ceilings"] = figures.ceilings_of_arms(list(studies.values()))
-    drawings["probability"] = figures.probability_of_arms(
-        list(studies.values()), list(beliefs.values()), list(trials.values())
-    )
-    drawings["trials"] = figures.trials_of_arms(trials)
+    drawn = draw(output / "figures", pairs, searches, over_baseline, normalised)
+    runs = [*chain(*cells.values()), *chain(*(one.trials for one in searches.values()))]
+    content = {
+        "answer": page.answer(over_baseline, studies),
+        "cells": summaries,
+        "claims": claims,
+        "studies": studies,
+        "ratios": over_baseline,
+        "gaps": {title: gap(runs) for title, runs in normalised.items()},
+        "drawn": drawn,
+        "made": made_of(runs, studies),
+        **checked,
+    }
+    text = page.render(output / "figures", executed=None, **content)
+    write_text(output / "index.html", text)
+    # The same page with what is true of one execution alone, which nothing hashes.
+    executed = executed_by(runs)
+    copy = facts.root() / "state" / "report.html"
+    write_text(copy, page.render(output / "figures", executed=executed, **content))
+    _print_report(summaries, studies)
+    console.print(f"the page: {output / 'index.html'}; with times and machine: {copy}")
+
+
+def draw(
+    folder: Path,
+    pairs: Pairs,
+    searches: Mapping[Arm, Search],
+    over_baseline: Sequence[Ratio],
+    normalised: Mapping[str, Sequence[RunResult]],
+) -> list[str]:
+    """Draw the figures into `folder`; returns their names."""
+    found = list(searches.values())
+    studies = [one.study for one in found]
+    drawings = {
+        "ceilings": figures.ceilings_of_arms(studies, over_baseline),
+        "probability": figures.probability_of_arms(
+            studies, [one.belief for one in found], [one.trials for one in found]
+        ),
+        "trials": figures.trials_of_arms(
+            {"-".join(arm): one.trials for arm, one in searches.items()}
+        ),
+    }
+    for name, pair in pairs.items():
+        drawings[f"curves-{name}"] = figures.pair_of_curves(pair, pair_title(pair))
+    for (variant, activation), one in searches.items():
+        if one.edge:
+            drawings[f"edge-{variant}-{activation}"] = figures.around_the_edge(
+                around(one.trials, one.edge), f"{variant}, {activation}"
+            )
+    if normalised:
+        drawings["modes"] = figures.training_and_inference(normalised)
     for name, figure in drawings.items():
-        figures.save(figure, output / "figures" / name)
-    write_page(
-        output / "index.html",
-        cells=summaries,
-        claims=claims,
-        studies=list(studies.values()),
-        ratios=over_baseline,
-        validation=read_json(validation),
-        figures={name: read_svg(output / "figures" / f"{name}.svg") for name in drawings},
-        in_words=in_words,
-        interval=interval,
-        percent=percent,
-        median_steps=median_steps,
-    )
-    _print_report(summaries, list(studies.values()))
+        figures.save(figure, folder / name)
+    return list(drawings)
+
+
+def made_of(runs: Sequence[RunResult], studies: Sequence[Study]) -> dict[str, Any]:
+    """What the results follow from, and what they took."""
+    return {
+        "params": digest_of([run.spec.key for run in runs], [study.key for study in studies]),
+        "code": engine_digest(),
+        "versions": {name: version(name) for name in SHOWN},
+        "runs": len(runs),
+        "steps": sum(run.steps for run in runs),
+        "spec": runs[0].spec,
+    }
+
+
+def executed_by(runs: Iterable[RunResult]) -> dict[str, Any] | None:
+    """When, for how long, where and from which commits these runs were executed, where known."""
+    known = [found for run in runs if (found := facts.read_facts(run.spec.key))]
+    if not known:
+        return None
+    started = datetime.fromtimestamp(min(one.started for one in known), UTC)
+    return {
+        "runs": len(known),
+        "started": f"{started:%Y-%m-%d %H:%M}",
+        "core_hours": sum(one.seconds for one in known) / 3600,
+        "machines": sorted({one.machine for one in known}),
+        "commits": sorted({one.commit for one in known if one.commit}),
+    }
 
 
 def cell_names(grid: Grid) -> dict[Cell, str]:
@@ -130,9 +231,13 @@ def remove_others(folder: Path, names: Collection[str]) -> None:
 
 
 def metrics(
-    names: Iterable[str], cells: Sequence[Mapping[str, Any]], studies: Iterable[Study]
+    names: Iterable[str],
+    cells: Sequence[Mapping[str, Any]],
+    studies: Iterable[Study],
+    over_baseline: Iterable[Ratio],
+    claims: Iterable[Mapping[str, Any]],
 ) -> dict[str, object]:
-    """The figures that `dvc metrics show` lists, nested by cell and by arm."""
+    """The figures that `dvc metrics show` lists, nested by cell, arm, activation and claim."""
     return {
         "cells": {
             name: {
@@ -152,18 +257,52 @@ def metrics(
             }
             for study in studies
         },
+        "ratios": {
+            ratio.activation: {
+                "lr90": ratio.lr90.estimate,
+                "lr90_low": ratio.lr90.ci95[0],
+                "lr90_high": ratio.lr90.ci95[1],
+            }
+            for ratio in over_baseline
+        },
+        "claims": {claim["id"]: claim["estimate"] for claim in claims},
     }
 
 
-def write_plots(folder: Path, pairs: Pairs) -> None:
-    """Write for `dvc plots` a table a pair: mean validation accuracy of each variant by step."""
+def write_plots(folder: Path, pairs: Pairs, searches: Mapping[Arm, Search]) -> None:
+    """Write the tables that `dvc plots` draws.
+
+    `curves`: mean validation accuracy of each variant by step, a table a pair. `probability` and
+    `trials`: P(stable) with its band, and every trial, a table an arm; DVC's axes are linear, so
+    the learning rate is there as its decimal logarithm.
+    """
     for name, pair in pairs.items():
         columns = {
             variant: mean_by_step([validation_curve(run) for run in runs])
             for variant, runs in pair.items()
         }
-        table = pd.DataFrame(columns).sort_index().rename_axis("step")
-        write_text(folder / f"{name}.csv", table.to_csv(lineterminator="\n"))
+        curves = pd.DataFrame(columns).sort_index().rename_axis("step").reset_index()
+        _write_table(folder / "curves" / f"{name}.csv", curves)
+    for arm, one in searches.items():
+        name = f"{'-'.join(arm)}.csv"
+        band = {
+            "log10_learning_rate": np.log10(one.belief.learning_rates).round(4),
+            "probability": one.belief.probability,
+            "low": one.belief.low,
+            "high": one.belief.high,
+        }
+        _write_table(folder / "probability" / name, pd.DataFrame(band))
+        rates = [run.spec.learning_rate for run in one.trials]
+        trials = {
+            "log10_learning_rate": np.log10(rates).round(4),
+            "validation_accuracy": [run.validation_accuracy for run in one.trials],
+            "label": [run.label for run in one.trials],
+        }
+        _write_table(folder / "trials" / name, pd.DataFrame(trials))
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def pair_title(pair: Mapping[Variant, Sequence[RunResult]]) -> str:
@@ -173,30 +312,12 @@ def pair_title(pair: Mapping[Variant, Sequence[RunResult]]) -> str:
     return f"{spec.activation}, learning rate {spec.learning_rate:g}, {len(runs)} seeds"
 
 
-def write_page(path: Path, **content: object) -> None:
-    """Write the report page: self-contained, its figures inline as SVG."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lr_ceiling"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    write_text(path, environment.get_template("report.html").render(content))
-
-
-def read_svg(path: Path) -> Markup:
-    """A figure to put into the page."""
-    text = path.read_text(encoding="utf-8")
-    return Markup(text[text.index("<svg") :])
-
-
 def _print_report(cells: Sequence[Mapping[str, Any]], studies: Sequence[Study]) -> None:
     rows = [
         (
             f"{cell['variant']} {cell['activation']} {cell['learning_rate']:g}",
-            percent(cell["validation_accuracy"]),
-            percent(cell["test_accuracy"]),
+            page.percent(cell["validation_accuracy"]),
+            page.percent(cell["test_accuracy"]),
             ", ".join(f"{count} {label}" for label, count in cell["labels"].items()),
         )
         for cell in cells
@@ -213,21 +334,6 @@ def _print_report(cells: Sequence[Mapping[str, Any]], studies: Sequence[Study]) 
         for study in studies
     ]
     print_table("ceilings", ("arm", "ceiling", "lr50", "trials", "full runs spent"), arms)
-
-
-def percent(accuracy: Mapping[str, Any]) -> str:
-    """A mean accuracy with its sample standard deviation, in percent."""
-    mean, std = accuracy["mean"], accuracy["std"]
-    if mean is None:
-        return "-"
-    return f"{100 * mean:.2f}" + ("" if std is None else f" ± {100 * std:.2f}")
-
-
-def median_steps(steps: Sequence[int | None]) -> str:
-    """The median, as words, where some runs never got there; the later one of an even number."""
-    reached = sorted(step for step in steps if step is not None)
-    middle = len(steps) // 2
-    return f"{reached[middle]:,}" if middle < len(reached) else "never"
 
 
 if __name__ == "__main__":

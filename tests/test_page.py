@@ -1,0 +1,155 @@
+"""The report page: complete, self-contained, and looked at in a real browser."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from browser import watched_page
+from conftest import make_report, small_study, write_results
+from lr_ceiling import figures
+from lr_ceiling.page import answer, counts, inline, median_steps, number, percent
+from lr_ceiling.runs import Estimate, Ratio, read_json, write_json
+
+FIGURES = {
+    "ceilings", "probability", "trials", "curves-relu-0.01", "curves-relu-1",
+    "edge-baseline-relu", "edge-batchnorm-relu", "modes",
+}  # fmt: skip
+VERIFIED = {
+    "arms": [
+        {
+            "variant": "baseline",
+            "activation": "relu",
+            "points": [
+                {"at": "lr90", "learning_rate": 0.01, "seeds": 8, "stable": 7, "predicted": [5, 8]}
+            ],
+            "finders": [{"name": "Some finder", "learning_rate": 0.2, "seeds": 8, "stable": 0}],
+        }
+    ]
+}
+# Of each figure: its name, how many drawn things have a size, and its words.
+DRAWN = """() => [...document.querySelectorAll("figure svg")].map(svg => ({
+    label: svg.getAttribute("aria-label"),
+    drawn: [...svg.querySelectorAll("path, use")].filter(one => {
+        const box = one.getBoundingClientRect(); return box.width + box.height > 2 }).length,
+    width: svg.getBoundingClientRect().width,
+    words: [...svg.querySelectorAll("text")].map(one => one.textContent),
+    overlaps: (boxes => boxes.filter(([a, p], i) => boxes.slice(i + 1).some(([b, q]) =>
+        p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1
+    )).map(([a, p]) => a))([...svg.querySelectorAll("text")]
+        .map(one => [one.textContent, one.getBoundingClientRect()])),
+}))"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_results(tmp_path_factory.mktemp("page"))
+    make_report(folder)
+    return folder
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [380, 1200])
+def test_the_page_is_sound_in_a_browser(
+    project: Path, chromium: Browser, width: int, scheme: Any
+) -> None:
+    with watched_page(chromium, width) as watched:
+        watched.page.emulate_media(color_scheme=scheme)
+        watched.page.goto((project / "reports/index.html").as_uri())
+        watched.page.eval_on_selector_all("details", "all => all.forEach(one => one.open = true)")
+        assert not watched.scrolls_sideways()
+        found = watched.page.evaluate(DRAWN)
+        assert len(found) == len(FIGURES)
+        for one in found:
+            assert one["drawn"] > 10, one["label"]
+            assert one["width"] > 300
+            assert len(one["words"]) > 8
+            assert one["overlaps"] == []
+        assert (watched.violations(), watched.errors, watched.foreign) == ([], [], [])
+
+
+def test_colours_follow_the_scheme(project: Path, chromium: Browser) -> None:
+    seen = set()
+    for scheme in ("light", "dark"):
+        with watched_page(chromium) as watched:
+            watched.page.emulate_media(color_scheme=scheme)
+            watched.page.goto((project / "reports/index.html").as_uri())
+            word = watched.page.locator("figure svg text").first
+            seen.add(word.evaluate("one => getComputedStyle(one).fill"))
+    assert len(seen) == 2
+
+
+def test_the_page_is_one_small_file(project: Path) -> None:
+    text = (project / "reports/index.html").read_text()
+    assert len(text.encode()) < 3_000_000
+    assert not re.search(r"""(?:src|href)=["'](?!#|data:,)""", text)
+    assert not re.search(r"url\((?!#)", text)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(ids)
+
+
+def test_figures_are_files_too(project: Path) -> None:
+    for kind in ("svg", "png"):
+        written = {path.stem for path in (project / "reports/figures").glob(f"*.{kind}")}
+        assert written == FIGURES
+
+
+def test_it_says_whether_the_ceilings_were_verified(project: Path) -> None:
+    path = project / "reports/verification.json"
+    assert "The verification has not run" in (project / "reports/index.html").read_text()
+    nothing = read_json(path)
+    try:
+        write_json(path, VERIFIED)
+        make_report(project)
+        text = (project / "reports/index.html").read_text()
+    finally:
+        write_json(path, nothing)
+        make_report(project)
+    assert "has not run" not in text
+    assert "<td>7 of 8</td><td>5 to 8</td>" in text
+    assert "Some finder's choice" in text
+
+
+def ratio(activation: str, estimate: float | None, low: float | None, high: float | None) -> Ratio:
+    found = Estimate(estimate=estimate, ci95=(low, high))
+    return Ratio.model_validate({"activation": activation, "lr50": found, "lr90": found})
+
+
+def test_the_answer_is_a_sentence_whatever_is_bounded() -> None:
+    both = [ratio("relu", 3456.0, 2212.0, 5987.0), ratio("sigmoid", None, 12.3, None)]
+    assert answer(both, []) == (
+        "With batch norm the learning rate can be 3,500 times (2,200 to 6,000) as high with relu, "
+        "and at least 12 times as high with sigmoid."
+    )
+    assert "don't bound" in answer([ratio("relu", None, None, None)], [])
+    alone = answer([], [small_study()])
+    assert alone == "baseline, relu: lr90 0.01 (95% interval 0.005 to 0.02)."
+
+
+def test_a_figure_in_a_page_has_its_own_ids_and_the_pages_colours(tmp_path: Path) -> None:
+    figures.save(figures.ceilings_of_arms([small_study()]), tmp_path / "one")
+    svg = inline(tmp_path / "one.svg", 'a "label" & more')
+    assert 'role="img" aria-label="a &#34;label&#34; &amp; more"' in svg
+    assert not re.search(r"#[0-9a-f]{6}\b", svg)
+    assert re.findall(r'(?:\bid="|url\(#|href="#)(?!one-)', svg) == []
+    assert "var(--orange)" in svg
+
+
+def test_median_steps_takes_never_for_later_than_any() -> None:
+    assert median_steps([300, None, 100]) == "300"
+    assert median_steps([None, None, 100]) == "never"
+    assert median_steps([1000, 3000]) == "3,000"
+
+
+def test_percent_has_its_spread() -> None:
+    assert percent({"mean": 0.98765, "std": 0.001}) == "98.77 ± 0.10"
+    assert percent({"mean": 0.5, "std": None}) == "50.00"
+    assert percent({"mean": None, "std": None}) == "-"
+
+
+def test_numbers_and_counts_in_words() -> None:
+    assert (number(None), number(0.12345), number(-2.0)) == ("?", "0.123", "-2")
+    assert counts({"dead": 1, "stable": 3}) == "1 dead, 3 stable"
