@@ -302,6 +302,8 @@ def write_results(folder: Path) -> Path:
         write_runs(arm / "runs.json", [*seeds_of(variant, 0.01), dead])
         write_json(arm / "study.json", small_study(variant=variant).model_dump())
         write_json(arm / "posterior.json", small_belief().model_dump())
+        critical = {"initial": {"median": 0.005}, "trained": {"median": None}}
+        write_json(folder / "data/theory" / f"{variant}-relu.json", critical)
     findings = {
         "evaluated": 1,
         "failed": 0,
@@ -352,7 +354,7 @@ def make_report(project: Path) -> str:
     """Run the report stage in `project`; returns what it printed."""
     options = (
         "--train data/train --search data/search --validation reports/validation.json "
-        "--verification reports/verification.json --output reports"
+        "--theory data/theory --verification reports/verification.json --output reports"
     )
     done = subprocess.run(
         [sys.executable, "-m", "lr_ceiling.stages.report", *options.split()],

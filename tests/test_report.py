@@ -34,6 +34,10 @@ def test_the_report_holds_the_cells_of_the_params_and_nothing_of_others(project:
     ceilings = read_json(project / "reports/ceilings.json")
     assert [arm["lr90"]["estimate"] for arm in ceilings["arms"]] == [0.01, 0.01]
     assert [ratio["activation"] for ratio in ceilings["ratios"]] == ["relu"]
+    assert ceilings["arms"][0]["theory"] == {
+        "initial": {"critical": 0.005, "measured_over_predicted": 2.0},
+        "trained": {"critical": None, "measured_over_predicted": None},
+    }
     left = {path.name for path in (project / "data/train").iterdir()}
     assert left == {f"{variant}-relu-{rate}" for variant, rate in product(VARIANTS, (0.01, 1))}
     written = contents(project)

@@ -49,7 +49,7 @@ COMMANDS = {
     "report": Entry(
         "stages.report",
         "Compare the cells, gather the ceilings, draw figures and page.",
-        "lr-ceiling report --train data/train --search data/search "
+        "lr-ceiling report --train data/train --search data/search --theory data/theory "
         "--validation reports/validation.json --verification reports/verification.json "
         "--output reports",
     ),

@@ -16,6 +16,7 @@ import pandas as pd
 from lr_ceiling import facts, figures, page, params
 from lr_ceiling.batch import LIBRARIES, engine_digest
 from lr_ceiling.ceiling import Arm, ceilings, in_words, interval, ratios
+from lr_ceiling.claims import claims_of
 from lr_ceiling.comparison import (
     around,
     gap,
@@ -78,18 +79,22 @@ class Search:
 @click.command()
 @click.option("--train", type=FOLDER, required=True, help="the cells' folders")
 @click.option("--search", type=FOLDER, required=True, help="the arms' folders")
+@click.option("--theory", type=FOLDER, required=True, help="the arms' critical learning rates")
 @click.option("--validation", type=FILE, required=True, help="what was expected of the data")
 @click.option("--verification", type=FILE, required=True, help="fresh seeds at the ceilings")
 @click.option("--output", type=FOLDER, required=True, help="folder of reports")
 @quiet_option
 @one_line_errors
-def main(train: Path, search: Path, validation: Path, verification: Path, output: Path) -> None:
+def main(
+    train: Path, search: Path, theory: Path, validation: Path, verification: Path, output: Path
+) -> None:
     """Report on the cells and arms that params.yaml lists."""
     grid = params.load().grid
     names = cell_names(grid)
     cells = {cell: read_runs(train / name / "runs.json") for cell, name in names.items()}
     arms = arm_names(grid)
     searches = {arm: Search.read(search / name) for arm, name in arms.items()}
+    critical = {arm: read_json(theory / f"{name}.json") for arm, name in arms.items()}
     checked = {"validation": read_json(validation), "verification": read_json(verification)}
     remove_others(train, names.values())
     remove_others(search, arms.values())
@@ -105,8 +110,13 @@ def main(train: Path, search: Path, validation: Path, verification: Path, output
         {arm: one.study for arm, one in searches.items()},
         {arm: one.belief for arm, one in searches.items()},
     )
+    claims += [claim.model_dump() for claim in claims_of(cells, over_baseline)]
     write_json(output / "comparison.json", {"cells": summaries, "claims": claims})
-    write_json(output / "ceilings.json", ceilings(studies, over_baseline))
+    predictions = {arm: held_against(one.study, critical[arm]) for arm, one in searches.items()}
+    in_file = ceilings(studies, over_baseline)
+    for arm, prediction in zip(in_file["arms"], predictions.values(), strict=True):
+        arm["theory"] = prediction
+    write_json(output / "ceilings.json", in_file)
     found = metrics(names.values(), summaries, studies, over_baseline, claims)
     write_json(output / "metrics.json", found)
     write_plots(output / "plots", pairs, searches)
@@ -123,6 +133,7 @@ def main(train: Path, search: Path, validation: Path, verification: Path, output
         "claims": claims,
         "studies": studies,
         "ratios": over_baseline,
+        "theory": {" ".join(arm): one for arm, one in predictions.items()},
         "gaps": {title: gap(runs) for title, runs in normalised.items()},
         "drawn": drawn,
         "made": made_of(runs, studies),
@@ -136,6 +147,18 @@ def main(train: Path, search: Path, validation: Path, verification: Path, output
     write_text(copy, page.render(output / "figures", executed=executed, **content))
     _print_report(summaries, studies)
     console.print(f"the page: {output / 'index.html'}; with times and machine: {copy}")
+
+
+def held_against(study: Study, critical: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+    """The critical learning rates of an arm, and how many times them its measured lr50 is."""
+    measured = study.lr50.estimate
+
+    def against(predicted: float | None) -> dict[str, float | None]:
+        known = measured is not None and predicted is not None
+        ratio = float(f"{measured / predicted:.3g}") if known else None
+        return {"critical": predicted, "measured_over_predicted": ratio}
+
+    return {state: against(critical[state]["median"]) for state in ("initial", "trained")}
 
 
 def draw(
