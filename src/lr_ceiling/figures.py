@@ -6,6 +6,7 @@ All are as wide as a phone's page, so that their text is as large as the text ar
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -45,6 +46,8 @@ PALETTE = {
 }
 # Inches. At 10 points a letter is 10.5 px high on a page of 380 px.
 WIDTH = 4.6
+# The end of an axis of accuracies that has no 1, which is drawn there: 800 images of 800.
+TOP = 0.999
 mpl.use("agg")
 mpl.rcParams.update(
     {
@@ -99,9 +102,10 @@ def pair_of_curves(cells: Mapping[Variant, Sequence[RunResult]], title: str) -> 
         accuracies = [dict(zip(run.curve.steps, run.curve.accuracy, strict=True)) for run in runs]
         _draw_seeds(training, accuracies, variant, style)
         _draw_seeds(validation, [validation_curve(run) for run in runs], variant, style)
-    training.set(ylabel="accuracy", ylim=(0, 1.02))
+    _accuracy_axis(training)
     training.set_title("training batches", loc="left")
-    validation.set(xlabel="optimizer step", ylabel="accuracy")
+    _accuracy_axis(validation)
+    validation.set_xlabel("optimizer step")
     validation.set_title("validation images, inference", loc="left")
     _legend(figure, [validation])
     figure.suptitle(title, fontsize=11)
@@ -122,7 +126,7 @@ def training_and_inference(cells: Mapping[str, Sequence[RunResult]]) -> Figure:
     for panel, (title, runs) in zip(panels, cells.items(), strict=True):
         for mode, (curve, style) in modes.items():
             _draw_seeds(panel, [curve(run) for run in runs], mode, style)
-        panel.set(ylabel="accuracy", ylim=(0, 1.02))
+        _accuracy_axis(panel)
         panel.set_title(title, loc="left")
     panels[-1].set_xlabel("optimizer step")
     _legend(figure, panels)
@@ -149,17 +153,16 @@ def ceilings_of_arms(studies: Sequence[Study], ratios: Sequence[Ratio] = ()) -> 
         _draw_estimate(axes, study.lr50, height + 0.7, colour, width=1.5)
         _write(axes, _rates(study.lr90), height - NUMBERS, _numbers(study.lr90))
     for ratio in ratios:
-        pair = {s.variant: s.lr90.estimate for s in studies if s.activation == ratio.activation}
-        start, end = pair["baseline"], pair["batchnorm"]
+        pair = {s.variant: s.lr90 for s in studies if s.activation == ratio.activation}
+        height = GROUP * activations.index(ratio.activation) + ARM / 2
+        rates = _rates(pair["baseline"]) + _rates(pair["batchnorm"])
+        start, end = pair["baseline"].estimate, pair["batchnorm"].estimate
         if start is not None and end is not None:
-            height = GROUP * activations.index(ratio.activation) + ARM / 2
-            axes.annotate(
-                "",
-                (end, height),
-                (start, height),
-                arrowprops={"arrowstyle": "->", "color": PALETTE["muted"], "shrinkA": 0},
-            )
-            _write(axes, (start, end), height - 0.25, in_times(ratio.lr90))
+            rates = (start, end)
+            arrow = {"arrowstyle": "->", "color": PALETTE["muted"], "shrinkA": 0}
+            axes.annotate("", (end, height), (start, height), arrowprops=arrow)
+        if ratio.lr90.ci95 != (None, None):
+            _write(axes, rates, height - 0.25, in_times(ratio.lr90))
     marks = [
         Line2D([], [], color=PALETTE["muted"], marker="o", linewidth=width, label=name)
         for name, width in (("lr90, 95% interval", 5), ("lr50", 1.5))
@@ -263,6 +266,14 @@ def _rate_axis(axes: Axes, rates: Sequence[float]) -> None:
     )
 
 
+def _accuracy_axis(axes: Axes) -> None:
+    # Stretched towards 1, where networks that learn differ by a point, and chance is seen as well.
+    axes.set_yscale("logit")
+    axes.set(ylabel="accuracy", ylim=(0.05, TOP), yticks=(0.1, 0.5, 0.9, 0.99))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda accuracy, _: f"{accuracy:g}"))
+
+
 def _heights(studies: Sequence[Study], activations: Sequence[str]) -> list[float]:
     met = dict.fromkeys(activations, 0.0)
     heights = []
@@ -323,12 +334,15 @@ def _mark(axes: Axes, runs: Sequence[RunResult], heights: Sequence[float]) -> No
 
 
 def _draw_seeds(
-    axes: Axes, curves: Sequence[Mapping[int, float]], label: str, style: Mapping[str, str]
+    axes: Axes, curves: Sequence[Mapping[int, float]], label: str, style: Mapping[str, Any]
 ) -> None:
+    def draw(curve: Mapping[int, float], **particular: Any) -> None:
+        accuracies = [min(accuracy, TOP) for accuracy in curve.values()]
+        axes.plot(list(curve), accuracies, **style, **particular)
+
     for curve in curves:
-        axes.plot(list(curve), list(curve.values()), linewidth=0.7, alpha=0.4, **style)  # type: ignore[arg-type]
-    mean = mean_by_step(curves)
-    axes.plot(list(mean), list(mean.values()), linewidth=2, label=label, **style)  # type: ignore[arg-type]
+        draw(curve, linewidth=0.7, alpha=0.4)
+    draw(mean_by_step(curves), linewidth=2, label=label)
 
 
 def _above_zero(losses: Sequence[float | None]) -> list[float]:

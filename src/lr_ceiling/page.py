@@ -40,18 +40,15 @@ def render(figures: Path, **content: object) -> str:
 def answer(ratios: Sequence[Ratio], studies: Sequence[Study]) -> str:
     """What the searches found, in a sentence; without a ratio the arms' ceilings, one by one."""
     if not ratios:
-        found = "; ".join(
-            f"{study.variant} {study.activation}: {in_words(study)}" for study in studies
-        )
-        return f"{found}."
-    times = ", and ".join(
-        f"{in_times(one.lr90)} as high with {one.activation}"
-        for one in ratios
-        if one.lr90.ci95 != (None, None)
-    )
-    if not times:
-        return "How much higher batch norm lets the learning rate be, the trials don't bound."
-    return f"With batch norm the learning rate can be {times}."
+        found = (f"{study.variant}, {study.activation}: {in_words(study)}" for study in studies)
+        return f"{'; '.join(found)}."
+    bounded = [one for one in ratios if one.lr90.ci95 != (None, None)]
+    times = [f"{in_times(one.lr90)} as high with {one.activation}" for one in bounded]
+    unknown = [one.activation for one in ratios if one not in bounded]
+    parts = [f"With batch norm the learning rate can be {', and '.join(times)}"] if times else []
+    parts += [f"how much higher with {name}, the trials don't bound" for name in unknown]
+    sentence = "; ".join(parts)
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
 def inline(path: Path, text: str) -> Markup:
