@@ -4,7 +4,10 @@ The workflows themselves are rehearsed by `make rehearse`, which takes minutes.
 """
 
 import re
+import shutil
 import subprocess
+import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from ruamel.yaml import YAML
 
 import rehearse
 from conftest import ROOT
-from rehearse import Rehearsal, equivalents, used
+from rehearse import Rehearsal, Run, equivalents, used
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = {
@@ -69,14 +72,53 @@ jobs:
           echo again > again.md
           gh issue comment "$number" --body-file again.md
 """
+STATE = """
+name: state
+on:
+  workflow_dispatch:
+    inputs:
+      fresh: {type: boolean, default: false}
+permissions: {}
+jobs:
+  only:
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1
+        with: {persist-credentials: false}
+      - run: |
+          mkdir -p .venv/bin state/search
+          ln -s "$(command -v dvc)" .venv/bin/dvc
+          dvc init --no-scm --quiet
+      - id: restore
+        uses: ./.github/actions/restore
+        with: {artifact: state, fresh: "${{ inputs.fresh }}", token: none}
+      - env:
+          LED: ${{ steps.restore.outputs.home }}
+        run: |
+          ls state/search
+          mkdir -p mlruns
+          echo "run $GITHUB_RUN_ID" >> mlruns/runs
+          cmp "$LED/mlruns/runs" mlruns/runs
+          touch "state/search/of-$GITHUB_RUN_ID"
+      - uses: actions/cache/save@27d5ce7f107fe9357f9df03efb73ab90386fccae
+        with:
+          path: |
+            .dvc/cache
+            state/search
+          key: retrain-${{ github.ref_name }}-${{ github.run_id }}-${{ github.run_attempt }}
+      - uses: ./.github/actions/keep
+        with: {artifact: state}
+"""
 
 
 @pytest.fixture
 def rehearsal(tmp_path: Path) -> Rehearsal:
-    """A repository with the workflow above."""
+    """A repository with the workflows above and the project's own actions."""
     project = tmp_path / "project"
     (project / ".github" / "workflows").mkdir(parents=True)
     (project / ".github" / "workflows" / "tiny.yml").write_text(TINY)
+    (project / ".github" / "workflows" / "state.yml").write_text(STATE)
+    shutil.copytree(GITHUB / "actions", project / ".github" / "actions")
     (project / "here.txt").write_text("in git\n")
     name = ("-c", "user.name=tests", "-c", "user.email=tests@localhost")
     for command in (("init", "--quiet"), ("add", "."), (*name, "commit", "--quiet", "-m", "Begin")):
@@ -97,6 +139,41 @@ def test_a_run_goes_on_where_its_conditions_say(rehearsal: Rehearsal) -> None:
     (issue,) = rehearsal.kept("issues")
     assert (issue["title"], issue["bodies"]) == ("Failed", ["in git\n", "again\n"])
     assert "not this one" not in good.log + bad.log.replace('echo "not this one"', "")
+
+
+def runs_in_the_state(rehearsal: Rehearsal, run: Run) -> list[str]:
+    with tarfile.open(rehearsal.artifact(run, "state") / "state.tar") as state:
+        member = state.extractfile("mlruns/runs")
+        assert member
+        return member.read().decode().splitlines()
+
+
+def test_the_state_goes_from_run_to_run(rehearsal: Rehearsal) -> None:
+    # The workflow above links to this environment's dvc instead of making one.
+    dvc = Path(sys.executable).with_name("dvc")
+    (rehearsal.folder / "bin" / "dvc").symlink_to(dvc)
+    first, second = rehearsal.run("state"), rehearsal.run("state")
+    assert first.succeeded
+    assert "this is the first" in first.log
+    assert second.succeeded
+    assert f"the state of run {first.number}" in second.log
+    assert f"of-{first.number}" in second.log
+    kept = [f"run {first.number}", f"run {second.number}"]
+    assert runs_in_the_state(rehearsal, second) == kept
+    # A fork's newer artifact is nobody's state.
+    forged = rehearsal.folder / "artifacts" / "50" / "state"
+    forged.mkdir(parents=True)
+    (forged / "fork").touch()
+    third = rehearsal.run("state")
+    assert third.succeeded
+    assert runs_in_the_state(rehearsal, third) == [*kept, f"run {third.number}"]
+    (rehearsal.artifact(third, "state") / "expired").touch()
+    late = rehearsal.run("state")
+    assert not late.succeeded
+    assert "has expired, and with it the champion" in late.log
+    fresh = rehearsal.run("state", {"fresh": "true"})
+    assert fresh.succeeded
+    assert runs_in_the_state(rehearsal, fresh) == [f"run {fresh.number}"]
 
 
 def test_an_action_that_nothing_stands_in_for_is_named(rehearsal: Rehearsal) -> None:

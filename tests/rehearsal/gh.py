@@ -76,12 +76,16 @@ def artifacts(path: str) -> dict[str, Any]:
     if url.path != f"repos/{os.environ['GITHUB_REPOSITORY']}/actions/artifacts":
         raise SystemExit(f"gh stands in for no call of {url.path}")
     name = parse_qs(url.query)["name"][0]
-    run = {"head_branch": "main", "head_repository_id": 1, "repository_id": 1}
     found = [
         {
             "created_at": f"2026-01-01T00:00:{int(folder.parent.name):02}Z",
             "expired": (folder / "expired").exists(),
-            "workflow_run": run | {"id": int(folder.parent.name)},
+            "workflow_run": {
+                "id": int(folder.parent.name),
+                "head_branch": "main",
+                "head_repository_id": 2 if (folder / "fork").exists() else 1,
+                "repository_id": 1,
+            },
         }
         for folder in FOLDER.glob(f"artifacts/*/{name}")
     ]
