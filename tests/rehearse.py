@@ -186,8 +186,9 @@ def clean_environment(first: Path) -> dict[str, str]:
     """This process's, without this checkout's .venv; uv and the folder `first` are on the path."""
     own = {str(ROOT / ".venv" / "bin"), str(Path(sys.executable).parent)}
     path = [part for part in os.environ["PATH"].split(os.pathsep) if part not in own]
-    dropped = ("VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MLFLOW_TRACKING_URI", "DVC_ROOT")
-    kept = {key: value for key, value in os.environ.items() if key not in dropped}
+    # A rehearsal may itself run on GitHub.
+    dropped = ("GITHUB_", "RUNNER_", "ACTIONS_", "MAKE", "MFLAGS", "MLFLOW_", "DVC_", "VIRTUAL_ENV")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
     return kept | {"PATH": os.pathsep.join([str(first), str(ROOT / ".venv/uv/bin"), *path])}
 
 
