@@ -11,7 +11,7 @@ DEVELOPMENT := .venv/development.stamp
 PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint smoke audit verify simulate bench bench-repro ui serve lock clean
+.PHONY: help repro test lint smoke rehearse audit verify simulate bench bench-repro ui serve lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
@@ -23,14 +23,21 @@ repro: $(RUNTIME) ## the main job: fetch, validate, train, search, report; then 
 test: $(DEVELOPMENT) ## every test
 	pytest --numprocesses 2 --dist loadfile
 
-lint: $(DEVELOPMENT) ## style and types
+lint: $(DEVELOPMENT) ## style, types, and the GitHub workflows
 	ruff check .
 	ruff format --check .
 	mypy
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml tests/rehearsal/*/action.yml tests/rehearsal/*/*/action.yml
+	actionlint
+	zizmor --quiet --offline --persona pedantic .github
 
 smoke: $(RUNTIME) ## the same pipeline on small budgets, in state/smoke
 	python tests/smoke.py state/smoke
+
+# WHAT=all plays through all that can go wrong, WHAT=once runs the workflow on the project as it is.
+rehearse: $(DEVELOPMENT) ## two weeks of a GitHub workflow here: WORKFLOW=retrain
+	python tests/rehearse.py $(or $(WORKFLOW),retrain) state/rehearsal $(or $(WHAT),weeks)
 
 audit: $(RUNTIME) data/splits.npz ## let runs run on that the judge would end; can be stopped and goes on
 	lr-ceiling audit data/splits.npz --output reports/audit.json --state state/runs

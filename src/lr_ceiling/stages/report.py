@@ -154,9 +154,10 @@ def held_against(study: Study, critical: Mapping[str, Any]) -> dict[str, dict[st
     measured = study.lr50.estimate
 
     def against(predicted: float | None) -> dict[str, float | None]:
-        known = measured is not None and predicted is not None
-        ratio = float(f"{measured / predicted:.3g}") if known else None
-        return {"critical": predicted, "measured_over_predicted": ratio}
+        if measured is None or predicted is None:
+            return {"critical": predicted, "measured_over_predicted": None}
+        times = float(f"{measured / predicted:.3g}")
+        return {"critical": predicted, "measured_over_predicted": times}
 
     return {state: against(critical[state]["median"]) for state in ("initial", "trained")}
 
@@ -288,7 +289,9 @@ def metrics(
             }
             for ratio in over_baseline
         },
-        "claims": {claim["id"]: claim["estimate"] for claim in claims},
+        "claims": {
+            claim["id"]: claim["estimate"] for claim in claims if claim["estimate"] is not None
+        },
     }
 
 
