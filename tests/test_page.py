@@ -141,7 +141,7 @@ def test_the_answer_is_a_sentence_whatever_is_bounded() -> None:
     assert answer([*both, nothing], []).endswith("with sigmoid; how much higher with elu, "
                                                  "the trials don't bound.")  # fmt: skip
     alone = answer([], [small_study()])
-    assert alone == "baseline relu: lr90 0.01 (95% interval 0.005 to 0.02)."
+    assert alone == "baseline, relu: lr90 0.01 (95% interval 0.005 to 0.02)."
 
 
 def test_a_figure_in_a_page_has_its_own_ids_and_the_pages_colours(tmp_path: Path) -> None:
