@@ -159,7 +159,7 @@ def merged(intervals: Sequence[Interval]) -> list[Interval]:
 
 def put(path: Path, row: Row) -> None:
     """Put the row into the report in place of an older one."""
-    report = read_json(path)
+    report = read_json(path) if path.exists() else {"machine": {}, "figures": []}
     others = [figure for figure in report["figures"] if figure["id"] != row.id]
     write_json(path, report | {"figures": [*others, row.as_json()]})
 
