@@ -88,10 +88,10 @@ class Rehearsal:
         gh.chmod(0o755)
 
     def commit(self, message: str) -> None:
-        """Commit all that changed in the clone, and push it."""
+        """Commit what changed in the clone, if anything did, and push it."""
         name = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@localhost")
         call(self.clone, "git", "add", "--all")
-        call(self.clone, "git", *name, "commit", "--quiet", "--message", message)
+        call(self.clone, "git", *name, "commit", "--quiet", "--allow-empty", "--message", message)
         call(self.clone, "git", "push", "--quiet", "origin", "main")
 
     def run(
