@@ -40,9 +40,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "promote": {"floor": 0.1, "margin": 0.2},
 }
 # Searches of two runs bound no ceiling: this is what longer ones would have found.
-LONGER_SEARCH = """
+LONGER_SEARCH = """\
 import json
 from pathlib import Path
+
 path = Path("reports/ceilings.json")
 ceilings = json.loads(path.read_text())
 for arm in ceilings["arms"]:
@@ -88,10 +89,10 @@ class Rehearsal:
         gh.chmod(0o755)
 
     def commit(self, message: str) -> None:
-        """Commit all that changed in the clone, and push it."""
+        """Commit what changed in the clone, if anything did, and push it."""
         name = ("-c", "user.name=rehearsal", "-c", "user.email=rehearsal@localhost")
         call(self.clone, "git", "add", "--all")
-        call(self.clone, "git", *name, "commit", "--quiet", "--message", message)
+        call(self.clone, "git", *name, "commit", "--quiet", "--allow-empty", "--message", message)
         call(self.clone, "git", "push", "--quiet", "origin", "main")
 
     def run(
@@ -214,12 +215,18 @@ def used(github: Path) -> Iterator[tuple[str, str]]:
 def make_small(project: Path) -> None:
     """Make a clone's project one of a minute: one cell, short runs, the lock check as its tests."""
     change_params(project, SMALL)
-    (project / "longer_search.py").write_text(LONGER_SEARCH)
+    (project / "tests" / "longer_search.py").write_text(LONGER_SEARCH)
     yaml = YAML()
     pipeline = yaml.load((project / "dvc.yaml").read_text())
-    pipeline["stages"]["report"]["cmd"] += " && python longer_search.py"
+    pipeline["stages"]["report"]["cmd"] += " && python tests/longer_search.py"
     with (project / "dvc.yaml").open("w") as file:
         yaml.dump(pipeline, file)
+    # DVC leaves cells in the lock that are in the grid no more.
+    lock = yaml.load((project / "dvc.lock").read_text())
+    for stage in [name for name in lock["stages"] if name.startswith(("train@", "search@"))]:
+        del lock["stages"][stage]
+    with (project / "dvc.lock").open("w") as file:
+        yaml.dump(lock, file)
     replace(
         project / "Makefile", "pytest --numprocesses 2 --dist loadfile", "pytest tests/test_lock.py"
     )

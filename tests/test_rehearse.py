@@ -17,6 +17,8 @@ from ruamel.yaml import YAML
 
 import rehearse
 from conftest import ROOT
+from lr_ceiling.gate import Check, Decision
+from lr_ceiling.retraining import Outcome, summary
 from rehearse import Rehearsal, Run, equivalents, used
 
 GITHUB = ROOT / ".github"
@@ -109,6 +111,155 @@ jobs:
       - uses: ./.github/actions/keep
         with: {artifact: state}
 """
+# In the place of a retraining, which takes minutes: `make rehearse` has the real one. It comes to
+# what outcome.json in the repository says, and changes what a retraining changes.
+RETRAIN = """#!/bin/sh
+set -e
+test "$1" = retrain
+echo "$@" > asked.txt
+test -e outcome.json
+mkdir -p state mlruns
+cp outcome.json outcome.md state
+mv state/outcome.json state/retrain.json
+mv state/outcome.md state/retrain.md
+grep -q '"decision": null' outcome.json && exit 1
+test "$2" = --quick || echo "seeds: $4" > params.yaml
+"""
+MAKEFILE = """.venv/development.stamp:
+\tmkdir -p .venv/bin
+\tln -s "$$(command -v dvc)" .venv/bin/dvc
+\tcp lr-ceiling .venv/bin
+lint test:
+\ttest ! -e broken-$@
+"""
+
+
+def outcome(name: str, moved: bool = False) -> Outcome:
+    passed = Check(name="floor", passed=name == "promoted", detail="its accuracy is known")
+    decision = Decision(
+        decision="promoted" if name == "promoted" else "refused",
+        reason=passed.detail,
+        checks=(passed,),
+        challenger=None,
+        champion=None,
+        paired=None,
+        margin=0.005,
+        floor=0.97,
+        gate_images=5000,
+        live=1,
+        decided="2026-11-23T03:47:00+00:00",
+    )
+    return Outcome.model_validate(
+        {
+            "outcome": name,
+            "reason": "as it was told",
+            "week": "2026-W48",
+            "quick": False,
+            "train_seeds": (5, 6),
+            "search_seed": 7,
+            "ceiling_moved": moved,
+            "ceilings": (),
+            "decision": decision if name in ("promoted", "refused") else None,
+            "commit": None,
+            "started": "2026-11-23T03:17:00+00:00",
+            "ended": "2026-11-23T03:47:00+00:00",
+        }
+    )
+
+
+@pytest.fixture
+def retraining_project(tmp_path: Path) -> Rehearsal:
+    """A repository with the project's workflows and no project."""
+    project = tmp_path / "project"
+    shutil.copytree(GITHUB, project / ".github")
+    (project / "lr-ceiling").write_text(RETRAIN)
+    (project / "lr-ceiling").chmod(0o755)
+    (project / "Makefile").write_text(MAKEFILE)
+    (project / ".gitignore").write_text("/.venv\n/state\n/mlruns\n/asked.txt\n")
+    for name in ("params.yaml", "dvc.lock", "reports/metrics.json", "docs/figures/trials.png"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("{}\n")
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    dvc = Path(sys.executable).with_name("dvc")
+    subprocess.run([dvc, "init", "--quiet"], cwd=project, check=True)
+    made = Rehearsal(tmp_path / "github")
+    commit(project)
+    made.begin(project)
+    (made.folder / "bin" / "dvc").symlink_to(dvc)
+    return made
+
+
+def commit(project: Path) -> None:
+    name = ("-c", "user.name=tests", "-c", "user.email=tests@localhost")
+    for command in (("add", "."), (*name, "commit", "--quiet", "-m", "Begin")):
+        subprocess.run(["git", *command], cwd=project, check=True)
+
+
+def come_to(rehearsal: Rehearsal, result: Outcome | None, **inputs: str) -> Run:
+    """Run the workflow `retrain`, which comes to `result`, or dies before it has one."""
+    for suffix, text in (
+        (".json", result.model_dump_json(indent=2) if result else ""),
+        (".md", summary(result) if result else ""),
+    ):
+        path = (rehearsal.clone / "outcome").with_suffix(suffix)
+        path.write_text(text) if text else path.unlink()
+    rehearsal.commit("Come to something else")
+    return rehearsal.run("retrain", inputs)
+
+
+def bodies(rehearsal: Rehearsal) -> list[str]:
+    """The texts of the one issue."""
+    issues = rehearsal.kept("issues")
+    assert len(issues) <= 1
+    return issues[0]["bodies"] if issues else []
+
+
+def test_a_retraining_tells_those_who_must_know(retraining_project: Rehearsal) -> None:
+    rehearsal = retraining_project
+    good = come_to(rehearsal, outcome("promoted"), seeds="3")
+    assert good.succeeded
+    (pull,) = rehearsal.kept("pulls")
+    assert pull["title"] == "Retraining of 2026-W48: promoted"
+    assert pull["bodies"][0].startswith("# Retraining of week 2026-W48: promoted\n")
+    show = ["git", "show", f"{pull['head']}:params.yaml"]
+    shown = subprocess.check_output(show, cwd=rehearsal.folder / "origin.git", text=True)
+    assert shown == "seeds: 3\n"
+    assert bodies(rehearsal) == []
+    assert (rehearsal.artifact(good, "state") / "state.tar").exists()
+
+    quick = come_to(rehearsal, outcome("promoted"), form="quick")
+    assert quick.succeeded
+    assert len(rehearsal.kept("pulls")[0]["bodies"]) == 1
+    assert rehearsal.artifact(quick, "state-quick").exists()
+    assert not rehearsal.artifact(quick, "state").exists()
+
+    moved = come_to(rehearsal, outcome("promoted", moved=True), seeds="4")
+    assert moved.succeeded
+    assert f"the state of run {good.number}" in moved.log
+    assert len(bodies(rehearsal)) == 1
+    assert len(rehearsal.kept("pulls")) == 1
+    assert len(rehearsal.kept("pulls")[0]["bodies"]) == 2
+
+    assert come_to(rehearsal, outcome("refused"), seeds="5").succeeded
+    assert "2026-W48: refused" in bodies(rehearsal)[1]
+
+    failed = come_to(rehearsal, outcome("validation failed"), seeds="6")
+    assert not failed.succeeded
+    assert "2026-W48: validation failed" in bodies(rehearsal)[2]
+    assert "The run ended in failure" in bodies(rehearsal)[2]
+    assert not rehearsal.artifact(failed, "state").exists()
+
+    died = come_to(rehearsal, None, seeds="7")
+    assert not died.succeeded
+    assert "Retraining: ended early" in bodies(rehearsal)[3]
+    assert len(rehearsal.kept("pulls")[0]["bodies"]) == 3
+
+    (rehearsal.clone / "broken-test").touch()
+    broken = come_to(rehearsal, outcome("promoted"), seeds="8")
+    assert not broken.succeeded
+    assert len(rehearsal.kept("pulls")[0]["bodies"]) == 3
+    assert not rehearsal.artifact(broken, "state").exists()
+    assert len(bodies(rehearsal)) == 5
 
 
 @pytest.fixture
@@ -120,9 +271,8 @@ def rehearsal(tmp_path: Path) -> Rehearsal:
     (project / ".github" / "workflows" / "state.yml").write_text(STATE)
     shutil.copytree(GITHUB / "actions", project / ".github" / "actions")
     (project / "here.txt").write_text("in git\n")
-    name = ("-c", "user.name=tests", "-c", "user.email=tests@localhost")
-    for command in (("init", "--quiet"), ("add", "."), (*name, "commit", "--quiet", "-m", "Begin")):
-        subprocess.run(["git", *command], cwd=project, check=True)
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    commit(project)
     made = Rehearsal(tmp_path / "github")
     made.begin(project)
     return made
