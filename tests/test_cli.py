@@ -62,7 +62,10 @@ def test_an_unknown_command_is_named() -> None:
         ("compare --splits x.npz --activation relu --learning-rate 1", "x.npz"),
         ("train x.npz --variant baseline --activation relu --learning-rate 1", "x.npz"),
         ("search x.npz --variant baseline --activation relu", "x.npz"),
-        ("report --train x --search x --validation x --output out", "runs.json is missing"),
+        (
+            "report --train x --search x --validation x --verification x --output out",
+            "runs.json is missing",
+        ),
     ],
 )
 def test_what_a_user_got_wrong_is_one_line_before_any_work(
