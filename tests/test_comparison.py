@@ -11,10 +11,12 @@ from conftest import small_run
 from lr_ceiling.comparison import (
     around,
     gap,
+    in_short,
     in_times,
     mean_by_step,
     mean_interval,
     more_accurate,
+    short,
     spread,
     summarise_cell,
     training_curve,
@@ -117,3 +119,19 @@ def test_a_ratio_in_words(
     estimate: float | None, ci95: tuple[float | None, float | None], words: str
 ) -> None:
     assert in_times(Estimate(estimate=estimate, ci95=ci95)) == words
+
+
+def test_a_learning_rate_in_words() -> None:
+    assert (
+        in_short(Estimate(estimate=0.00434, ci95=(0.0024, 0.00506))) == "0.0043 (0.0024 to 0.0051)"
+    )
+    assert in_short(Estimate(estimate=None, ci95=(79_430, None))) == "at least 79,000"
+    assert in_short(Estimate(estimate=None, ci95=(None, None))) == "not bounded"
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "words"),
+    [(35.44, 3, "35.4"), (79_430.0, 3, "79,400"), (9.96, 2, "10"), (0.005009, 3, "0.00501")],
+)
+def test_numbers_are_short(value: float, digits: int, words: str) -> None:
+    assert short(value, digits) == words

@@ -84,19 +84,27 @@ def _beyond(ratio: float) -> tuple[bool, float]:
 
 def in_times(ratio: Estimate) -> str:
     """A ratio with its 95% interval in words."""
-    low, high = ratio.ci95
-    if ratio.estimate is not None and low is not None and high is not None:
-        return f"{_short(ratio.estimate)} times ({_short(low)} to {_short(high)})"
+    return _in_words(ratio, " times") or "a number of times that the trials don't bound"
+
+
+def in_short(rate: Estimate) -> str:
+    """A learning rate with its 95% interval in a few words."""
+    return _in_words(rate) or "not bounded"
+
+
+def short(value: float, digits: int = 2) -> str:
+    """A positive number to so many digits, without an exponent where it is large."""
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:,.0f}" if rounded >= 10 ** (digits - 1) else f"{rounded:g}"
+
+
+def _in_words(found: Estimate, unit: str = "") -> str | None:
+    low, high = found.ci95
+    if found.estimate is not None and low is not None and high is not None:
+        return f"{short(found.estimate)}{unit} ({short(low)} to {short(high)})"
     if low is not None:
-        return f"at least {_short(low)} times"
-    if high is not None:
-        return f"at most {_short(high)} times"
-    return "a number of times that the trials don't bound"
-
-
-def _short(value: float) -> str:
-    rounded = float(f"{value:.2g}")
-    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
+        return f"at least {short(low)}{unit}"
+    return None if high is None else f"at most {short(high)}{unit}"
 
 
 def more_accurate(

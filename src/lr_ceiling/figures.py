@@ -15,7 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from lr_ceiling.comparison import in_times, mean_by_step, training_curve, validation_curve
+from lr_ceiling.comparison import (
+    in_short,
+    in_times,
+    mean_by_step,
+    short,
+    training_curve,
+    validation_curve,
+)
 from lr_ceiling.runs import (
     Belief,
     Estimate,
@@ -151,7 +158,7 @@ def ceilings_of_arms(studies: Sequence[Study], ratios: Sequence[Ratio] = ()) -> 
         colour = VARIANT_COLOURS[study.variant]
         _draw_estimate(axes, study.lr90, height, colour, width=5)
         _draw_estimate(axes, study.lr50, height + 0.7, colour, width=1.5)
-        _write(axes, _rates(study.lr90), height - NUMBERS, _numbers(study.lr90))
+        _write(axes, _rates(study.lr90), height - NUMBERS, in_short(study.lr90))
     for ratio in ratios:
         pair = {s.variant: s.lr90 for s in studies if s.activation == ratio.activation}
         height = GROUP * activations.index(ratio.activation) + ARM / 2
@@ -215,7 +222,7 @@ def around_the_edge(runs: Sequence[RunResult], title: str) -> Figure:
         low, mean, high = map(_above_zero, (curve.loss_min, curve.loss, curve.loss_max))
         losses.fill_between(curve.steps, low, high, color=colour, alpha=0.2, linewidth=0)
         losses.plot(curve.steps, mean, color=colour, linestyle=style)
-        name = f"learning rate {run.spec.learning_rate:.3g}: {run.label}"
+        name = f"learning rate {short(run.spec.learning_rate, 3)}: {run.label}"
         if run.steps < run.spec.horizon:
             name += f", ended at step {run.steps:,}"
             accuracies.plot(
@@ -287,25 +294,16 @@ def _rates(found: Estimate) -> tuple[float, ...]:
     return tuple(rate for rate in (*found.ci95, found.estimate) if rate is not None)
 
 
-def _numbers(found: Estimate) -> str:
-    low, high = found.ci95
-    if found.estimate is not None:
-        return f"{found.estimate:.2g} ({low:.2g} to {high:.2g})"
-    if low is not None:
-        return f"at least {low:.2g}"
-    return "not bounded" if high is None else f"at most {high:.2g}"
-
-
 def _write(axes: Axes, rates: Sequence[float], y: float, text: str) -> None:
-    """Write above the middle of `rates`, or from their end where that is near an end of the axis.
-
-    Half a text is about a quarter of the axis wide.
-    """
+    """Write above the middle of `rates`, as far as the axis has room on both sides."""
     left, right = np.log10(axes.get_xlim())
     middle = (np.log10([min(rates), max(rates)]).mean() - left) / (right - left) if rates else 0.5
-    x, align = (0.01, "left") if middle < 0.28 else (middle, "center")
-    x, align = (0.99, "right") if middle > 0.72 else (x, align)
-    axes.text(x, y, text, ha=align, va="bottom", transform=axes.get_yaxis_transform(), fontsize=9)
+    # A letter of 9 points takes about 0.022 of the axis.
+    half = 0.011 * len(text) + 0.01
+    x = np.clip(middle, half, 1 - half)
+    axes.text(
+        x, y, text, ha="center", va="bottom", transform=axes.get_yaxis_transform(), fontsize=9
+    )
 
 
 def _draw_estimate(axes: Axes, found: Estimate, y: float, colour: str, width: float) -> None:

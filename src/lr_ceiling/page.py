@@ -8,8 +8,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from lr_ceiling.ceiling import in_words, interval
-from lr_ceiling.comparison import in_times
+from lr_ceiling.ceiling import in_words
+from lr_ceiling.comparison import in_short, in_times
 from lr_ceiling.figures import PALETTE
 from lr_ceiling.runs import Ratio, Study
 
@@ -27,9 +27,9 @@ def render(figures: Path, **content: object) -> str:
         "commas": "{:,}".format,
         "counts": counts,
         "figure": lambda name, text: inline(figures / f"{name}.svg", text),
+        "in_short": in_short,
         "in_times": in_times,
         "in_words": in_words,
-        "interval": interval,
         "number": number,
         "percent": percent,
         "median_steps": median_steps,
