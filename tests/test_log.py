@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
-from conftest import small_study
+from conftest import small_belief, small_study
 from lr_ceiling.commands import log
 from lr_ceiling.runs import Check, Curve, RunResult, RunSpec, write_json, write_runs
 
@@ -64,6 +64,7 @@ def project(folder: Path) -> Path:
     arm = folder / "data/search/baseline-relu"
     write_runs(arm / "runs.json", map(make_run, range(10, 13)))
     write_json(arm / "study.json", small_study().model_dump())
+    write_json(arm / "posterior.json", small_belief().model_dump())
     return folder
 
 

@@ -1,6 +1,7 @@
 """MLflow's application with our page in front; tests/test_ui.py has it in a browser."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from starlette.requests import Request
 
@@ -8,7 +9,9 @@ from lr_ceiling import webui
 
 
 def test_the_page_is_mlflows_with_the_choice_before_its_scripts() -> None:
-    response = asyncio.run(webui.index(Request({"type": "http"})))
+    # In a thread: a browser's tests leave their event loop in this one.
+    with ThreadPoolExecutor(1) as thread:
+        response = thread.submit(asyncio.run, webui.index(Request({"type": "http"}))).result()
     page = bytes(response.body).decode()
     assert page.replace(webui.SCRIPT, "") == webui.INDEX.read_text()
     assert page.index("machine_learning") < page.index("<script defer")

@@ -43,8 +43,11 @@ def main(variant: str | None, activation: str | None, ceilings: Path) -> None:
 def read_arms(path: Path) -> list[Study]:
     """The arms of `reports/ceilings.json`. Raises ResultsError for a missing or foreign file."""
     try:
-        # The report leaves the studies' keys out.
-        return [Study.model_validate(arm | {"key": ""}) for arm in read_json(path)["arms"]]
+        # The report leaves the studies' keys out, and holds their theory beside them.
+        return [
+            Study.model_validate({**arm, "key": ""}, extra="ignore")
+            for arm in read_json(path)["arms"]
+        ]
     except (KeyError, TypeError, ValueError) as error:
         reason = textwrap.shorten(str(error), 100)
         raise ResultsError(
