@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 # Steps that one call of a compiling library takes: a divisor of the post's epoch of 1,875.
 CHUNK = 75
+# Images at a time in the evaluation of the alternatives that leave it to the caller.
+EVALUATION_BATCH = 500
 BATCH = 32
 # Keras's defaults, which the alternatives take over: of Adam, and of batch norm.
 EPSILON, BETAS = 1e-7, (0.9, 0.999)

@@ -17,6 +17,7 @@ import tensorflow as tf
 from benchmarks.protocol import (
     CHUNK,
     COMPARED,
+    EVALUATION_BATCH,
     Array,
     Data,
     Floats,
@@ -27,8 +28,6 @@ from benchmarks.protocol import (
     serve,
 )
 from lr_ceiling import network
-
-EVALUATION_BATCH = 500
 
 
 class Times(keras.callbacks.Callback):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from benchmarks.protocol import (
     BETAS,
     COMPARED,
     EPSILON,
+    EVALUATION_BATCH,
     NORM_EPSILON,
     NORM_MOMENTUM,
     Array,
@@ -25,7 +26,6 @@ from benchmarks.protocol import (
     serve,
 )
 
-EVALUATION_BATCH = 500
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 

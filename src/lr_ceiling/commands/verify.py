@@ -51,6 +51,12 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
     calls = Calls(sum(rule.audited for rule in rules), sum(rule.wrong for rule in rules))
     arms = []
     folders = sorted(path.parent for path in search.glob("*/study.json"))
+    # Range tests train in this process; late, since TensorFlow takes 5 s to import.
+    os.environ.update(ENVIRONMENT)
+    with muted_stderr():
+        from lr_ceiling import training
+
+        training.configure()
     total = len(folders) * (len(TARGETS) + 1) * SEEDS * values.training.epochs
     with (
         step_progress("verify", total * values.training.steps_per_epoch) as progress,
@@ -136,11 +142,8 @@ def verify_finders(
     posterior: Posterior, template: RunSpec, splits: Path, run: Run
 ) -> list[dict[str, Any]]:
     """What range tests suggest, and where they stop, with five fresh seeds there."""
-    os.environ.update(ENVIRONMENT)
-    with muted_stderr():
-        from lr_ceiling import finders, training
+    from lr_ceiling import finders
 
-        training.configure()
     found = []
     for finder in finders.FINDERS:
         suggestion, edge = finders.sweep(
