@@ -26,15 +26,9 @@ from benchmarks.post import CHECK_STEPS, EPOCH
 from benchmarks.rows import Row, against_bar
 from lr_ceiling import params, tracking
 from lr_ceiling.facts import write_ended, write_study_facts
+from lr_ceiling.plan import make_plan, make_sampler, write_study
 from lr_ceiling.posterior import NO_CALLS
-from lr_ceiling.runs import Check, Curve, Label, RunResult, RunSpec, write_json, write_runs
-from lr_ceiling.stages.search import (
-    ceiling_of,
-    make_plan,
-    make_sampler,
-    summarise,
-    write_trials,
-)
+from lr_ceiling.runs import Check, Curve, Label, RunResult, RunSpec, write_runs
 from lr_ceiling.study import Plan, drive, finished, open_study
 from lr_ceiling.workers import Ended, Task, Workers
 
@@ -51,7 +45,7 @@ T = TypeVar("T")
 
 
 def make_endless_plan(epochs: int) -> Plan:
-    """The plan of `stages.search`, which neither budget nor result ends."""
+    """The plan of a search, which neither budget nor result ends."""
     values = params.load(ROOT / "params.yaml")
     template = RunSpec.of(
         values.training.model_copy(update={"epochs": epochs}),
@@ -210,12 +204,7 @@ def search_cost(trials: int, epochs: int) -> Cost:
         runs = [done[index] for index in range(trials)]
 
         def write() -> dict[str, object]:
-            ceiling = ceiling_of(plan.aim, runs)
-            found = summarise(plan.aim, runs, ceiling)
-            write_runs(folder / "runs.json", runs)
-            write_trials(folder / "trials.csv", runs)
-            write_json(folder / "posterior.json", ceiling.belief().model_dump())
-            write_json(folder / "study.json", found.model_dump())
+            found = write_study(folder, plan.aim, runs)
             write_study_facts(plan.aim.key, runs)
             return found.model_dump()
 

@@ -35,6 +35,7 @@ LAYERS = [
     ["course"],
     ["simulation"],
     ["study"],
+    ["plan"],
     ["comparison"],
     ["claims"],
     ["promotion"],

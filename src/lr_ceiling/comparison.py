@@ -29,6 +29,16 @@ def summarise_cell(runs: Sequence[RunResult]) -> dict[str, object]:
     }
 
 
+def best_run(cells: Mapping[str, Sequence[RunResult]]) -> tuple[str, RunResult]:
+    """The cell with the best mean validation accuracy, and the best of its runs."""
+
+    def accuracy(cell: str) -> tuple[float, str]:
+        return statistics.fmean(run.validation_accuracy for run in cells[cell]), cell
+
+    cell = max(cells, key=accuracy)
+    return cell, max(cells[cell], key=lambda run: (run.validation_accuracy, -run.spec.seed))
+
+
 def spread(values: Sequence[float]) -> dict[str, object]:
     """Mean, sample standard deviation (None for fewer than two) and the values themselves."""
     return {

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Literal
 
+from lr_ceiling.comparison import best_run
 from lr_ceiling.dataset import Split, read_split, splits_digest
 from lr_ceiling.errors import RegistryError, ResultsError
 from lr_ceiling.facts import commit, read_facts, root
@@ -156,18 +156,18 @@ def choose(
         arm["lr90"]["estimate"] or arm["lr90"]["ci95"][0]
         for arm in arms
     }  # fmt: skip
-    counted = []
+    counted: dict[str, Sequence[RunResult]] = {}
+    highest: dict[str, float] = {}
     for cell, runs in cells.items():
         spec = runs[0].spec
         arm = (spec.variant, spec.activation, spec.optimizer, spec.target_accuracy, spec.horizon)
         ceiling = ceilings.get(arm)
         if ceiling is not None and spec.learning_rate <= ceiling:
-            counted.append((fmean(run.validation_accuracy for run in runs), cell, ceiling))
+            counted[cell], highest[cell] = runs, ceiling
     if not counted:
         return None
-    _, cell, ceiling = max(counted)
-    best = max(cells[cell], key=lambda run: (run.validation_accuracy, -run.spec.seed))
-    return Candidate(cell, best, models / cell / f"seed-{best.spec.seed}.keras", ceiling)
+    cell, best = best_run(counted)
+    return Candidate(cell, best, models / cell / f"seed-{best.spec.seed}.keras", highest[cell])
 
 
 def _weigh(case: _Case, predictor: Predictor, without_champion: bool) -> bool:

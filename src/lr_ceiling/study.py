@@ -32,7 +32,7 @@ LEARNING_RATE = "learning_rate"
 # The user attribute that holds a trial's RunResult as JSON.
 RUN = "run"
 # What decides a study's trials beside its aim.
-MODULES = (*batch.MODULES, "ceiling", "course", "posterior", "sampler", "study")
+MODULES = (*batch.MODULES, "ceiling", "course", "plan", "posterior", "sampler", "study")
 LIBRARIES = (*batch.LIBRARIES, "optuna", "scipy")
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

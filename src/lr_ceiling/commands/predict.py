@@ -1,11 +1,11 @@
 """`lr-ceiling predict`: which digit a picture shows, by the best network of the grid."""
 
 from pathlib import Path
-from statistics import mean
 
 import click
 import numpy as np
 
+from lr_ceiling.comparison import best_run
 from lr_ceiling.errors import ResultsError, one_line_errors
 from lr_ceiling.picture import read_digit
 from lr_ceiling.predicting import Predictor
@@ -45,8 +45,7 @@ def best_model(train: Path, models: Path) -> Path:
     cells = {path.parent.name: read_runs(path) for path in sorted(train.glob("*/runs.json"))}
     if not cells:
         raise ResultsError(f"no runs in {train}: run `dvc repro` to make them, or name a --model")
-    cell = max(cells, key=lambda name: mean(run.validation_accuracy for run in cells[name]))
-    best = max(cells[cell], key=lambda run: run.validation_accuracy)
+    cell, best = best_run(cells)
     return models / cell / f"seed-{best.spec.seed}.keras"
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from lr_ceiling import params
 from lr_ceiling.batch import run_all
 from lr_ceiling.ceiling import TARGETS, Ceiling
-from lr_ceiling.course import Aim
 from lr_ceiling.dataset import splits_digest
 from lr_ceiling.errors import one_line_errors
-from lr_ceiling.posterior import CREDIBLE, Calls, Posterior, curves
+from lr_ceiling.plan import aim_of, calls_of, posterior_of
+from lr_ceiling.posterior import CREDIBLE, Posterior
 from lr_ceiling.runs import (
     RunResult,
     RunSpec,
@@ -25,7 +25,6 @@ from lr_ceiling.runs import (
     read_study,
     write_json,
 )
-from lr_ceiling.study import observation
 from lr_ceiling.terminal import print_table, step_progress
 from lr_ceiling.workers import ENVIRONMENT, Workers, muted_stderr
 
@@ -47,8 +46,7 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
     """Verify every arm; a verification that was stopped goes on where it was."""
     values = params.load()
     digest = splits_digest(splits)
-    rules = read_audit(audit).rules
-    calls = Calls(sum(rule.audited for rule in rules), sum(rule.wrong for rule in rules))
+    calls = calls_of(read_audit(audit))
     arms = []
     folders = sorted(path.parent for path in search.glob("*/study.json"))
     # Range tests train in this process; late, since TensorFlow takes 5 s to import.
@@ -68,9 +66,9 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
 
         for folder in folders:
             study = read_study(folder / "study.json")
-            aim = aim_of(study, values.search, calls)
-            trials = [observation(one) for one in read_runs(folder / "runs.json")]
-            posterior = Ceiling(Posterior(curves(aim.bounds), trials, calls)).posterior
+            aim = aim_of(study.key, study.variant, study.activation, values.search, calls)
+            trials = read_runs(folder / "runs.json")
+            posterior = Ceiling(posterior_of(aim, trials)).posterior
             template = RunSpec.of(
                 values.training,
                 variant=study.variant,
@@ -94,20 +92,6 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
             write_json(output, {"arms": arms})
             progress.say(f"{folder.name}: {in_words(points)}")
     _print(arms)
-
-
-def aim_of(study: Study, search: params.Search, calls: Calls) -> Aim:
-    """The aim that the study was made with."""
-    bounds = search.range[study.variant]
-    return Aim(
-        key=study.key,
-        low=bounds.low,
-        high=bounds.high,
-        interval_decades=search.interval_decades,
-        budget=search.budget(f"{study.variant}-{study.activation}"),
-        lag=search.lag,
-        calls=calls,
-    )
 
 
 def verify_points(
