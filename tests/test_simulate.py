@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from conftest import ROOT
 from lr_ceiling.commands import simulate
 from lr_ceiling.runs import read_json
 from lr_ceiling.simulation import ORACLES, PEERS
@@ -48,3 +49,10 @@ def test_processes_do_not_change_the_result() -> None:
         with ProcessPoolExecutor(processes, get_context("spawn")) as executor:
             summaries.append(simulate.simulate(ORACLES[1], 2, executor))
     assert summaries[0] == summaries[1]
+
+
+def test_the_page_tells_what_the_report_holds() -> None:
+    oracles = read_json(ROOT / "reports" / "simulation.json")["oracles"]
+    assert [oracle["name"] for oracle in oracles] == [oracle.name for oracle in ORACLES]
+    page = (ROOT / "docs" / "simulation.md").read_text().splitlines()
+    assert not [line for line in simulate.markdown(oracles) if line not in page]

@@ -49,7 +49,8 @@ def main(studies: int, output: Path, state: Path) -> None:
             found.append(read_json(path))
             console.print(in_short(found[-1]), highlight=False)
     write_json(output, {"oracles": found})
-    print_table("simulation", HEADER, map(row, found))
+    print_table("our search", OURS, map(row, found))
+    print_table("full runs until the error is as small", OTHERS, map(peers_row, found))
 
 
 def simulate(oracle: Oracle, studies: int, executor: Executor) -> dict[str, Any]:
@@ -93,28 +94,45 @@ def in_short(oracle: dict[str, Any]) -> str:
     )
 
 
-HEADER = (
+OURS = (
     "oracle", "covers lr50", "covers lr90", "bias", "error", "interval", "trials", "full runs",
-    *PEERS,
 )  # fmt: skip
+OTHERS = ("oracle", "error", "ours", *PEERS)
 
 
 def row(oracle: dict[str, Any]) -> Sequence[str]:
-    """An oracle's row of the table."""
+    """What our search gave on an oracle, in decades and full runs: a row under OURS."""
     return (
         oracle["name"],
-        f"{oracle['coverage_lr50']:.3f}",
-        f"{oracle['coverage_lr90']:.3f}",
+        f"{oracle['coverage_lr50']:.1%}",
+        f"{oracle['coverage_lr90']:.1%}",
         f"{oracle['bias_decades']:+.3f}",
         f"{oracle['error_decades']:.3f}",
         f"{oracle['interval_decades']:.2f}",
         f"{oracle['trials']:.1f}",
         f"{oracle['full_run_equivalents']:.1f}",
+    )
+
+
+def peers_row(oracle: dict[str, Any]) -> Sequence[str]:
+    """What others spend on an oracle until their error is ours: a row under OTHERS."""
+    return (
+        oracle["name"],
+        f"{oracle['error_decades']:.3f}",
+        f"{oracle['full_run_equivalents']:.1f}",
         *(
-            f"{'> ' if peer['full_run_equivalents'] is None else ''}{peer['at_least']:.1f}"
+            f"{peer['full_run_equivalents']} = {peer['at_least']:.1f} x ({peer['configuration']})"
+            if peer["full_run_equivalents"]
+            else f"> {CAP} = {peer['at_least']:.1f} x"
             for peer in oracle["peers"]
         ),
     )
+
+
+def markdown(oracles: Sequence[dict[str, Any]]) -> list[str]:
+    """Both tables as lines of Markdown, for docs/simulation.md."""
+    rows = [*map(row, oracles), *map(peers_row, oracles)]
+    return [f"| {' | '.join(cells)} |" for cells in rows]
 
 
 def _errors(
