@@ -35,6 +35,7 @@ LAYERS = [
     ["course"],
     ["simulation"],
     ["study"],
+    ["initialisation"],
     ["comparison"],
     ["claims"],
     ["promotion"],
