@@ -29,6 +29,43 @@ VERIFIED = {
         }
     ]
 }
+TESTED = {
+    "claims": [
+        {
+            "id": name,
+            "statement": "More runs say so",
+            "verdict": "supported",
+            "statistic": "a ratio",
+            "estimate": 2.0,
+            "ci95": [1.5, None],
+            "n": 24,
+        }
+        for name in ("faster-relu", "more-activations")
+    ],
+    "cells": [
+        {
+            "variant": variant,
+            "activation": "tanh",
+            "learning_rate": 0.01,
+            "seeds": 4,
+            "stable": 4,
+            "viable": 0.9976,
+        }
+        for variant in ("baseline", "batchnorm")
+    ],
+    "initialisation": [
+        {
+            "variant": "baseline",
+            "activation": "relu",
+            "learning_rate": 0.001,
+            "runs": 28,
+            "exists": 0.97,
+            "lower": {"estimate": 0.02, "ci95": [0.01, 0.05]},
+            "upper": {"estimate": None, "ci95": [40.0, None]},
+            "width_decades": {"estimate": None, "ci95": [2.5, None]},
+        }
+    ],
+}
 # Of each figure: its name, how many drawn things have a size, and its words.
 DRAWN = """() => [...document.querySelectorAll("figure svg")].map(svg => ({
     label: svg.getAttribute("aria-label"),
@@ -123,6 +160,31 @@ def test_it_says_whether_the_ceilings_were_verified(project: Path) -> None:
     assert "has not run" not in text
     assert "<td>7 of 8</td><td>5 to 8</td>" in text
     assert "Some finder's choice" in text
+
+
+def test_it_says_which_claims_were_not_run_and_replaces_those_that_were(project: Path) -> None:
+    path = project / "reports/claims.json"
+    text = (project / "reports/index.html").read_text()
+    assert "Not run yet: twelve seeds a cell, more activations, easier initialisation" in text
+    assert "make claims" in text
+    assert "a bias before batch norm changes nothing" in text
+    nothing = read_json(path)
+    before = read_json(project / "reports/comparison.json")["claims"]
+    try:
+        write_json(path, TESTED)
+        make_report(project)
+        text = (project / "reports/index.html").read_text()
+        claims = read_json(project / "reports/comparison.json")["claims"]
+    finally:
+        write_json(path, nothing)
+        make_report(project)
+    assert "Not run yet" not in text
+    assert "4 of 4" in text
+    assert "0.02 (0.01 to 0.05)" in text
+    assert "at least 2.5" in text
+    assert [one["id"] for one in claims] == [*(one["id"] for one in before), "more-activations"]
+    assert next(one["n"] for one in claims if one["id"] == "faster-relu") == 24
+    assert read_json(project / "reports/comparison.json")["claims"] == before
 
 
 def ratio(activation: str, estimate: float | None, low: float | None, high: float | None) -> Ratio:
