@@ -57,6 +57,7 @@ def oracle(task: Task) -> RunResult:
     return small_run(
         **spec.model_dump(),
         label="stable" if stable else "slow",
+        steps=spec.horizon,
         steps_to_95=100 if spec.variant == "batchnorm" else 200,
         test_accuracy=0.9 + 0.0001 * luck if task.test else None,
     )
@@ -134,7 +135,8 @@ def test_all_parts_are_written_and_no_run_is_trained_twice(
     assert easier["n"] == 2 * (12 + 2 * 8)
     assert easier["ci95"][0] > 1
     widths = [arm["width_decades"] for arm in found["initialisation"]]
-    for width, truth in zip(widths, (2, 6), strict=True):
+    # P(stable) is 0.9 where the luck of nine in ten, uniform in 0.8 to 1.25, leaves a scale inside.
+    for width, truth in zip(widths, (1.83, 5.83), strict=True):
         assert width["ci95"][0] < truth < width["ci95"][1]
 
     StandIn.ran.clear()

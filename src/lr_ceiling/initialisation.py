@@ -6,6 +6,7 @@ as a ceiling is, on log10 of the scale; its lower edge by the same search on the
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -58,18 +59,18 @@ class EdgeSearch:
         self._seen[len(self._seen)] = self._observation(run)
         self.following = self._next()
 
-    @property
+    @cached_property
     def edge(self) -> Measured:
-        """The edge as a scale, with equally probable values of it."""
+        """The edge as a scale, with equally probable values of it; to be asked at the end."""
         found = self._ceiling.estimate(TARGETS["lr90"]), self._ceiling.belief().lr90
         return found if self.side == "upper" else reciprocal(found)
 
     @property
     def exists(self) -> float:
-        """How probable it is that a fresh seed is stable with probability 0.9 at any scale."""
+        """How probable it is that any scale is stable with probability 0.9; at the end as well."""
         return self._ceiling.posterior.edge(TARGETS["lr90"]).exists
 
-    @property
+    @cached_property
     def _ceiling(self) -> Ceiling:
         return Ceiling(Posterior(curves(self._aim.bounds), list(self._seen.values())))
 
