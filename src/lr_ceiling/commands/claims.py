@@ -16,7 +16,6 @@ from lr_ceiling.batch import path_of, run_all
 from lr_ceiling.ceiling import interval
 from lr_ceiling.claims import (
     Claim,
-    Viability,
     claims_of,
     easier_initialisation,
     in_decades,
@@ -51,7 +50,7 @@ VARIANTS: tuple[Variant, ...] = get_args(Variant)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
-class Runs:
+class RunSource:
     """Gives the results of specs: those known beforehand, those kept in `state`, and new ones."""
 
     def __init__(
@@ -70,16 +69,19 @@ class Runs:
 
     def of(self, specs: Sequence[RunSpec], test: bool = False) -> list[RunResult]:
         """The results of `specs`, in their order; with `test` they hold the test accuracy."""
-        missing = self.missing(specs)
+        missing = [spec for spec in specs if spec not in self._known]
         kept = [spec for spec in missing if path_of(spec, self._state, test).exists()]
         self.taken_before += sum(spec.horizon for spec in kept)
         for run in run_all(missing, self._splits, self._state, self._workers, self._told, test):
             self._known[run.spec] = run
         return [self._known[spec] for spec in specs]
 
-    def missing(self, specs: Iterable[RunSpec]) -> list[RunSpec]:
-        """Those of `specs` that were not known beforehand."""
-        return [spec for spec in specs if spec not in self._known]
+    def of_all(
+        self, groups: Sequence[Sequence[RunSpec]], test: bool = False
+    ) -> list[list[RunResult]]:
+        """The same of each group, all groups side by side."""
+        self.of([spec for specs in groups for spec in specs], test)
+        return [self.of(specs) for specs in groups]
 
     def _told(self, run: RunResult) -> None:
         scale = "" if run.spec.init_scale == 1 else f", initial scale {run.spec.init_scale:.3g}"
@@ -110,44 +112,34 @@ def main(splits: Path, train: Path, output: Path, state: Path) -> None:
     cells = cells_of(template, values.grid, seeds)
     activations = activation_cells(template, seeds[:VIABLE_SEEDS])
     arms = list(product(values.grid.variants, values.grid.activations))
-    of_grid = [spec for specs in cells.values() for spec in specs]
-    fixed = dict.fromkeys(of_grid + [spec for specs in activations for spec in specs])
-    more = len(fixed.keys() - {run.spec for run in known})
-    total = (more + int(BUDGET) * len(SIGN) * len(arms)) * template.horizon
+    fixed = {spec for specs in (*cells.values(), *activations) for spec in specs}
+    more = len(fixed - {run.spec for run in known}) + int(BUDGET) * len(SIGN) * len(arms)
     found: dict[str, list[dict[str, Any]]] = {"claims": [], "cells": [], "initialisation": []}
 
-    def add(part: str, records: Iterable[Claim | Viability]) -> None:
-        found[part] += [record.model_dump() for record in records]
+    def add(claims: Iterable[Claim], **parts: list[dict[str, Any]]) -> None:
+        """Write what is known so far, should this be stopped."""
+        found["claims"] += [claim.model_dump() for claim in claims]
+        found.update(parts)
+        write_json(output, found)
 
     with (
-        step_progress("claims", total) as progress,
+        step_progress("claims", more * template.horizon) as progress,
         Workers(
-            values.workers.processes, lambda steps: progress.steps(runs.taken_before + steps)
+            values.workers.processes, lambda steps: progress.steps(source.taken_before + steps)
         ) as workers,
     ):
-        runs = Runs(known, splits, state, workers, progress)
-        runs.of(of_grid, test=True)
-        results = {cell: runs.of(specs, test=True) for cell, specs in cells.items()}
-        add("claims", claims_of(results, []))
-        # What is known so far, should this be stopped.
-        write_json(output, found)
-
-        runs.of([spec for specs in activations for spec in specs])
-        viabilities = [viability(runs.of(specs)) for specs in activations]
-        add("claims", [more_activations(viabilities)])
-        add("cells", viabilities)
-        write_json(output, found)
-
-        searches = {}
-        for variant, activation in arms:
-            arm = template.model_copy(update={"variant": variant, "activation": activation})
-            unscaled = results.get((variant, activation, arm.learning_rate), [])
-            searches[variant, activation] = [EdgeSearch(arm, side, unscaled) for side in SIGN]
-        search_all([one for pair in searches.values() for one in pair], runs.of)
-        add("claims", initialisation_claims(searches, template.learning_rate))
-        found["initialisation"] = [initialisation_of(*pair) for pair in searches.values()]
-        write_json(output, found)
-    _print(found)
+        source = RunSource(known, splits, state, workers, progress)
+        results = dict(zip(cells, source.of_all(list(cells.values()), test=True), strict=True))
+        add(claims_of(results, []))
+        viabilities = [viability(runs) for runs in source.of_all(activations)]
+        add([more_activations(viabilities)], cells=[one.model_dump() for one in viabilities])
+        searches = edge_searches(template, arms, results)
+        search_all([one for pair in searches.values() for one in pair], source.of)
+        add(
+            initialisation_claims(searches, template.learning_rate),
+            initialisation=[initialisation_of(*pair) for pair in searches.values()],
+        )
+    _print(found["claims"])
 
 
 def seeds_from(seeds: Sequence[int]) -> list[int]:
@@ -187,6 +179,20 @@ def _seeded(
     return [template.model_copy(update={**cell, "seed": seed}) for seed in seeds]
 
 
+def edge_searches(
+    template: RunSpec,
+    arms: Iterable[tuple[Variant, Activation]],
+    results: Mapping[tuple[Variant, Activation, float], Sequence[RunResult]],
+) -> dict[tuple[Variant, Activation], list[EdgeSearch]]:
+    """The searches of each arm's upper and lower edge, which know its runs in `results`."""
+    searches = {}
+    for variant, activation in arms:
+        arm = template.model_copy(update={"variant": variant, "activation": activation})
+        unscaled = results.get((variant, activation, arm.learning_rate), [])
+        searches[variant, activation] = [EdgeSearch(arm, side, unscaled) for side in SIGN]
+    return searches
+
+
 def initialisation_of(upper: EdgeSearch, lower: EdgeSearch) -> dict[str, Any]:
     """What the two searches of an arm found: scales are factors on Glorot's, widths in decades."""
     return {
@@ -195,8 +201,8 @@ def initialisation_of(upper: EdgeSearch, lower: EdgeSearch) -> dict[str, Any]:
         "learning_rate": upper.template.learning_rate,
         "runs": runs_of(upper, lower),
         "exists": round(min(upper.exists, lower.exists), 4),
-        "lower": in_short(lower.edge[0]).model_dump(),
-        "upper": in_short(upper.edge[0]).model_dump(),
+        "lower": rounded(lower.edge[0]).model_dump(),
+        "upper": rounded(upper.edge[0]).model_dump(),
         "width_decades": in_decades(width(upper, lower)[0]).model_dump(),
     }
 
@@ -224,7 +230,7 @@ def runs_of(upper: EdgeSearch, lower: EdgeSearch) -> int:
     return len({run.spec for run in (*upper.runs, *lower.runs)})
 
 
-def in_short(found: Estimate) -> Estimate:
+def rounded(found: Estimate) -> Estimate:
     """An estimate to four digits: far finer than any interval."""
     low, value, high = (
         end and float(f"{end:.4g}") for end in (found.ci95[0], found.estimate, found.ci95[1])
@@ -232,7 +238,7 @@ def in_short(found: Estimate) -> Estimate:
     return Estimate(estimate=value, ci95=(low, high))
 
 
-def _print(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+def _print(claims: Iterable[Mapping[str, Any]]) -> None:
     rows = [
         (
             claim["id"],
@@ -240,7 +246,7 @@ def _print(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
             str(claim["n"]),
             claim["verdict"],
         )
-        for claim in found["claims"]
+        for claim in claims
     ]
     print_table("claims", ("claim", "estimate (95% interval)", "n", "verdict"), rows)
 
