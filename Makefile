@@ -11,7 +11,7 @@ DEVELOPMENT := .venv/development.stamp
 PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint smoke rehearse audit verify simulate bench bench-repro ui serve lock clean
+.PHONY: help repro test lint smoke rehearse audit verify claims simulate bench bench-repro ui serve lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
@@ -44,6 +44,9 @@ audit: $(RUNTIME) data/splits.npz ## let runs run on that the judge would end; c
 
 verify: $(RUNTIME) data/splits.npz ## fresh seeds at the ceilings, about an hour; can be stopped and goes on
 	lr-ceiling verify data/splits.npz --search data/search --audit reports/audit.json --output reports/verification.json --state state/runs
+
+claims: $(RUNTIME) data/splits.npz ## the claims that need more runs, 40 minutes; can be stopped and goes on
+	lr-ceiling claims data/splits.npz --train data/train --output reports/claims.json --state state/runs
 
 simulate: $(RUNTIME) ## hold the search against networks whose ceilings are known; can be stopped
 	lr-ceiling simulate --output reports/simulation.json --state state/simulation

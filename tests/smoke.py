@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PIPELINE = (
     *("dvc.yaml", "params.yaml", "requirements.txt", ".dvcignore", "src"),
     "reports/audit.json",
+    "reports/claims.json",
     "reports/verification.json",
 )
 # Left by this in the folders that it makes; no other folder is removed.

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import small_run, small_spec
 from lr_ceiling import batch
-from lr_ceiling.batch import engine_digest, run_all
+from lr_ceiling.batch import engine_digest, path_of, run_all
 from lr_ceiling.runs import RunResult, RunSpec
 from lr_ceiling.workers import Ended, Task, Workers
 
@@ -57,6 +57,18 @@ def test_runs_of_other_code_are_run_again(tmp_path: Path, monkeypatch: pytest.Mo
     again = CountingWorkers()
     run(tmp_path, again)
     assert again.ran == 5
+
+
+def test_runs_with_a_test_accuracy_are_others(tmp_path: Path) -> None:
+    run(tmp_path, CountingWorkers())
+    tested = CountingWorkers()
+    run_all(SPECS, Path("unused"), tmp_path, tested, test=True)  # type: ignore[arg-type]
+    assert tested.ran == 5
+    assert path_of(SPECS[0], tmp_path, test=True).exists()
+    again = CountingWorkers()
+    run_all(SPECS, Path("unused"), tmp_path, again, test=True)  # type: ignore[arg-type]
+    run(tmp_path, again)
+    assert again.ran == 0
 
 
 def test_real_workers_give_what_they_give_alone(

@@ -1,19 +1,31 @@
 """The claims: their statistics against plain arithmetic, and verdicts that few seeds can't give."""
 
 import math
+from collections.abc import Sequence
+from itertools import product
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
 from conftest import small_run
 from lr_ceiling.claims import (
     Runs,
+    Viability,
     better,
+    bias_unnecessary,
     claims_of,
+    count_of,
+    easier_initialisation,
     faster,
     faster_at_best,
     higher,
     median_interval,
+    more_activations,
     step_ratios,
+    viability,
 )
 from lr_ceiling.runs import Estimate, Ratio
 
@@ -111,3 +123,130 @@ def test_an_activation_has_its_claims_once_both_variants_ran() -> None:
     assert [claim.id for claim in both] == [
         "faster-relu", "faster-at-best-relu", "better-results-relu",
     ]  # fmt: skip
+
+
+probability = st.floats(0, 1)
+
+
+@given(st.lists(probability, max_size=6))
+def test_the_distribution_of_a_count_is_exact(events: list[float]) -> None:
+    """Held against the sum over all outcomes."""
+    brute = np.zeros(len(events) + 1)
+    for outcome in product((False, True), repeat=len(events)):
+        chances = [p if happens else 1 - p for p, happens in zip(events, outcome, strict=True)]
+        brute[sum(outcome)] += math.prod(chances)
+    np.testing.assert_allclose(count_of(events), brute, atol=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=6))
+def test_the_interval_of_viable_cells_is_that_of_their_difference(
+    stable: list[tuple[int, int]],
+) -> None:
+    cells = cells_with(*zip(*stable, strict=True))
+    claim = more_activations(cells)
+    p = {
+        variant: count_of([cell.viable for cell in cells if cell.variant == variant])
+        for variant in ("baseline", "batchnorm")
+    }
+    of_difference: dict[int, float] = {}
+    for less, q in enumerate(p["baseline"]):
+        for more, r in enumerate(p["batchnorm"]):
+            of_difference[more - less] = of_difference.get(more - less, 0.0) + q * r
+    low, high = claim.ci95
+    assert low is not None
+    assert high is not None
+    assert sum(share for k, share in of_difference.items() if low <= k <= high) >= 0.95 - 1e-9
+    assert sum(share for k, share in of_difference.items() if k < low) <= 0.025 + 1e-9
+    assert sum(share for k, share in of_difference.items() if k > high) <= 0.025 + 1e-9
+    assert claim.estimate is not None
+    assert low <= claim.estimate <= high
+    assert claim.n == 8 * len(stable)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "batchnorm", "verdict"),
+    [
+        ([4, 4, 0, 0, 0], [4, 4, 4, 4, 4], "supported"),
+        ([4, 4, 4, 2, 2], [4, 4, 4, 3, 2], "inconclusive"),
+        ([4, 4, 4, 4, 4], [4, 4, 4, 4, 4], "inconclusive"),
+        ([4, 4, 4, 4, 4], [4, 4, 0, 0, 0], "not supported"),
+    ],
+)
+def test_more_activations_needs_more_cells(
+    baseline: list[int], batchnorm: list[int], verdict: str
+) -> None:
+    assert more_activations(cells_with(baseline, batchnorm)).verdict == verdict
+
+
+def test_a_cell_is_viable_as_jeffreys_posterior_says() -> None:
+    four = [small_run(seed=seed, label="stable" if seed else "slow") for seed in range(4)]
+    found = viability(four)
+    assert (found.seeds, found.stable) == (4, 3)
+    assert found.viable == pytest.approx(stats.beta(3.5, 1.5).sf(0.5), abs=1e-4)
+    assert viability([small_run(), small_run(label="dead")]).viable == 0.5
+
+
+def cells_with(baseline: Sequence[int], batchnorm: Sequence[int]) -> list[Viability]:
+    """Cells of four seeds, so many of which were stable."""
+    return [
+        viability(
+            [
+                small_run(variant=variant, seed=seed, label="stable" if seed < count else "dead")
+                for seed in range(4)
+            ]
+        )
+        for variant, counts in (("baseline", baseline), ("batchnorm", batchnorm))
+        for count in counts
+    ]
+
+
+def factor(low: float | None, high: float | None) -> tuple[Estimate, list[float]]:
+    """A width as a factor, between `low` and `high`."""
+    if low is None or high is None:
+        return Estimate(estimate=None, ci95=(low, high)), []
+    values = np.geomspace(low, high, 400).tolist()
+    return Estimate(estimate=(low * high) ** 0.5, ci95=(low, high)), values
+
+
+@pytest.mark.parametrize(
+    ("baseline", "batchnorm", "verdict", "bounded"),
+    [
+        ((10, 100), (1000, 1e4), "supported", (True, True)),
+        ((10, 100), (50, 500), "inconclusive", (True, True)),
+        ((1000, 1e4), (10, 100), "not supported", (True, True)),
+        # One-sided: still more than the other's most.
+        ((10, 100), (1000, None), "supported", (True, False)),
+        ((10, 100), (50, None), "inconclusive", (True, False)),
+        ((1000, None), (10, 100), "not supported", (False, True)),
+        ((10, None), (1000, None), "inconclusive", (False, False)),
+    ],
+)
+def test_easier_initialisation_follows_from_the_widths(
+    baseline: tuple[float | None, float | None],
+    batchnorm: tuple[float | None, float | None],
+    verdict: str,
+    bounded: tuple[bool, bool],
+) -> None:
+    claim = easier_initialisation("relu", 0.001, factor(*baseline), factor(*batchnorm), 40)
+    assert claim.verdict == verdict
+    assert tuple(end is not None for end in claim.ci95) == bounded
+    assert (claim.id, claim.n) == ("easier-initialisation-relu", 40)
+    if verdict == "supported" and all(bounded):
+        assert claim.estimate == pytest.approx(2, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("logits", "gradient", "verdict"),
+    [
+        (1e-12, 1e-13, "supported"),
+        (1e-3, 1e-13, "not supported"),
+        (1e-12, 1e-3, "not supported"),
+    ],
+)
+def test_a_bias_is_unnecessary_if_neither_logits_nor_gradients_know_it(
+    logits: float, gradient: float, verdict: str
+) -> None:
+    effect = {"logit_difference": logits, "gradient_ratio": gradient, "n": 4}
+    claim = bias_unnecessary("relu", effect)
+    assert (claim.verdict, claim.estimate, claim.n) == (verdict, logits, 4)
+    assert claim.id == "bias-unnecessary-relu"

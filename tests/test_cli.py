@@ -63,7 +63,8 @@ def test_an_unknown_command_is_named() -> None:
         ("train x.npz --variant baseline --activation relu --learning-rate 1", "x.npz"),
         ("search x.npz --variant baseline --activation relu", "x.npz"),
         (
-            "report --train x --search x --theory x --validation x --verification x --output out",
+            "report --train x --search x --theory x --validation x --verification x "
+            "--claims x --output out",
             "runs.json is missing",
         ),
     ],

@@ -1,6 +1,7 @@
 """The report page: complete, self-contained, and looked at in a real browser."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,43 @@ VERIFIED = {
         }
     ]
 }
+TESTED = {
+    "claims": [
+        {
+            "id": name,
+            "statement": "More runs say so",
+            "verdict": "supported",
+            "statistic": "a ratio",
+            "estimate": 2.0,
+            "ci95": [1.5, None],
+            "n": 24,
+        }
+        for name in ("faster-relu", "more-activations")
+    ],
+    "cells": [
+        {
+            "variant": variant,
+            "activation": "tanh",
+            "learning_rate": 0.01,
+            "seeds": 4,
+            "stable": 4,
+            "viable": 0.9976,
+        }
+        for variant in ("baseline", "batchnorm")
+    ],
+    "initialisation": [
+        {
+            "variant": "baseline",
+            "activation": "relu",
+            "learning_rate": 0.001,
+            "runs": 28,
+            "exists": 0.97,
+            "lower": {"estimate": 0.02, "ci95": [0.01, 0.05]},
+            "upper": {"estimate": None, "ci95": [40.0, None]},
+            "width_decades": {"estimate": None, "ci95": [2.5, None]},
+        }
+    ],
+}
 # Of each figure: its name, how many drawn things have a size, and its words.
 DRAWN = """() => [...document.querySelectorAll("figure svg")].map(svg => ({
     label: svg.getAttribute("aria-label"),
@@ -50,14 +88,25 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def complete(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same project after `make verify` and `make claims`."""
+    folder = tmp_path_factory.mktemp("complete") / "project"
+    shutil.copytree(project, folder)
+    write_json(folder / "reports/verification.json", VERIFIED)
+    write_json(folder / "reports/claims.json", TESTED)
+    make_report(folder)
+    return folder
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [380, 1200])
 def test_the_page_is_sound_in_a_browser(
-    project: Path, chromium: Browser, width: int, scheme: Any
+    complete: Path, chromium: Browser, width: int, scheme: Any
 ) -> None:
     with watched_page(chromium, width) as watched:
         watched.page.emulate_media(color_scheme=scheme)
-        watched.page.goto((project / "reports/index.html").as_uri())
+        watched.page.goto((complete / "reports/index.html").as_uri())
         watched.page.eval_on_selector_all("details", "all => all.forEach(one => one.open = true)")
         assert not watched.scrolls_sideways()
         found = watched.page.evaluate(DRAWN)
@@ -109,20 +158,34 @@ def test_figures_are_files_too(project: Path) -> None:
         assert written == FIGURES
 
 
-def test_it_says_whether_the_ceilings_were_verified(project: Path) -> None:
-    path = project / "reports/verification.json"
+def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Path) -> None:
     assert "The verification has not run" in (project / "reports/index.html").read_text()
-    nothing = read_json(path)
-    try:
-        write_json(path, VERIFIED)
-        make_report(project)
-        text = (project / "reports/index.html").read_text()
-    finally:
-        write_json(path, nothing)
-        make_report(project)
+    text = (complete / "reports/index.html").read_text()
     assert "has not run" not in text
     assert "<td>7 of 8</td><td>5 to 8</td>" in text
     assert "Some finder's choice" in text
+
+
+def test_it_says_which_claims_were_not_run(project: Path, complete: Path) -> None:
+    text = (project / "reports/index.html").read_text()
+    assert "Not run yet: twelve seeds a cell, more activations, easier initialisation" in text
+    assert "make claims" in text
+    assert "a bias before batch norm changes nothing" in text
+    text = (complete / "reports/index.html").read_text()
+    assert "Not run yet" not in text
+    assert "4 of 4" in text
+    assert "0.02 (0.01 to 0.05)" in text
+    assert "at least 2.5" in text
+
+
+def test_claims_of_more_runs_replace_those_of_few(project: Path, complete: Path) -> None:
+    few, more = (
+        {one["id"]: one for one in read_json(folder / "reports/comparison.json")["claims"]}
+        for folder in (project, complete)
+    )
+    assert list(more) == [*few, "more-activations"]
+    assert (few["faster-relu"]["n"], more["faster-relu"]["n"]) == (0, 24)
+    assert {name for name in few if few[name] != more[name]} == {"faster-relu"}
 
 
 def ratio(activation: str, estimate: float | None, low: float | None, high: float | None) -> Ratio:

@@ -34,6 +34,7 @@ def test_the_report_holds_the_cells_of_the_params_and_nothing_of_others(project:
     assert {claim["verdict"] for claim in paired} == {"supported"}
     assert [one["id"] for one in comparison["claims"][len(paired) :]] == [
         "faster-relu", "faster-at-best-relu", "better-results-relu", "higher-learning-rate-relu",
+        "bias-unnecessary-relu",
     ]  # fmt: skip
     ceilings = read_json(project / "reports/ceilings.json")
     assert [arm["lr90"]["estimate"] for arm in ceilings["arms"]] == [0.01, 0.01]

@@ -36,6 +36,7 @@ LAYERS = [
     ["simulation"],
     ["study"],
     ["plan"],
+    ["initialisation"],
     ["comparison"],
     ["claims"],
     ["promotion"],

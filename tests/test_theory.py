@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from conftest import small_project
 from lr_ceiling.runs import Variant, read_json
-from lr_ceiling.theory import Walk, critical_rates, smallest_rise
+from lr_ceiling.stages.theory import worst
+from lr_ceiling.theory import Walk, bias_effect, critical_rates, smallest_rise
 
 
 @given(curvature=st.floats(1e-4, 1e4))
@@ -59,6 +60,19 @@ def test_both_variants_have_a_critical_rate_that_can_be_found_again(small_splits
         assert found == critical_rates(variant, "relu", "adam", 0, small_splits)
 
 
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_biases_before_batch_norm_change_nothing(small_splits: Path, activation: Any) -> None:
+    logits, gradient = bias_effect(activation, 0, small_splits)
+    # Rounding of float64 is seen, so the biases were there.
+    assert 0 < logits < 1e-9
+    assert 0 < gradient < 1e-9
+
+
+def test_the_seed_in_which_biases_change_most_counts() -> None:
+    found = worst([(1e-12, 3.456e-13), (2.345e-12, 1e-13)])
+    assert found == {"logit_difference": 2.3e-12, "gradient_ratio": 3.5e-13, "n": 2}
+
+
 def test_the_stage_says_how_the_seeds_differ(small_splits: Path, tmp_path: Path) -> None:
     project = small_project(tmp_path, {"train": {"seeds": [0, 1]}})
     command = [sys.executable, "-m", "lr_ceiling.stages.theory", str(small_splits)]
@@ -66,6 +80,7 @@ def test_the_stage_says_how_the_seeds_differ(small_splits: Path, tmp_path: Path)
     done = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = read_json(project / "theory.json")
+    assert "bias" not in found
     for state in ("initial", "trained"):
         assert found[state]["n"] == 2
         assert found[state]["least"] <= found[state]["median"] <= found[state]["most"]

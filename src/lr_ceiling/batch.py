@@ -19,20 +19,27 @@ def run_all(
     folder: Path,
     workers: Workers,
     on_ended: Callable[[RunResult], None] = lambda run: None,
+    test: bool = False,
 ) -> list[RunResult]:
-    """The results of `specs`, in their order.
+    """The results of `specs`, in their order; with `test` they hold the test accuracy.
 
     Those that `folder` holds from this code are not run again; `on_ended` is told of the others.
     """
-    paths = {spec: folder / engine_digest() / f"{spec.key}.json" for spec in specs}
+    paths = {spec: path_of(spec, folder, test) for spec in specs}
     missing = [spec for spec, path in paths.items() if not path.exists()]
     for spec in missing:
-        workers.submit(Task(spec, splits))
+        workers.submit(Task(spec, splits, test=test))
     for _ in missing:
         run = workers.completed().result
         write_runs(paths[run.spec], [run])
         on_ended(run)
     return [read_runs(path)[0] for path in paths.values()]
+
+
+def path_of(spec: RunSpec, folder: Path, test: bool = False) -> Path:
+    """Where `folder` keeps the result of `spec`; with a test accuracy it is another result."""
+    runs = folder / engine_digest()
+    return (runs / "test" if test else runs) / f"{spec.key}.json"
 
 
 def engine_digest() -> str:

@@ -8,16 +8,26 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 from scipy import stats
 
+from lr_ceiling.ceiling import Measured, ratio
 from lr_ceiling.comparison import CONFIDENCE, mean_interval, verdict
-from lr_ceiling.runs import Activation, Ratio, Record, RunResult, Variant
+from lr_ceiling.posterior import Floats
+from lr_ceiling.runs import Activation, Estimate, Ratio, Record, RunResult, Variant
 
 Runs = Sequence[RunResult]
 # The cells of one activation: the runs of each variant by learning rate.
 Rates = Mapping[float, Runs]
 # Differences of test accuracy within this are none.
 NO_DIFFERENCE = 0.001
+# A cell is viable if a fresh seed is stable with more than this probability.
+VIABLE = 0.5
+# Jeffreys' prior of a probability.
+JEFFREYS = 0.5
+# What biases may change if they change nothing: far less than any prediction depends on, and far
+# more than float64's rounding (1e-16 in each of up to 21,632 terms) makes of a gradient of 0.
+LOGIT_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-9
 
 
 class Claim(Record):
@@ -30,6 +40,17 @@ class Claim(Record):
     estimate: float | None
     ci95: tuple[float | None, float | None]
     n: int
+
+
+class Viability(Record):
+    """How many seeds of a cell were stable, and how probable it is that the cell is viable."""
+
+    variant: Variant
+    activation: Activation
+    learning_rate: float
+    seeds: int
+    stable: int
+    viable: float
 
 
 def claims_of(
@@ -113,6 +134,116 @@ def higher(ratio: Ratio) -> Claim:
         estimate=ratio.lr90.estimate,
         ci95=(low, high),
         n=2,
+    )
+
+
+def viability(runs: Runs) -> Viability:
+    """Whether the cell of these runs is viable, as far as they tell."""
+    stable = sum(run.label == "stable" for run in runs)
+    failed = len(runs) - stable
+    spec = runs[0].spec
+    return Viability(
+        variant=spec.variant,
+        activation=spec.activation,
+        learning_rate=spec.learning_rate,
+        seeds=len(runs),
+        stable=stable,
+        viable=round(float(stats.beta.sf(VIABLE, JEFFREYS + stable, JEFFREYS + failed)), 4),
+    )
+
+
+def more_activations(cells: Sequence[Viability]) -> Claim:
+    """That more of the cells, the same of both variants, are viable with batch norm.
+
+    The cells are these and no sample of others: what is uncertain is what their seeds leave open.
+    No more of them than the baseline's is "not supported".
+    """
+    viable = {
+        variant: [cell.viable for cell in cells if cell.variant == variant]
+        for variant in ("baseline", "batchnorm")
+    }
+    # From -len(baseline) on: a number that is not viable is one more in the difference.
+    not_viable = [1 - p for p in viable["baseline"]]
+    below = count_of([*viable["batchnorm"], *not_viable]).cumsum()
+    tail = (1 - CONFIDENCE) / 2
+    # Less than any interval's share, more than rounding.
+    low, middle, high = (
+        int(np.searchsorted(below, share - 1e-12)) - len(viable["baseline"])
+        for share in (tail, 0.5, 1 - tail)
+    )
+    return Claim(
+        id="more-activations",
+        statement=(
+            "Batch norm makes more activations viable: of "
+            f"{len(viable['batchnorm'])} pairs of an activation and a learning rate, "
+            "more are stable in most seeds"
+        ),
+        verdict="supported" if low > 0 else "not supported" if high <= 0 else "inconclusive",
+        statistic="number of viable cells, batchnorm - baseline; n counts runs",
+        estimate=middle,
+        ci95=(low, high),
+        n=sum(cell.seeds for cell in cells),
+    )
+
+
+def count_of(probabilities: Sequence[float]) -> Floats:
+    """The distribution of how many of independent events happen: of 0, 1, ... all of them."""
+    found = np.ones(1)
+    for p in probabilities:
+        found = np.convolve(found, [1 - p, p])
+    return found
+
+
+def easier_initialisation(
+    activation: Activation, rate: float, baseline: Measured, batchnorm: Measured, runs: int
+) -> Claim:
+    """That batch norm learns from a wider range of initial scales.
+
+    Each width is a factor: the highest stable scale over the lowest.
+    """
+    difference = in_decades(ratio(batchnorm, baseline))
+    return Claim(
+        id=f"easier-initialisation-{activation}",
+        statement=(
+            f"With {activation} at learning rate {rate:g}, batch norm is stable over a wider range "
+            "of scales of the initial kernels"
+        ),
+        verdict=verdict(difference.ci95),
+        statistic=(
+            "width in decades of the scales at which a fresh seed is stable with probability 0.9, "
+            "batchnorm - baseline; n counts runs"
+        ),
+        estimate=difference.estimate,
+        ci95=difference.ci95,
+        n=runs,
+    )
+
+
+def in_decades(factor: Estimate) -> Estimate:
+    """The decimal logarithm of a factor and of its interval."""
+
+    def decades(value: float | None) -> float | None:
+        return None if value is None else round(math.log10(value), 3)
+
+    low, high = factor.ci95
+    return Estimate(estimate=decades(factor.estimate), ci95=(decades(low), decades(high)))
+
+
+def bias_unnecessary(activation: Activation, effect: Mapping[str, float]) -> Claim:
+    """That a bias before batch norm changes nothing; `effect` is of the theory stage."""
+    logits, gradient = effect["logit_difference"], effect["gradient_ratio"]
+    nothing = logits < LOGIT_TOLERANCE and gradient < GRADIENT_TOLERANCE
+    return Claim(
+        id=f"bias-unnecessary-{activation}",
+        statement=f"With {activation}, a bias before batch norm changes nothing",
+        verdict="supported" if nothing else "not supported",
+        statistic=(
+            "largest difference of a logit in training mode, with random biases and without "
+            f"(the largest gradient of a bias is {gradient:.2g} of a weight's)"
+        ),
+        estimate=logits,
+        ci95=(None, None),
+        n=int(effect["n"]),
     )
 
 

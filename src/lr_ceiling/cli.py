@@ -51,7 +51,7 @@ COMMANDS = {
         "Compare the cells, gather the ceilings, draw figures and page.",
         "lr-ceiling report --train data/train --search data/search --theory data/theory "
         "--validation reports/validation.json --verification reports/verification.json "
-        "--output reports",
+        "--claims reports/claims.json --output reports",
     ),
     "compare": Entry(
         "commands.compare",
@@ -69,6 +69,12 @@ COMMANDS = {
         "Verify the ceilings by fresh seeds, run to the full horizon.",
         "lr-ceiling verify data/splits.npz --search data/search --audit reports/audit.json "
         "--output reports/verification.json --state state/runs",
+    ),
+    "claims": Entry(
+        "commands.claims",
+        "Test the claims that need runs of their own: seeds, activations, scales.",
+        "lr-ceiling claims data/splits.npz --train data/train --output reports/claims.json "
+        "--state state/runs",
     ),
     "simulate": Entry(
         "commands.simulate",

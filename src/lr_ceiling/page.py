@@ -11,7 +11,14 @@ from markupsafe import Markup, escape
 from lr_ceiling.ceiling import in_words
 from lr_ceiling.comparison import in_short, in_times
 from lr_ceiling.figures import PALETTE
-from lr_ceiling.runs import Ratio, Study
+from lr_ceiling.runs import Estimate, Ratio, Study
+
+# What each part of reports/claims.json tests.
+TESTED = {
+    "claims": "twelve seeds a cell",
+    "cells": "more activations",
+    "initialisation": "easier initialisation",
+}
 
 
 def render(figures: Path, **content: object) -> str:
@@ -26,6 +33,7 @@ def render(figures: Path, **content: object) -> str:
     environment.filters |= {
         "commas": "{:,}".format,
         "counts": counts,
+        "estimate": Estimate.model_validate,
         "figure": lambda name, text: inline(figures / f"{name}.svg", text),
         "in_short": in_short,
         "in_times": in_times,
@@ -33,6 +41,7 @@ def render(figures: Path, **content: object) -> str:
         "number": number,
         "percent": percent,
         "median_steps": median_steps,
+        "untested": untested,
     }
     return environment.get_template("report.html").render(palette=PALETTE, **content)
 
@@ -49,6 +58,11 @@ def answer(ratios: Sequence[Ratio], studies: Sequence[Study]) -> str:
     parts += [f"how much higher with {name}, the trials don't bound" for name in unknown]
     sentence = "; ".join(parts)
     return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def untested(tested: Mapping[str, Any]) -> list[str]:
+    """What of reports/claims.json has not been run, in words."""
+    return [words for part, words in TESTED.items() if not tested[part]]
 
 
 def inline(path: Path, text: str) -> Markup:

@@ -16,7 +16,7 @@ import pandas as pd
 from lr_ceiling import facts, figures, page, params
 from lr_ceiling.batch import LIBRARIES, engine_digest
 from lr_ceiling.ceiling import Arm, ceilings, in_words, interval, ratios
-from lr_ceiling.claims import claims_of
+from lr_ceiling.claims import bias_unnecessary, claims_of
 from lr_ceiling.comparison import (
     around,
     gap,
@@ -82,11 +82,18 @@ class Search:
 @click.option("--theory", type=FOLDER, required=True, help="the arms' critical learning rates")
 @click.option("--validation", type=FILE, required=True, help="what was expected of the data")
 @click.option("--verification", type=FILE, required=True, help="fresh seeds at the ceilings")
+@click.option("--claims", "tested", type=FILE, required=True, help="claims tested by more runs")
 @click.option("--output", type=FOLDER, required=True, help="folder of reports")
 @quiet_option
 @one_line_errors
 def main(
-    train: Path, search: Path, theory: Path, validation: Path, verification: Path, output: Path
+    train: Path,
+    search: Path,
+    theory: Path,
+    validation: Path,
+    verification: Path,
+    tested: Path,
+    output: Path,
 ) -> None:
     """Report on the cells and arms that params.yaml lists."""
     grid = params.load().grid
@@ -95,7 +102,11 @@ def main(
     arms = arm_names(grid)
     searches = {arm: Search.read(search / name) for arm, name in arms.items()}
     critical = {arm: read_json(theory / f"{name}.json") for arm, name in arms.items()}
-    checked = {"validation": read_json(validation), "verification": read_json(verification)}
+    checked = {
+        "validation": read_json(validation),
+        "verification": read_json(verification),
+        "tested": read_json(tested),
+    }
     remove_others(train, names.values())
     remove_others(search, arms.values())
     pairs = pairs_of(cells, grid)
@@ -110,7 +121,10 @@ def main(
         {arm: one.study for arm, one in searches.items()},
         {arm: one.belief for arm, one in searches.items()},
     )
+    effects = {arm[1]: critical[arm]["bias"] for arm in arms if arm[0] == "batchnorm"}
     claims += [claim.model_dump() for claim in claims_of(cells, over_baseline)]
+    claims += [bias_unnecessary(name, effect).model_dump() for name, effect in effects.items()]
+    claims = updated(claims, checked["tested"]["claims"])
     write_json(output / "comparison.json", {"cells": summaries, "claims": claims})
     predictions = {arm: held_against(one.study, critical[arm]) for arm, one in searches.items()}
     in_file = ceilings(studies, over_baseline)
@@ -147,6 +161,14 @@ def main(
     write_text(copy, page.render(output / "figures", executed=executed, **content))
     _print_report(summaries, studies)
     console.print(f"the page: {output / 'index.html'}; with times and machine: {copy}")
+
+
+def updated(
+    claims: Sequence[dict[str, Any]], tested: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The claims with those of more runs in the place of the same id, or after them."""
+    by_id = {claim["id"]: claim for claim in (*claims, *tested)}
+    return list(by_id.values())
 
 
 def held_against(study: Study, critical: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:

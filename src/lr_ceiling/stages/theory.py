@@ -1,4 +1,4 @@
-"""The critical learning rate of one arm, to be printed beside its measured ceiling."""
+"""The critical learning rate of one arm, and what biases before batch norm change."""
 
 import os
 import statistics
@@ -52,12 +52,21 @@ def main(splits: Path, variant: str, activation: str, output: Path) -> None:
         "initial": spread(initial),
         "trained": {**spread(later), "steps": theory.STEPS, "learning_rate": theory.RATE},
     }
+    if spec.variant == "batchnorm":
+        effects = [theory.bias_effect(spec.activation, seed, splits) for seed in values.train.seeds]
+        found["bias"] = worst(effects)
     write_json(output, found)
     print_table(
         output.stem,
         ("critical learning rate", "median (least to most)"),
         [("at initialisation", shown(initial)), (f"after {theory.STEPS} steps", shown(later))],
     )
+
+
+def worst(effects: Sequence[tuple[float, float]]) -> Mapping[str, float]:
+    """The most that biases changed in any seed, to two digits: the others are rounding's."""
+    difference, gradient = (float(f"{max(column):.2g}") for column in zip(*effects, strict=True))
+    return {"logit_difference": difference, "gradient_ratio": gradient, "n": len(effects)}
 
 
 def spread(rates: Sequence[float]) -> Mapping[str, object]:
