@@ -13,7 +13,6 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
@@ -110,9 +109,7 @@ def step_progress(
         # As wide as the terminal leaves it.
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn("steps in"),
-        TimeElapsedColumn(),
-        TextColumn(to_go),
+        TextColumn(f"steps, {to_go}"),
         TimeRemainingColumn(),
     )
     with _Bar(
