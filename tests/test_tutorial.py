@@ -116,7 +116,7 @@ def clone(mnist_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     change_params(folder, {"training": {"epochs": 1, "steps_per_epoch": 10}})
-    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "init", "--quiet", "--initial-branch", "main")
     run(folder, "git", "config", "user.name", "reader")
     run(folder, "git", "config", "user.email", "reader@example.org")
     run(folder, "git", "add", "--all")
