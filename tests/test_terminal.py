@@ -24,8 +24,28 @@ def test_without_a_terminal_progress_is_a_plain_line_now_and_then(
             now[0] += 20
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "batchnorm-relu: 500 of 1000 steps, 40 s to go",
-        "batchnorm-relu: 1000 of 1000 steps, 0 s to go",
+        "batchnorm-relu: 500 of 1,000 steps, to go 40 s",
+        "batchnorm-relu: 1,000 of 1,000 steps, to go 0 s",
+    ]
+
+
+def test_a_search_that_goes_on_tells_where_it_stands_and_the_most_it_may_take(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with terminal.step_progress("search", 50_000, taken=10_000, may_end_early=True) as progress:
+        progress.steps(10_000)
+        for standing, taken in (("1 trial done", 12_000), ("2 trials done", 38_000)):
+            now[0] += 600
+            progress.stands(f"{standing}, lr90 between 0.001 and 0.03")
+            progress.steps(taken)
+    # 2,000 steps of this search in 600 s leave 38,000, that is 11,400 s.
+    assert capsys.readouterr().out.splitlines() == [
+        "search: 1 trial done, lr90 between 0.001 and 0.03; 12,000 of 50,000 steps, "
+        "to go at most 3 h 10 min",
+        "search: 2 trials done, lr90 between 0.001 and 0.03; 38,000 of 50,000 steps, "
+        "to go at most 9 min",
     ]
 
 
@@ -57,8 +77,9 @@ def test_quiet_prints_nothing_and_lasts_for_one_command(
 
 BAR = """
 from lr_ceiling.terminal import step_progress
-with step_progress("steps", total=10) as progress:
+with step_progress("steps", total=10, may_end_early=True) as progress:
     progress.steps(5)
+    progress.stands("2 trials done, lr90 between 0.01 and 0.1")
     progress.say("half way")
 """
 
@@ -81,5 +102,7 @@ def test_a_terminal_has_a_bar_in_colour_unless_no_color_is_set(coloured: bool) -
     os.close(ours)
     assert process.wait() == 0
     assert b"half way" in shown
+    assert b"to go at most" in shown
+    assert b"2 trials done, lr90 between 0.01 and 0.1" in shown
     assert "━".encode() in shown
     assert (b"\x1b[38;5;" in shown) == coloured

@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from lr_ceiling.runs import RunResult
 
@@ -48,44 +48,86 @@ def _set_quiet(context: click.Context, option: click.Parameter, quiet: bool) -> 
 class StepProgress:
     """Shows how many of `total` optimizer steps are taken: a bar, or now and then a plain line."""
 
-    def __init__(self, label: str, total: int, bar: Progress) -> None:
+    def __init__(self, label: str, total: int, taken: int, to_go: str, bar: Progress) -> None:
         self._label = label
         self._total = total
+        self._before = taken
+        self._to_go = to_go
+        self._standing = ""
         self._bar = bar
-        self._task = bar.add_task(label, total=total)
+        self._task = bar.add_task(label, total=total, completed=taken, standing="")
         self._began = self._said = time.monotonic()
 
     def steps(self, taken: int) -> None:
         """Show that `taken` steps have been taken so far."""
         self._bar.update(self._task, completed=min(taken, self._total))
         now = time.monotonic()
-        if console.is_terminal or not taken or now - self._said < PLAIN_EVERY:
+        if console.is_terminal or taken <= self._before or now - self._said < PLAIN_EVERY:
             return
         self._said = now
-        left = (now - self._began) / taken * max(self._total - taken, 0)
-        console.print(f"{self._label}: {taken} of {self._total} steps, {left:.0f} s to go")
+        pace = (now - self._began) / (taken - self._before)
+        left = _clock(pace * max(self._total - taken, 0))
+        standing = f"{self._standing}; " if self._standing else ""
+        # One line, however long: a log's reader looks for whole lines.
+        console.print(
+            f"{self._label}: {standing}{taken:,} of {self._total:,} steps, {self._to_go} {left}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def stands(self, standing: str) -> None:
+        """Show with the steps what they have led to so far."""
+        self._standing = standing
+        self._bar.update(self._task, standing=standing)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
         self._bar.console.print(line, highlight=False)
 
 
+class _Bar(Progress):
+    """A bar with a line below it that says where the work stands."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            if task.fields["standing"]:
+                yield Text(task.fields["standing"], style="dim", overflow="ellipsis", no_wrap=True)
+
+
 @contextmanager
-def step_progress(label: str, total: int) -> Iterator[StepProgress]:
-    """Give a StepProgress for work of at most `total` steps."""
+def step_progress(
+    label: str, total: int, *, taken: int = 0, may_end_early: bool = False
+) -> Iterator[StepProgress]:
+    """Give a StepProgress for work of at most `total` steps, `taken` of them before.
+
+    Work that may end early has `total` as its budget: the time to go is told as the most it can be.
+    """
+    to_go = "to go at most" if may_end_early else "to go"
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        # As wide as the terminal leaves it.
+        BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn("steps"),
-        TimeElapsedColumn(),
-        TextColumn("to go"),
+        TextColumn(f"steps, {to_go}"),
         TimeRemainingColumn(),
     )
-    with Progress(
-        *columns, console=console, transient=True, disable=console.quiet or not console.is_terminal
+    with _Bar(
+        *columns,
+        console=console,
+        expand=True,
+        transient=True,
+        disable=console.quiet or not console.is_terminal,
     ) as bar:
-        yield StepProgress(label, total, bar)
+        yield StepProgress(label, total, taken, to_go, bar)
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as people read them: 40 s, 3 min, 1 h 20 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -75,31 +75,39 @@ def search(
     arm: str, plan: Plan, horizon: int, splits: Path, journal: Path, processes: int | None
 ) -> list[RunResult]:
     """Run the study of `arm`, new or interrupted; returns its trials in order of index."""
-    with (
-        open_study(journal, make_sampler(plan.aim)) as study,
-        step_progress(arm, int(plan.aim.budget * horizon)) as progress,
-    ):
+    with open_study(journal, make_sampler(plan.aim)) as study:
         done = finished(study).values()
         spent = sum(run.steps for run in done)
         posterior = posterior_of(plan.aim, list(done))
+        budget = int(plan.aim.budget * horizon)
+        with step_progress(arm, budget, taken=spent, may_end_early=True) as progress:
 
-        def on_ended(index: int, ended: Ended) -> None:
-            nonlocal posterior
-            posterior = posterior.after(observation(ended.result))
-            progress.say(f"{arm} trial {index}: {_in_short(ended.result)}; {_so_far(posterior)}")
-            write_ended([ended])
+            def on_ended(index: int, ended: Ended) -> None:
+                nonlocal posterior
+                posterior = posterior.after(observation(ended.result))
+                progress.say(f"{arm} trial {index}: {_in_short(ended.result)}; {_edge(posterior)}")
+                progress.stands(_so_far(posterior))
+                write_ended([ended])
 
-        with Workers(processes, lambda steps: progress.steps(spent + steps)) as workers:
-            return drive(study, plan, workers, splits, on_ended)
+            progress.stands(_so_far(posterior))
+            with Workers(processes, lambda steps: progress.steps(spent + steps)) as workers:
+                return drive(study, plan, workers, splits, on_ended)
 
 
 def _in_short(run: RunResult) -> str:
     return f"lr {run.spec.learning_rate:.4g} is {run.label} after {run.steps:,} steps"
 
 
-def _so_far(posterior: Posterior) -> str:
+def _edge(posterior: Posterior) -> str:
     edge = posterior.edge(TARGETS["lr90"])
     return f"lr90 between {10**edge.low:.3g} and {10**edge.high:.3g}"
+
+
+def _so_far(posterior: Posterior) -> str:
+    trials = len(posterior.observations)
+    if not trials:
+        return "no trial done yet"
+    return f"{trials} trial{'s' * (trials > 1)} done, {_edge(posterior)}"
 
 
 def _print_study(arm: str, study: Study) -> None:

@@ -1,0 +1,211 @@
+"""The tutorial's commands, run in a fresh clone on small budgets, print what the page says.
+
+Numbers may differ, words and structure not: both are held against one another as `shape` has them.
+"""
+
+import difflib
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from conftest import ROOT
+from smoke import OUTSIDE, change_params, run, search_path
+
+PAGE = ROOT / "docs" / "tutorial.md"
+# Where the page's reader has the project.
+HOME = "/home/you/lr-ceiling"
+# What is too long for a test, and what would set up an environment anew.
+SHORTER = {
+    "make data/splits.npz": "dvc repro validate",
+    "make ui": "lr-ceiling ui --port 0",
+    "--epochs 1": "--epochs 1 --steps-per-epoch 10",
+    "training.steps_per_epoch=600": "training.steps_per_epoch=10",
+    "search.budget_runs.default=6": (
+        "search.budget_runs.default=2 -S search.budget_runs.baseline-relu=2"
+    ),
+}
+ANYTHING = "..."
+PROGRESS = re.compile(r": .*[\d,]+ of [\d,]+ steps, to go ")
+# In this order: what stands for what may be another thing each time.
+STAND_INS = (
+    (r"https?://\S+", "URL"),
+    (r"[─-╿]+", " "),
+    (r"\b(?=[a-f]*\d)[0-9a-f]{7}\b", "COMMIT"),
+    (r"\d\d:\d\d [AP]M", "TIME"),
+    (r"(?<![\w.])[-+]?\d[\d.,]*(e[-+]?\d+)?%?", "#"),
+    (r"(?<=\w)\d+", "#"),
+    (r"(?<=\s)(-|never|!)(?=\s|$)", "#"),
+    (r"\?", "#"),
+    (r"\b(stable|diverged|exploded|dead|lost|slow)\b", "LABEL"),
+    (r"# LABEL(, # LABEL)*", "LABELS"),
+    (r"the interval is narrow enough|the budget is spent", "REASON"),
+)
+CEILINGS = (
+    r"lr# # \(# interval # to #\)",
+    r"lr# is at (least|most) #: the trials don't bound it from (above|below)",
+    r"lr# is not bounded by so few trials",
+    r"no learning rate is LABEL with probability #",
+    r"no trainable learning rate",
+)
+
+
+class Step(NamedTuple):
+    """A command of the page and the output that stands below it."""
+
+    command: str
+    output: str
+
+
+def steps_of(page: str) -> list[Step]:
+    """The commands of a page's console blocks; a command goes on after a backslash."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    commands = re.findall(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", "".join(blocks), re.MULTILINE)
+    return [Step(command.replace("\\\n", " "), output) for command, output in commands]
+
+
+def shape(printed: str) -> list[str]:
+    """The lines of an output without what may differ, of equal neighbours one.
+
+    Lines of progress are left out: on a terminal they are a bar that goes away.
+    """
+    lines = []
+    for line in printed.splitlines():
+        if PROGRESS.search(line):
+            continue
+        for pattern, stand_in in STAND_INS:
+            line = re.sub(pattern, stand_in, line)
+        line = re.sub("|".join(CEILINGS), "CEILING", line)
+        lines.append(" ".join(line.split()))
+    return [line for line, _ in groupby(filter(None, lines))]
+
+
+def fits(told: str, printed: str) -> bool:
+    """Whether an output has the shape that the page tells; `...` there is any number of lines."""
+    pattern = "".join(
+        r"(?:.*\n)*" if line == ANYTHING else re.escape(line) + r"\n" for line in shape(told)
+    )
+    return re.fullmatch(pattern, "".join(f"{line}\n" for line in shape(printed))) is not None
+
+
+def difference(told: str, printed: str) -> str:
+    """Both shapes as a diff, for people."""
+    return "\n".join(difflib.ndiff(shape(told), shape(printed)))
+
+
+STEPS = steps_of(PAGE.read_text())
+
+
+@pytest.fixture(scope="module")
+def clone(mnist_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A fresh clone of the project as it lies here, committed or not, with short trainings."""
+    folder = tmp_path_factory.mktemp("tutorial") / "lr-ceiling"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    change_params(folder, {"training": {"epochs": 1, "steps_per_epoch": 10}})
+    run(folder, "git", "init", "--quiet", "--initial-branch", "main")
+    run(folder, "git", "config", "user.name", "reader")
+    run(folder, "git", "config", "user.email", "reader@example.org")
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "The project")
+    yield folder
+    shutil.rmtree(folder)
+
+
+def shortened(command: str) -> str:
+    for long, short in SHORTER.items():
+        command = command.replace(long, short)
+    return command
+
+
+def printed_by(command: str, folder: Path, mnist: Path) -> str:
+    """What a command of the page prints in `folder`; a server is stopped as soon as it is ready."""
+    kept = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {command}"],
+        cwd=folder,
+        env=kept
+        | {
+            "LR_CEILING_SOURCE": str(mnist),
+            "PATH": search_path(),
+            "PYTHONPATH": str(folder / "src"),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if line.startswith("Ctrl-C"):
+            process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0, printed
+    return printed.replace(str(folder), HOME)
+
+
+@pytest.mark.parametrize("step", STEPS, ids=[step.command[:40] for step in STEPS])
+def test_a_command_prints_what_the_page_says(step: Step, clone: Path, mnist_path: Path) -> None:
+    printed = printed_by(shortened(step.command), clone, mnist_path)
+    assert fits(step.output, printed), difference(step.output, printed)
+
+
+def test_everything_that_is_shortened_is_on_the_page() -> None:
+    commands = " ".join(step.command for step in STEPS)
+    assert [long for long in SHORTER if long not in commands] == []
+
+
+TABLE = """
+┏━━━━━━━━━┳━━━━━━━━┓
+┃ run     ┃  label ┃
+┡━━━━━━━━━╇━━━━━━━━┩
+│ lr=0.01 │ stable │
+└─────────┴────────┘
+the page: reports/index.html
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"0.01 │ stable": "3e-05 │   dead"}, True),
+        ({"the page": "train: 5 of 10 steps, to go 3 s\nthe page"}, True),
+        ({"│ lr=0.01": "│ lr=0.03 │ slow │\n│ lr=0.01"}, True),
+        ({"label": "state"}, False),
+        ({"the page: reports/index.html\n": ""}, False),
+        ({"the page": "a warning\nthe page"}, False),
+    ],
+    ids=["values", "progress", "more rows", "another word", "a line less", "a line more"],
+)
+def test_words_and_structure_count_and_numbers_do_not(
+    changes: dict[str, str], expected: bool
+) -> None:
+    printed = TABLE
+    for old, new in changes.items():
+        assert old in printed
+        printed = printed.replace(old, new)
+    assert fits(TABLE, printed) == expected
+
+
+def test_dots_stand_for_any_lines() -> None:
+    assert fits("first\n...\nlast\n", "first\nanother\nand another\nlast\n")
+    assert fits("first\n...\nlast\n", "first\nlast\n")
+    assert not fits("first\n...\nlast\n", "first\nanother\n")
+
+
+def test_a_page_is_read_command_by_command() -> None:
+    page = "text\n```console\n$ one \\\n    --two\n1\n$ three\n```\ntext\n```sh\n$ not run\n```\n"
+    assert steps_of(page) == [Step("one      --two", "1\n"), Step("three", "")]
