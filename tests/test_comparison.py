@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from conftest import small_run
+from lr_ceiling.ceiling import short
 from lr_ceiling.comparison import (
     around,
     gap,
@@ -16,7 +17,6 @@ from lr_ceiling.comparison import (
     mean_by_step,
     mean_interval,
     more_accurate,
-    short,
     spread,
     summarise_cell,
     training_curve,

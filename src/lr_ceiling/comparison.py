@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy import stats
 
+from lr_ceiling.ceiling import short
 from lr_ceiling.runs import Estimate, RunResult
 
 CONFIDENCE = 0.95
@@ -100,12 +101,6 @@ def in_times(ratio: Estimate) -> str:
 def in_short(rate: Estimate) -> str:
     """A learning rate with its 95% interval in a few words."""
     return _in_words(rate) or "not bounded"
-
-
-def short(value: float, digits: int = 2) -> str:
-    """A positive number to so many digits, without an exponent where it is large."""
-    rounded = float(f"{value:.{digits}g}")
-    return f"{rounded:,.0f}" if rounded >= 10 ** (digits - 1) else f"{rounded:g}"
 
 
 def _in_words(found: Estimate, unit: str = "") -> str | None:

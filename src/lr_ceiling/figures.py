@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from lr_ceiling.ceiling import short
 from lr_ceiling.comparison import (
     in_short,
     in_times,
     mean_by_step,
-    short,
     training_curve,
     validation_curve,
 )

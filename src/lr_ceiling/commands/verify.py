@@ -10,7 +10,7 @@ import numpy as np
 
 from lr_ceiling import params
 from lr_ceiling.batch import run_all
-from lr_ceiling.ceiling import TARGETS, Ceiling
+from lr_ceiling.ceiling import TARGETS, Ceiling, short
 from lr_ceiling.dataset import splits_digest
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.plan import aim_of, calls_of, posterior_of
@@ -171,7 +171,8 @@ def in_words(points: Sequence[dict[str, Any]]) -> str:
     if not points:
         return "nothing to verify"
     return ", ".join(
-        f"{point['stable']} of {point['seeds']} at {point['at']} {point['learning_rate']:.4g}, "
+        f"{point['stable']} of {point['seeds']} at {point['at']} "
+        f"{short(point['learning_rate'], 4)}, "
         f"predicted {point['predicted'][0]} to {point['predicted'][1]}"
         for point in points
     )
@@ -181,7 +182,7 @@ def _print(arms: Sequence[dict[str, Any]]) -> None:
     rows = [
         (
             f"{arm['variant']} {arm['activation']}, {point['at']}",
-            f"{point['learning_rate']:.4g}",
+            short(point["learning_rate"], 4),
             f"{point['stable']} of {point['seeds']}",
             "{} to {}".format(*point["predicted"]),
             "yes" if point["right"] else "no",
@@ -193,7 +194,7 @@ def _print(arms: Sequence[dict[str, Any]]) -> None:
     tests = [
         (
             f"{arm['variant']} {arm['activation']}, {one['name']}",
-            f"{one['learning_rate']:.4g}",
+            short(one["learning_rate"], 4),
             f"{one['stable']} of {one['seeds']}",
             f"{one['probability']:.3f}",
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from lr_ceiling import params
-from lr_ceiling.ceiling import TARGETS, in_words, interval
+from lr_ceiling.ceiling import TARGETS, in_words, interval, short
 from lr_ceiling.dataset import splits_digest
 from lr_ceiling.errors import ParamsError, one_line_errors
 from lr_ceiling.facts import root, write_ended, write_study_facts
@@ -95,12 +95,12 @@ def search(
 
 
 def _in_short(run: RunResult) -> str:
-    return f"lr {run.spec.learning_rate:.4g} is {run.label} after {run.steps:,} steps"
+    return f"lr {short(run.spec.learning_rate, 4)} is {run.label} after {run.steps:,} steps"
 
 
 def _edge(posterior: Posterior) -> str:
     edge = posterior.edge(TARGETS["lr90"])
-    return f"lr90 between {10**edge.low:.3g} and {10**edge.high:.3g}"
+    return f"lr90 between {short(10**edge.low, 3)} and {short(10**edge.high, 3)}"
 
 
 def _so_far(posterior: Posterior) -> str:
