@@ -60,7 +60,8 @@ def rule(name: Label, audited: int, wrong: int, below: float) -> AuditedRule:
 def test_an_audit_qualifies_rules_and_its_calls_count_together() -> None:
     rules = (rule("dead", 59, 0, 0.0495), rule("lost", 40, 1, 0.114), rule("exploded", 0, 0, 1.0))
     audit = Audit(horizon_steps=100, rules=rules)
-    assert qualified(audit) == ("dead",)
+    assert qualified(audit, "baseline") == ("dead",)
+    assert qualified(audit, "batchnorm") == ()
     assert calls_of(audit) == Calls(99, 1)
 
 

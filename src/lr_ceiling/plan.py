@@ -32,9 +32,18 @@ from lr_ceiling.study import Plan, observation
 AUDITED = 8
 
 
-def qualified(audit: Audit) -> tuple[Label, ...]:
-    """The rules that may end a trial: an audit found them wrong in less than one call of twenty."""
-    return tuple(rule.rule for rule in audit.rules if rule.wrong_share_below < 0.05)
+def qualified(audit: Audit, variant: Variant) -> tuple[Label, ...]:
+    """The rules that may end a trial of a variant.
+
+    An audit, with runs of this variant among its own, found them wrong in less than one call of
+    twenty. What explodes without batch norm may learn with it.
+    """
+    return tuple(
+        rule.rule
+        for rule in audit.rules
+        if rule.wrong_share_below < 0.05
+        and any(arm.startswith(f"{variant}-") for arm in rule.arms)
+    )
 
 
 def calls_of(audit: Audit) -> Calls:

@@ -49,7 +49,7 @@ def main(
         activation=activation,
         learning_rate=bounds.low,
         seed=values.search.seed,
-        ended_by=qualified(audited),
+        ended_by=qualified(audited, variant),
         data_digest=splits_digest(splits),
     )
     plan = make_plan(template, values.search, calls_of(audited))
