@@ -41,8 +41,7 @@ def qualified(audit: Audit, variant: Variant) -> tuple[Label, ...]:
     return tuple(
         rule.rule
         for rule in audit.rules
-        if rule.wrong_share_below < 0.05
-        and any(arm.startswith(f"{variant}-") for arm in rule.arms)
+        if rule.wrong_share_below < 0.05 and any(arm.startswith(f"{variant}-") for arm in rule.arms)
     )
 
 
