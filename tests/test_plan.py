@@ -40,14 +40,14 @@ def test_what_decides_the_trials_is_in_the_key(change: dict[str, object]) -> Non
     assert key(calls=Calls(59, 1)) != key()
 
 
-def test_each_trial_has_a_seed_of_its_own_and_one_in_eight_runs_on() -> None:
+def test_each_trial_has_a_seed_of_its_own_and_one_of_each_eight_runs_on() -> None:
     plan = make_plan(TEMPLATE, VALUES.search, NO_CALLS)
     specs = [plan.spec(index, 0.01) for index in range(400)]
     assert len({spec.seed for spec in specs}) == len(specs)
     assert {spec.ended_by for spec in specs} == {(), ("dead",)}
-    run_on = sum(not spec.ended_by for spec in specs)
-    # Four standard deviations of a binomial share.
-    assert abs(run_on - 400 / AUDITED) < 4 * (400 / AUDITED) ** 0.5
+    run_on = [index for index, spec in enumerate(specs) if not spec.ended_by]
+    assert [index // AUDITED for index in run_on] == list(range(len(specs) // AUDITED))
+    assert len({index % AUDITED for index in run_on}) == AUDITED
     assert specs == [plan.spec(index, 0.01) for index in range(400)]
 
 
