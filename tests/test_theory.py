@@ -12,7 +12,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import small_project
+from conftest import small_project, small_spec
+from lr_ceiling.dataset import splits_digest
 from lr_ceiling.runs import Variant, read_json
 from lr_ceiling.stages.theory import worst
 from lr_ceiling.theory import Walk, bias_effect, critical_rates, smallest_rise
@@ -55,14 +56,15 @@ def test_a_look_leaves_the_weights_where_they_are() -> None:
 
 def test_both_variants_have_a_critical_rate_that_can_be_found_again(small_splits: Path) -> None:
     for variant in get_args(Variant):
-        found = critical_rates(variant, "relu", "adam", 0, small_splits)
+        spec = small_spec(splits_digest(small_splits), variant=variant, learning_rate=0.001)
+        found = critical_rates(spec, small_splits, 100)
         assert all(rate and 1e-5 < rate < 100 for rate in found)
-        assert found == critical_rates(variant, "relu", "adam", 0, small_splits)
+        assert found == critical_rates(spec, small_splits, 100)
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 def test_biases_before_batch_norm_change_nothing(small_splits: Path, activation: Any) -> None:
-    logits, gradient = bias_effect(activation, 0, small_splits)
+    logits, gradient = bias_effect(small_spec("", activation=activation), small_splits)
     # Rounding of float64 is seen, so the biases were there.
     assert 0 < logits < 1e-9
     assert 0 < gradient < 1e-9

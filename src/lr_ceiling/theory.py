@@ -14,13 +14,11 @@ import tensorflow as tf
 
 from lr_ceiling import network
 from lr_ceiling.dataset import read_split, stratified_sample
-from lr_ceiling.runs import Activation, Optimizer, Variant
+from lr_ceiling.runs import Optimizer, RunSpec
 from lr_ceiling.training import batches
 
 # Training images on which the loss is looked at.
 IMAGES = 2000
-# Steps of training after which it is looked at again, and their learning rate: the post's smaller.
-STEPS, RATE = 100, 0.001
 BATCH = 32
 # Where the search begins, by what factor it goes up, and how often it is halved then, in log: the
 # answer is within 5%.
@@ -32,17 +30,15 @@ BETAS, EPSILON = (0.9, 0.999), 1e-7
 BIAS = 1.0
 
 
-def critical_rates(
-    variant: Variant, activation: Activation, optimizer: Optimizer, seed: int, splits: Path
-) -> tuple[float | None, float | None]:
-    """The critical learning rate at initialisation and after 100 steps; None above 1e6."""
+def critical_rates(spec: RunSpec, splits: Path, steps: int) -> tuple[float | None, float | None]:
+    """The critical learning rate at initialisation and after so many steps; None above 1e6."""
     train = read_split(splits, "train")
     images = tf.constant(train.images[..., np.newaxis])
     labels = tf.constant(train.labels.astype(np.int32))
     chosen = stratified_sample(train.labels, min(IMAGES, len(train.labels)))
     probe = tf.gather(images, chosen), tf.gather(labels, chosen)
-    model = network.build(variant, activation, seed)
-    walk = Walk([weight.value for weight in model.trainable_variables], optimizer)
+    model = network.build(spec.variant, spec.activation, spec.seed)
+    walk = Walk([weight.value for weight in model.trainable_variables], spec.optimizer)
 
     def mean_loss(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         # Batch norm normalises by the batch itself, as it does while training.
@@ -62,12 +58,12 @@ def critical_rates(
         return smallest_rise(lambda rate: float(walk.at(rate, direction, loss_of, *probe)))
 
     initial = critical()
-    for order in batches(seed, len(train.labels), BATCH, STEPS):
-        walk.step(RATE, gradient(tf.gather(images, order), tf.gather(labels, order)))
+    for order in batches(spec.seed, len(train.labels), BATCH, steps):
+        walk.step(spec.learning_rate, gradient(tf.gather(images, order), tf.gather(labels, order)))
     return initial, critical()
 
 
-def bias_effect(activation: Activation, seed: int, splits: Path) -> tuple[float, float]:
+def bias_effect(spec: RunSpec, splits: Path) -> tuple[float, float]:
     """What random biases before batch norm change on one batch, in training mode.
 
     The largest difference of a logit between networks of the same kernels with and without biases,
@@ -75,12 +71,12 @@ def bias_effect(activation: Activation, seed: int, splits: Path) -> tuple[float,
     alone moves a logit by up to 2e-3, since some channels vary less than the bias that they get.
     """
     train = read_split(splits, "train")
-    (order,) = batches(seed, len(train.labels), BATCH, 1)
+    (order,) = batches(spec.seed, len(train.labels), BATCH, 1)
     images = tf.constant(train.images[order][..., np.newaxis] / 255)
     labels = tf.constant(train.labels[order].astype(np.int32))
-    model = network.build("batchnorm", activation, seed)
+    model = network.build("batchnorm", spec.activation, spec.seed)
     plain, biased = (_to_logits(model, use_bias) for use_bias in (False, True))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(spec.seed)
     layers = [layer for layer in biased.layers if hasattr(layer, "kernel")]
     for layer in layers:
         layer.bias.assign(rng.normal(0, BIAS, layer.bias.shape))

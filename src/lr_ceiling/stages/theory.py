@@ -1,8 +1,11 @@
 """The critical learning rate of one arm, and what biases before batch norm change."""
 
+import multiprocessing
 import os
 import statistics
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 import click
@@ -12,7 +15,10 @@ from lr_ceiling.dataset import splits_digest
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.runs import RunSpec, write_json
 from lr_ceiling.terminal import print_table, quiet_option
-from lr_ceiling.workers import ENVIRONMENT, muted_stderr
+from lr_ceiling.workers import begin, cores
+
+# Steps of training after which it is looked at again, and their learning rate: the post's smaller.
+STEPS, RATE = 100, 0.001
 
 
 @click.command()
@@ -30,37 +36,51 @@ def main(splits: Path, variant: str, activation: str, output: Path) -> None:
         values.training,
         variant=variant,
         activation=activation,
-        learning_rate=1.0,
+        learning_rate=RATE,
         seed=0,
         data_digest=splits_digest(splits),
     )
-    os.environ.update(ENVIRONMENT)
-    with muted_stderr():
-        from lr_ceiling import theory, training
-
-        training.configure()
-    rates = [
-        theory.critical_rates(spec.variant, spec.activation, spec.optimizer, seed, splits)
-        for seed in values.train.seeds
-    ]
+    seeds = values.train.seeds
+    specs = [spec.model_copy(update={"seed": seed}) for seed in seeds]
+    normalised = specs if spec.variant == "batchnorm" else []
+    context = multiprocessing.get_context("spawn")
+    begun = os.getpid(), context.RawArray("q", 1)
+    with ProcessPoolExecutor(
+        values.workers.processes or cores(), context, begin, begun
+    ) as executor:
+        rates = list(executor.map(critical_rates, specs, repeat(splits)))
+        effects = list(executor.map(bias_effect, normalised, repeat(splits)))
     initial, later = ([rate for rate in column if rate] for column in zip(*rates, strict=True))
     found = {
         "variant": variant,
         "activation": activation,
         "optimizer": spec.optimizer,
-        "seeds": list(values.train.seeds),
+        "seeds": list(seeds),
         "initial": spread(initial),
-        "trained": {**spread(later), "steps": theory.STEPS, "learning_rate": theory.RATE},
+        "trained": {**spread(later), "steps": STEPS, "learning_rate": RATE},
     }
-    if spec.variant == "batchnorm":
-        effects = [theory.bias_effect(spec.activation, seed, splits) for seed in values.train.seeds]
+    if effects:
         found["bias"] = worst(effects)
     write_json(output, found)
     print_table(
         output.stem,
         ("critical learning rate", "median (least to most)"),
-        [("at initialisation", shown(initial)), (f"after {theory.STEPS} steps", shown(later))],
+        [("at initialisation", shown(initial)), (f"after {STEPS} steps", shown(later))],
     )
+
+
+def critical_rates(spec: RunSpec, splits: Path) -> tuple[float | None, float | None]:
+    """What `theory.critical_rates` says, in a process that may import TensorFlow."""
+    from lr_ceiling import theory
+
+    return theory.critical_rates(spec, splits, STEPS)
+
+
+def bias_effect(spec: RunSpec, splits: Path) -> tuple[float, float]:
+    """What `theory.bias_effect` says, in a process that may import TensorFlow."""
+    from lr_ceiling import theory
+
+    return theory.bias_effect(spec, splits)
 
 
 def worst(effects: Sequence[tuple[float, float]]) -> Mapping[str, float]:
