@@ -29,7 +29,7 @@ SHORTER = {
     "--epochs 1": "--epochs 1 --steps-per-epoch 10",
     "training.steps_per_epoch=600": "training.steps_per_epoch=10",
     "search.budget_runs.default=6": (
-        "search.budget_runs.default=2 -S search.budget_runs.baseline-relu=2"
+        "search.budget_runs.default=2"
     ),
 }
 ANYTHING = "..."
