@@ -203,6 +203,26 @@ def test_what_was_rolled_back_does_not_come_back_by_itself(at_gate: Gate) -> Non
     assert at_gate.aliases == {"champion": 2, "previous": 1}
 
 
+def test_what_was_rolled_back_does_not_come_back_under_another_number(
+    at_gate: Gate, trained: Trained
+) -> None:
+    at_gate.promote(0)
+    at_gate.promote(1)
+    with tracking.open_store() as store:
+        Registry(store, "digits").rollback()
+        # Changed code gives the same run another result; then the first one is logged anew.
+        run, _ = trained[1]
+        cell = f"{run.spec.variant}-{run.spec.activation}-{run.spec.learning_rate}"
+        other = run.model_copy(update={"label": "slow"})
+        store.log_train(cell, [other], at_gate.project / "data/models" / cell)
+    decision = at_gate.promote(1)
+    assert decision.challenger
+    assert decision.challenger.version == 3
+    assert failed(decision) == ["not rolled back"]
+    assert decision.reason.startswith("version 2, this model, was rolled back: `lr-ceiling")
+    assert at_gate.aliases == {"champion": 1, "challenger": 3, "previous": 2}
+
+
 def test_a_crash_after_the_evaluation_leaves_the_champion(
     at_gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

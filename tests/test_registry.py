@@ -156,6 +156,34 @@ def test_a_crash_before_the_last_write_leaves_the_champion(
     assert aliases(registry) == {"champion": 2, "previous": 1}
 
 
+@pytest.mark.parametrize("at", ["champion", "previous"])
+def test_a_rollback_that_crashed_is_finished_by_the_next(
+    at: str, store: Store, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in (0, 1):
+        promote(store, registry, seed)
+    write = MlflowClient.set_registered_model_alias
+
+    def crash(client: MlflowClient, name: str, alias: str, version: str) -> None:
+        if alias == at:
+            raise KeyboardInterrupt
+        write(client, name, alias, version)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_registered_model_alias", crash)
+        with pytest.raises(KeyboardInterrupt):
+            registry.rollback()
+    live = 2 if at == "champion" else 1
+    assert aliases(registry) == {"champion": live, "previous": 1}
+    left = registry.history()[1]
+    assert registry.rolled_back(left) == left
+    registry.rollback()
+    assert aliases(registry) == {"champion": 1, "previous": 2}
+    registry.rollback()
+    assert aliases(registry) == {"champion": 2, "previous": 1}
+    assert registry.rolled_back(registry.history()[1]) is None
+
+
 def test_one_promotion_or_rollback_at_a_time(project: Path) -> None:
     with one_at_a_time(), pytest.raises(LockedError, match="another promotion or rollback holds"):
         one_at_a_time().__enter__()

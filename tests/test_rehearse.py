@@ -80,6 +80,7 @@ on:
   workflow_dispatch:
     inputs:
       fresh: {type: boolean, default: false}
+      server: {type: boolean, default: false}
 permissions: {}
 jobs:
   only:
@@ -93,7 +94,11 @@ jobs:
           dvc init --no-scm --quiet
       - id: restore
         uses: ./.github/actions/restore
-        with: {artifact: state, fresh: "${{ inputs.fresh }}", token: none}
+        with:
+          artifact: state
+          fresh: ${{ inputs.fresh }}
+          server: ${{ inputs.server }}
+          token: none
       - env:
           LED: ${{ steps.restore.outputs.home }}
         run: |
@@ -233,6 +238,9 @@ def test_a_retraining_tells_those_who_must_know(retraining_project: Rehearsal) -
     assert rehearsal.artifact(quick, "state-quick").exists()
     assert not rehearsal.artifact(quick, "state").exists()
 
+    assert come_to(rehearsal, outcome("refused", moved=True), form="quick").succeeded
+    assert bodies(rehearsal) == []
+
     moved = come_to(rehearsal, outcome("promoted", moved=True), seeds="4")
     assert moved.succeeded
     assert f"the state of run {good.number}" in moved.log
@@ -317,13 +325,33 @@ def test_the_state_goes_from_run_to_run(rehearsal: Rehearsal) -> None:
     third = rehearsal.run("state")
     assert third.succeeded
     assert runs_in_the_state(rehearsal, third) == [*kept, f"run {third.number}"]
-    (rehearsal.artifact(third, "state") / "expired").touch()
+    # A second attempt of the same run has kept another one under the same name.
+    again = rehearsal.folder / "artifacts" / f"{third.number}-2" / "state"
+    shutil.copytree(rehearsal.artifact(second, "state"), again)
+    fourth = rehearsal.run("state")
+    assert fourth.succeeded
+    assert runs_in_the_state(rehearsal, fourth) == [*kept, f"run {fourth.number}"]
+    (rehearsal.artifact(fourth, "state") / "expired").touch()
     late = rehearsal.run("state")
     assert not late.succeeded
     assert "has expired, and with it the champion" in late.log
     fresh = rehearsal.run("state", {"fresh": "true"})
     assert fresh.succeeded
     assert runs_in_the_state(rehearsal, fresh) == [f"run {fresh.number}"]
+    (rehearsal.artifact(fresh, "state") / "expired").touch()
+    elsewhere = rehearsal.run("state", {"server": "true"})
+    assert elsewhere.succeeded
+    assert "the champion is on the server" in elsewhere.log
+    assert runs_in_the_state(rehearsal, elsewhere) == [f"run {elsewhere.number}"]
+
+
+def test_a_shallow_clone_is_named(rehearsal: Rehearsal, tmp_path: Path) -> None:
+    rehearsal.commit("Have a history")
+    origin = (rehearsal.folder / "origin.git").as_uri()
+    shallow = tmp_path / "shallow"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", origin, shallow], check=True)
+    with pytest.raises(SystemExit, match="shallow is a shallow clone: `git fetch --unshallow`"):
+        Rehearsal(tmp_path / "other").begin(shallow)
 
 
 def test_an_action_that_nothing_stands_in_for_is_named(rehearsal: Rehearsal) -> None:
@@ -336,7 +364,10 @@ def test_an_action_that_nothing_stands_in_for_is_named(rehearsal: Rehearsal) -> 
 def test_gh_refuses_what_it_stands_in_for_not(rehearsal: Rehearsal) -> None:
     gh = rehearsal.folder / "bin" / "gh"
     environment = {"REHEARSAL": str(rehearsal.folder), "GITHUB_REPOSITORY": rehearse.REPOSITORY}
-    for command in (["release", "list"], ["issue", "list", "--limit", "3"], ["api", "user"]):
+    for command in (
+        *(["release", "list"], ["issue", "list", "--limit", "3"], ["pr", "edit", "1"]),
+        *(["api", "user"], ["api", "--method", "DELETE", f"repos/{rehearse.REPOSITORY}/pulls/1"]),
+    ):
         result = subprocess.run([gh, *command], env=environment, capture_output=True)
         assert result.returncode, command
 

@@ -5,6 +5,7 @@ tests/test_retrain.py runs it whole.
 
 import difflib
 import os
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,8 +63,12 @@ def test_nothing_but_the_seeds_changes_in_params(project: Path) -> None:
         for line in difflib.ndiff(kept, path.read_text().splitlines())
         if line.startswith(("+", "-"))
     ]
-    assert changes == ["-   seeds: [0, 1, 2, 3]", "+   seeds: [11, 12]",
-                       "-   seed: 0", "+   seed: 13"]  # fmt: skip
+    # The file's own seeds are those of any earlier retraining, in a line or in one each.
+    assert not [
+        line for line in changes if not re.match(r". {3}(seeds:|- |seed:) ?[\[\]\d, ]*$", line)
+    ]
+    written = params.load(path)
+    assert (written.train.seeds, written.search.seed) == ((11, 12), 13)
     retraining.write_seeds(path, [11], 13, 2)
     assert params.load(path).search.budget_runs == {"default": 2}
 
@@ -74,6 +79,7 @@ def test_seeds_that_the_pipeline_would_refuse_are_not_written(project: Path) -> 
     with pytest.raises(ParamsError):
         retraining.write_seeds(path, [1, 1], 13, None)
     assert path.read_text() == kept
+    assert not list(project.glob("*.partial"))
 
 
 @pytest.mark.parametrize(
@@ -86,10 +92,16 @@ def test_seeds_that_the_pipeline_would_refuse_are_not_written(project: Path) -> 
         ((0.01, 0.008, None), (10.0, 9.0, 11.0), False),
         ((0.01, None, 0.012), (10.0, 9.0, None), True),
         ((None, None, None), (10.0, 9.0, 11.0), None),
-        ((0.01, 0.008, 0.012), (None, None, None), None),
+        ((None, None, None), (None, None, None), None),
+        ((0.01, 0.008, 0.012), (None, None, None), True),
+        ((None, 0.008, None), (None, None, None), True),
+        ((None, 0.1, None), (0.01, 0.008, 0.012), True),
+        ((0.01, 0.008, 0.012), (None, 0.1, None), True),
+        ((0.01, 0.008, 0.012), (None, 0.01, None), False),
+        ((None, None, 0.1), (None, 0.05, None), False),
     ],
 )
-def test_a_ceiling_moved_if_the_intervals_are_disjoint(
+def test_a_ceiling_moved_if_the_intervals_are_disjoint_or_it_is_lost(
     before: tuple[float | None, ...], after: tuple[float | None, ...], moved: bool | None
 ) -> None:
     (found,) = compare_ceilings([arm(*before)], [arm(*after)])
@@ -119,9 +131,39 @@ def test_the_summary_says_what_moved() -> None:
     )
     text = retraining.summary(outcome)
     assert text.startswith("# Retraining of week 2026-W48: refused\n\nit is worse.\n")
-    assert "**Ceilings that moved beyond both intervals:** baseline-relu." in text
+    moved = "**Ceilings that moved beyond both intervals, or are not known any more:** "
+    assert f"{moved}baseline-relu." in text.splitlines()
     row = "| baseline-relu | 0.01 (0.008 to 0.012) | 0.02 (0.015 to unbounded) | yes |"
     assert row in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ((0.01, 0.008, 0.012), "0.01 (0.008 to 0.012)"),
+        ((0.01, None, 0.012), "0.01 (unbounded to 0.012)"),
+        ((None, 0.015, None), "at least 0.015"),
+        ((None, None, 0.03), "at most 0.03"),
+        ((None, 0.015, 0.03), "0.015 to 0.03"),
+        ((None, None, None), "not known"),
+    ],
+)
+def test_a_ceiling_is_shown_by_what_is_known_of_it(
+    limits: tuple[float | None, float | None, float | None], text: str
+) -> None:
+    assert retraining._shown(limits) == text
+
+
+def test_files_that_could_not_be_put_back_are_told(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # No DVC repository, so that `dvc checkout` fails.
+    with retraining._kept():
+        (project / "params.yaml").write_text("changed")
+    assert params.load(project / "params.yaml")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: data/ could not be put back: `dvc checkout")
+    assert line.endswith("; run `dvc checkout --force`")
 
 
 def test_a_failure_of_dvc_says_what_the_stage_said(

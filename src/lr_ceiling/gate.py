@@ -93,6 +93,8 @@ class _Case:
     checks: list[Check] = field(default_factory=list)
     challenger: Version | None = None
     champion: Version | None = None
+    # The version with the challenger's file that was rolled back.
+    vetoed: Version | None = None
     unchanged: bool = False
     gate: Split | None = None
     ours: Prediction | None = None
@@ -191,9 +193,7 @@ def _weigh(case: _Case, predictor: Predictor, without_champion: bool) -> bool:
     if case.unchanged:
         return False
     gate = case.gate = read_split(inputs.splits, "gate")
-    rolled_back = version.tags.get(ROLLED_BACK) == "true"
-    again = f"version {version.number} was rolled back: `lr-ceiling rollback` undoes that"
-    if not case.check("not rolled back", not rolled_back, again if rolled_back else "never was"):
+    if not case.check("not rolled back", case.vetoed is None, _veto(case.vetoed)):
         return False
     try:
         original = predictor.of_file(candidate.file, gate.images)
@@ -259,7 +259,15 @@ def _put_forward(case: _Case, candidate: Candidate, arms: Sequence[Mapping[str, 
         store.log_train(candidate.cell, runs, case.inputs.models / candidate.cell)
         tags = _origin_tags(candidate, arms) | {SHA256: digest}
         case.challenger = registry.put_forward(store.model_of(candidate.run), tags)
+        case.vetoed = registry.rolled_back(case.challenger)
     return case.challenger
+
+
+def _veto(vetoed: Version | None) -> str:
+    if vetoed is None:
+        return "never was"
+    undone = ": `lr-ceiling rollback` undoes that" if "previous" in vetoed.aliases else ""
+    return f"version {vetoed.number}, this model, was rolled back{undone}"
 
 
 def _read_cells(inputs: Inputs) -> dict[str, tuple[RunResult, ...]]:

@@ -30,6 +30,7 @@ Alias = Literal["champion", "challenger", "previous"]
 STORE = "MLFLOW_TRACKING_URI"
 # The tags that code reads back.
 SHA256 = "sha256"
+# The number of the version that went live instead.
 ROLLED_BACK = "rolled_back"
 
 
@@ -116,23 +117,33 @@ class Registry:
     def rollback(self) -> tuple[Version, Version]:
         """Make the previous version the champion again, and the champion the previous one.
 
-        Gives what is live now and what was. Raises RegistryError where there is no previous
-        version, or its file is not the one that was promoted.
+        One that a crash ended early is finished, not undone. Gives what is live now and what was.
+        Raises RegistryError where there is no previous version, or its file is not the one that was
+        promoted.
         """
         live, previous = self.at("champion"), self.at("previous")
-        if not live or not previous or live.number == previous.number:
+        if live and previous and live.number == previous.number:
+            live = self._left_for(previous)
+        if not live or not previous:
             raise RegistryError(
                 f"{self._name} has no previous version to go back to: "
                 "`lr-ceiling registry` shows what there is"
             )
         self.check_file(previous)
+        # The veto first: after a crash in between the gate brings nothing back, and another
+        # rollback finishes this one.
+        self.tag(live, {ROLLED_BACK: str(previous.number)})
         self._set("champion", previous.number)
         self._set("previous", live.number)
-        self.tag(live, {ROLLED_BACK: "true"})
         self._client.delete_model_version_tag(self._name, str(previous.number), ROLLED_BACK)
         if "challenger" in previous.aliases:
             self._client.delete_registered_model_alias(self._name, "challenger")
         return self._version(previous.number), self._version(live.number)
+
+    def rolled_back(self, version: Version) -> Version | None:
+        """The version with this one's file that was rolled back, it or another; None for none."""
+        same = [one for one in self.history() if one.tags.get(SHA256) == version.tags.get(SHA256)]
+        return next((one for one in same if ROLLED_BACK in one.tags), None)
 
     def check_file(self, version: Version) -> None:
         """Raise RegistryError unless the model's file is there, as it was registered."""
@@ -160,6 +171,10 @@ class Registry:
             tags=dict(tags),
         )
         return int(created.version)
+
+    def _left_for(self, live: Version) -> Version | None:
+        left = [one for one in self.history() if one.tags.get(ROLLED_BACK) == str(live.number)]
+        return left[-1] if left else None
 
     def _version(self, number: int) -> Version:
         return next(version for version in self.history() if version.number == number)

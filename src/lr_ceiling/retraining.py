@@ -34,7 +34,8 @@ CEILINGS = Path("reports/ceilings.json")
 TAIL = 200
 # A stage ends its workers in 1 s when it is interrupted.
 GRACE_SECONDS = 30
-# A rehearsal: 2 runs are the least that have a spread, or can bracket a ceiling.
+# A rehearsal: 2 seeds are the least that have a spread. A search of 2 runs bounds no ceiling, and
+# without one the gate refuses.
 QUICK = 2
 
 Failure = Literal["data unavailable", "validation failed", "pipeline failed", "promotion failed"]
@@ -63,7 +64,8 @@ class Plan:
 class Ceiling(Record):
     """An arm's lr90 before and after: (estimate, low, high), None where it is not known.
 
-    It moved if the two intervals have nothing in common; None where one of them is not known.
+    It moved if the two intervals have nothing in common, or no end of it is known any more; None
+    where none was before.
     """
 
     arm: str
@@ -171,7 +173,8 @@ def summary(outcome: Outcome) -> str:
     if outcome.ceilings:
         lines += [
             "",
-            f"**Ceilings that moved beyond both intervals:** {', '.join(moved) or 'none'}.",
+            "**Ceilings that moved beyond both intervals, or are not known any more:** "
+            f"{', '.join(moved) or 'none'}.",
             "",
             "| arm | lr90 before | lr90 now | moved |",
             "|---|---|---|---|",
@@ -208,11 +211,14 @@ def write_seeds(path: Path, seeds: Sequence[int], search_seed: int, budget: int 
     if budget is not None:
         values["search"]["budget_runs"] = {"default": budget}
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        yaml.dump(values, file)
-    # Never a file that the pipeline would refuse.
-    params.load(partial)
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            yaml.dump(values, file)
+        # Never a file that the pipeline would refuse.
+        params.load(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 class _Representer(RoundTripRepresenter):
@@ -319,8 +325,12 @@ def _kept() -> Iterator[Any]:
                 if not path.exists() or path.read_bytes() != content:
                     write_bytes(path, content)
             # What the lock names and the cache holds; a fresh clone has none of it yet.
-            with contextlib.suppress(PipelineError):
+            try:
                 dvc("checkout", "--force", "--allow-missing", "--quiet")
+            except PipelineError as error:
+                # Not raised: it would hide why the files are put back.
+                said = f"data/ could not be put back: {error}; run `dvc checkout --force`"
+                print(f"warning: {said}", file=sys.stderr)
 
 
 def _arms() -> list[Limits]:
@@ -341,8 +351,10 @@ def _moved(
     before: tuple[float | None, float | None, float | None],
     after: tuple[float | None, float | None, float | None],
 ) -> bool | None:
-    if before[0] is None or after[0] is None:
+    if before[1:] == (None, None):
         return None
+    if after[1:] == (None, None):
+        return True
     # An end that is null is unbounded.
     (old_low, old_high), (new_low, new_high) = (
         (0.0 if low is None else low, float("inf") if high is None else high)
@@ -352,8 +364,13 @@ def _moved(
 
 
 def _shown(limits: tuple[float | None, float | None, float | None]) -> str:
+    match limits:
+        case None, None, None:
+            return "not known"
+        case None, low, None:
+            return f"at least {low:.4g}"
+        case None, None, high:
+            return f"at most {high:.4g}"
     estimate, *ends = limits
-    if estimate is None:
-        return "not known"
-    low, high = ("unbounded" if end is None else f"{end:.4g}" for end in ends)
-    return f"{estimate:.4g} ({low} to {high})"
+    interval = " to ".join("unbounded" if end is None else f"{end:.4g}" for end in ends)
+    return interval if estimate is None else f"{estimate:.4g} ({interval})"

@@ -4,11 +4,12 @@ Anything else ends with exit code 2, as an option that gh doesn't know would.
 """
 
 import argparse
+import io
 import json
 import os
-import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -20,9 +21,11 @@ def main(arguments: list[str]) -> None:
     """Do what one `gh` command asks for."""
     parser = argparse.ArgumentParser(prog="gh", allow_abbrev=False)
     nouns = parser.add_subparsers(dest="noun", required=True)
-    add(nouns, "api", "path", "--jq")
+    api = add(nouns, "api", "path", "--jq", "--method")
+    api.add_argument("--silent", action="store_true")
+    api.add_argument("--raw-field", action="append", default=[])
+    api.add_argument("--field", action="append", default=[])
     add(verbs(nouns, "auth"), "setup-git")
-    add(verbs(nouns, "run"), "download", "run", "--repo", "--name", "--dir")
     add(verbs(nouns, "label"), "create", "name", "--description").add_argument(
         "--force", action="store_true"
     )
@@ -33,28 +36,18 @@ def main(arguments: list[str]) -> None:
     pull = verbs(nouns, "pr")
     add(pull, "list", "--head", "--base", "--state", "--json", "--jq")
     add(pull, "create", "--head", "--base", "--title", "--body-file")
-    add(pull, "edit", "number", "--title", "--body-file")
     given = vars(parser.parse_args(arguments))
     doing = (given.pop("noun"), given.pop("verb", None))
     match doing:
         case ("api", None):
-            show(artifacts(given["path"]), given["jq"])
-        case ("run", "download"):
-            source = FOLDER / "artifacts" / given["run"] / given["name"]
-            shutil.copytree(source, given["dir"], dirs_exist_ok=True)
+            call(given)
         case ("issue" | "pr", "list"):
             show([{"number": number} for number in matching(doing[0], given)], given["jq"])
         case ("issue" | "pr", "create"):
             number = len(list(folder_of(doing[0]).glob("*.json"))) + 1
             write(doing[0], number, given | {"state": "open", "bodies": [body(given)]})
-        case ("issue" | "pr", "comment" | "edit"):
-            known = read(doing[0], int(given["number"]))
-            known["bodies"].append(body(given))
-            write(
-                doing[0],
-                int(given["number"]),
-                known | {"title": given.get("title") or known["title"]},
-            )
+        case ("issue", "comment"):
+            change("issue", int(given["number"]), {"body": body(given)})
 
 
 def verbs(nouns: Any, noun: str) -> Any:
@@ -70,26 +63,64 @@ def add(commands: Any, name: str, *wanted: str) -> argparse.ArgumentParser:
     return command
 
 
-def artifacts(path: str) -> dict[str, Any]:
+def call(given: dict[str, Any]) -> None:
+    """Answer one of the API's calls that the workflows make."""
+    url = urlsplit(given["path"])
+    asked = url.path.removeprefix(f"repos/{os.environ['GITHUB_REPOSITORY']}/").split("/")
+    match given["method"] or "GET", *asked:
+        case "GET", "actions", "artifacts" if given["jq"]:
+            show(artifacts(parse_qs(url.query)["name"][0]), given["jq"])
+        case "GET", "actions", "artifacts", number, "zip":
+            pack(int(number))
+        case "PATCH", "pulls", number if given["silent"]:
+            change("pr", int(number), fields(given))
+        case _:
+            raise SystemExit(f"gh stands in for no such call of {url.path}")
+
+
+def artifacts(name: str) -> dict[str, Any]:
     """What the API says of the artifacts of a name, in the parts that the workflows read."""
-    url = urlsplit(path)
-    if url.path != f"repos/{os.environ['GITHUB_REPOSITORY']}/actions/artifacts":
-        raise SystemExit(f"gh stands in for no call of {url.path}")
-    name = parse_qs(url.query)["name"][0]
-    found = [
-        {
-            "created_at": f"2026-01-01T00:00:{int(folder.parent.name):02}Z",
-            "expired": (folder / "expired").exists(),
-            "workflow_run": {
-                "id": int(folder.parent.name),
-                "head_branch": "main",
-                "head_repository_id": 2 if (folder / "fork").exists() else 1,
-                "repository_id": 1,
-            },
-        }
-        for folder in FOLDER.glob(f"artifacts/*/{name}")
-    ]
-    return {"artifacts": found}
+    return {"artifacts": [artifact(folder) for folder in FOLDER.glob(f"artifacts/*/{name}")]}
+
+
+def artifact(folder: Path) -> dict[str, Any]:
+    """What the API says of one; its folder's is `<run>`, or `<run>-<attempt>` of a later one."""
+    run, _, attempt = folder.parent.name.partition("-")
+    return {
+        "id": folder.stat().st_ino,
+        "created_at": f"2026-01-01T00:{int(run):02}:{int(attempt or 1):02}Z",
+        "expired": (folder / "expired").exists(),
+        "workflow_run": {
+            "id": int(run),
+            "head_branch": "main",
+            "head_repository_id": 2 if (folder / "fork").exists() else 1,
+            "repository_id": 1,
+        },
+    }
+
+
+def pack(number: int) -> None:
+    """Write the artifact of a number as a ZIP archive to standard output."""
+    (folder,) = (one for one in FOLDER.glob("artifacts/*/*") if one.stat().st_ino == number)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, path.name)
+    sys.stdout.buffer.write(content.getvalue())
+
+
+def fields(given: dict[str, Any]) -> dict[str, str]:
+    """The fields of a call; the value of a `--field` is a file's text."""
+    plain = dict(one.split("=", 1) for one in given["raw_field"])
+    named = dict(one.split("=@", 1) for one in given["field"])
+    return plain | {key: Path(path).read_text() for key, path in named.items()}
+
+
+def change(noun: str, number: int, changes: dict[str, str]) -> None:
+    """Add a body to an issue or pull request, and change its title if there is one."""
+    known = read(noun, number)
+    known["bodies"].append(changes.pop("body"))
+    write(noun, number, known | changes)
 
 
 def matching(noun: str, asked: dict[str, Any]) -> list[int]:
