@@ -28,7 +28,7 @@ SHORTER = {
     "make ui": "lr-ceiling ui --port 0",
     "--epochs 1": "--epochs 1 --steps-per-epoch 10",
     "training.steps_per_epoch=600": "training.steps_per_epoch=10",
-    "search.budget_runs.default=6": ("search.budget_runs.default=2"),
+    "search.budget_runs.default=8": "search.budget_runs.default=2",
 }
 ANYTHING = "..."
 PROGRESS = re.compile(r": .*[\d,]+ of [\d,]+ steps, to go ")
