@@ -96,10 +96,12 @@ def against_bar(
     )
 
 
-def write_report(path: Path, rows: Iterable[Row], kept: Iterable[dict[str, Any]] = ()) -> None:
-    """Write the report: new rows, and those of an earlier report that were not measured now."""
-    figures = [row.as_json() for row in rows] + list(kept)
-    write_json(path, {"machine": machine(), "figures": figures})
+def write_report(path: Path, rows: Iterable[Row]) -> None:
+    """Write the report: new rows, and those of an earlier one that were not measured now."""
+    figures = [row.as_json() for row in rows]
+    measured = {figure["id"] for figure in figures}
+    kept = [figure for figure in read_figures(path) if figure["id"] not in measured]
+    write_json(path, {"machine": machine(), "figures": figures + kept})
 
 
 def read_figures(path: Path) -> list[dict[str, Any]]:

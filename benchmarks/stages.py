@@ -53,6 +53,7 @@ def search_command(folder: Path) -> list[str]:
     _clear(folder)
     return [
         *_stage("search", "batchnorm", "sigmoid"),
+        *("--audit", "reports/audit.json"),
         *("--output", "state/try/search", "--state", "state/try/journals"),
     ]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from benchmarks import overhead, post, repro, scaling, stages, step
 from benchmarks.fleet import FLOOR, KERAS, NOTEBOOK, OURS, SINGLE, Fleet, Peer, Process
@@ -147,6 +148,14 @@ def test_memory_is_that_of_the_largest_child(tmp_path: Path) -> None:
     peaks = stages.watch([sys.executable, "-c", code], tmp_path)
     assert 320e6 / stages.GIB < peaks.worker < 0.6
     assert 0 < peaks.driver < 0.1
+
+
+@pytest.mark.parametrize("stage", ["train", "search"])
+def test_stages_are_called_as_the_pipeline_calls_them(stage: str, tmp_path: Path) -> None:
+    command = {"train": stages.train_command, "search": stages.search_command}[stage](tmp_path)
+    pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"][stage]["cmd"]
+    options = {word for word in command if word.startswith("--")}
+    assert options == {word for word in pipeline.split() if word.startswith("--")}
 
 
 def test_a_stage_that_fails_is_no_figure(tmp_path: Path) -> None:
