@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 from playwright.sync_api import Browser
@@ -34,6 +36,9 @@ from lr_ceiling.stages.fetch import check_digests, fetch
 # Toy runs have no business on a server, or in a project, that a person has set.
 for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING"):
     os.environ.pop(name, None)
+
+# A shell's background jobs ignore Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 
@@ -113,16 +118,19 @@ def mnist_path() -> Path:
     """The real MNIST: the pipeline's own if it is there, else fetched once into `state/`."""
     data = params.load(ROOT / "params.yaml").data
     cached = ROOT / "state" / "tests" / "mnist.npz"
-    for path in (ROOT / "data" / "mnist.npz", cached):
-        try:
-            check_digests(dataset.read_arrays(path), data.expected_digests)
-        except DatasetError:
-            continue
-        return path
-    named = os.environ.get("LR_CEILING_SOURCE")
-    arrays = fetch([named] if named else data.sources, data.timeout_seconds, data.expected_digests)
-    dataset.write_arrays(cached, arrays)
-    return cached
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    # Each of pytest's processes asks for it.
+    with filelock.FileLock(cached.with_suffix(".lock")):
+        for path in (ROOT / "data" / "mnist.npz", cached):
+            try:
+                check_digests(dataset.read_arrays(path), data.expected_digests)
+            except DatasetError:
+                continue
+            return path
+        named = os.environ.get("LR_CEILING_SOURCE")
+        sources = [named] if named else data.sources
+        dataset.write_arrays(cached, fetch(sources, data.timeout_seconds, data.expected_digests))
+        return cached
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ STAND_INS = (
     (r"#(\s+#)+", "#"),
 )
 CEILINGS = (
-    r"lr# # \(# interval # to #\)",
+    r"lr# \(# interval # to #\)",
     r"lr# is at (least|most) #: the trials don't bound it from (above|below)",
     r"lr# is not bounded by so few trials",
     r"no learning rate is LABEL with probability #",

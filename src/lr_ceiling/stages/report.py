@@ -160,7 +160,9 @@ def main(
     copy = facts.root() / "state" / "report.html"
     write_text(copy, page.render(output / "figures", executed=executed, **content))
     _print_report(summaries, studies)
-    console.print(f"the page: {output / 'index.html'}; with times and machine: {copy}")
+    # Whole, for a terminal that makes a link of it.
+    pages = f"the page: {output / 'index.html'}; with times and machine: {copy}"
+    console.print(pages, soft_wrap=True)
 
 
 def updated(
