@@ -534,6 +534,7 @@ def test_models_load_back_with_equal_predictions(
     root: Path, keras_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import keras
+    import mlflow
     import mlflow.keras
 
     with tracking.open_store() as store:
@@ -542,7 +543,10 @@ def test_models_load_back_with_equal_predictions(
     assert run.outputs is not None
     (output,) = run.outputs.model_outputs
     uri = f"models:/{output.model_id}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlruns/mlflow.db")
+    store_uri = f"sqlite:///{root}/mlruns/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri)
+    # It goes before the variable, and another test may have set it.
+    mlflow.set_tracking_uri(store_uri)
     images = np.random.default_rng(0).random((3, 28, 28, 1), dtype=np.float32)
     expected = keras.models.load_model(keras_file).predict(images, verbose=0)
     loaded = mlflow.keras.load_model(uri)
