@@ -18,9 +18,9 @@ from pathlib import Path
 import click
 
 from benchmarks.places import REPORT, ROOT
-from benchmarks.rows import HEADER, Row, against_bar, cells
+from benchmarks.rows import HEADER, Row, against_bar, cells, write_report
 from lr_ceiling.facts import Facts
-from lr_ceiling.runs import read_json, read_runs, write_json
+from lr_ceiling.runs import read_runs
 from lr_ceiling.terminal import console, print_table
 
 ID = "non-training-share"
@@ -53,7 +53,7 @@ def main(folder: Path, smoke: bool) -> None:
     print_table("dvc repro", HEADER, [cells(row.as_json())])
     console.print_json(data=row.as_json()["items_percent"])
     if not smoke:
-        put(REPORT, row)
+        write_report(REPORT, [row])
 
 
 def run_clone(folder: Path) -> Timeline:
@@ -155,13 +155,6 @@ def merged(intervals: Sequence[Interval]) -> list[Interval]:
         else:
             joined.append((start, end))
     return joined
-
-
-def put(path: Path, row: Row) -> None:
-    """Put the row into the report in place of an older one."""
-    report = read_json(path) if path.exists() else {"machine": {}, "figures": []}
-    others = [figure for figure in report["figures"] if figure["id"] != row.id]
-    write_json(path, report | {"figures": [*others, row.as_json()]})
 
 
 def _runs(folder: Path) -> Iterator[Interval]:

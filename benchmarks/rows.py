@@ -97,11 +97,11 @@ def against_bar(
 
 
 def write_report(path: Path, rows: Iterable[Row]) -> None:
-    """Write the report: new rows, and those of an earlier one that were not measured now."""
+    """Write the report: what an earlier one has of other figures, then the new rows."""
     figures = [row.as_json() for row in rows]
     measured = {figure["id"] for figure in figures}
     kept = [figure for figure in read_figures(path) if figure["id"] not in measured]
-    write_json(path, {"machine": machine(), "figures": figures + kept})
+    write_json(path, {"machine": machine(), "figures": kept + figures})
 
 
 def read_figures(path: Path) -> list[dict[str, Any]]:

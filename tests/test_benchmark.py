@@ -213,8 +213,8 @@ def test_report_has_the_agreed_shape(tmp_path: Path) -> None:
     path = tmp_path / "benchmark.json"
     share = against_bar(repro.ID, [9.0], repro.BAR, "%", commit="0" * 40)
     write_report(path, [against_peer("help", [0.2, 0.1, 0.4], [0.4, 0.5, 0.6], "other", "s")])
-    repro.put(path, share)
-    repro.put(path, replace(share, ours=8.0))
+    write_report(path, [share])
+    write_report(path, [replace(share, ours=8.0)])
     help_row, share_row = read_figures(path)
     assert help_row == {
         "id": "help",

@@ -5,23 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, small_run
+from conftest import ROOT, small_run, small_spec
 from lr_ceiling import params
 from lr_ceiling.params import Search
 from lr_ceiling.plan import AUDITED, calls_of, make_plan, qualified, write_study
 from lr_ceiling.posterior import NO_CALLS, Calls
-from lr_ceiling.runs import Audit, AuditedRule, Label, RunSpec, read_runs, read_study
+from lr_ceiling.runs import Audit, AuditedRule, Label, read_runs, read_study
 
 VALUES = params.load(ROOT / "params.yaml")
-TEMPLATE = RunSpec.of(
-    VALUES.training,
-    variant="baseline",
-    activation="relu",
-    learning_rate=0.001,
-    seed=0,
-    ended_by=("dead",),
-    data_digest="0" * 16,
-)
+TEMPLATE = small_spec("0" * 16, ended_by=("dead",))
 
 
 def key(search: Search = VALUES.search, calls: Calls = NO_CALLS) -> str:
