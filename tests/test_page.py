@@ -230,4 +230,5 @@ def test_percent_has_its_spread() -> None:
 
 def test_numbers_and_counts_in_words() -> None:
     assert (number(None), number(0.12345), number(-2.0)) == ("?", "0.123", "-2")
+    assert number(3276.5) == "3,280"
     assert counts({"dead": 1, "stable": 3}) == "1 dead, 3 stable"

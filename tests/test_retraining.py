@@ -143,6 +143,7 @@ def test_the_summary_says_what_moved() -> None:
         ((0.01, 0.008, 0.012), "0.01 (0.008 to 0.012)"),
         ((0.01, None, 0.012), "0.01 (unbounded to 0.012)"),
         ((None, 0.015, None), "at least 0.015"),
+        ((None, 48000.0, None), "at least 48,000"),
         ((None, None, 0.03), "at most 0.03"),
         ((None, 0.015, 0.03), "0.015 to 0.03"),
         ((None, None, None), "not known"),

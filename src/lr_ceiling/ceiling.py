@@ -167,7 +167,7 @@ def ratio(above: Measured, below: Measured) -> Estimate:
     (upper, high_values), (lower, low_values) = above, below
     if high_values and low_values:
         ratios = np.divide.outer(np.array(high_values), np.array(low_values))
-        low, median, high = (_significant(value) for value in np.quantile(ratios, QUANTILES))
+        low, median, high = (significant(value) for value in np.quantile(ratios, QUANTILES))
         return Estimate(estimate=median, ci95=(low, high))
     (upper_low, upper_high), (lower_low, lower_high) = upper.ci95, lower.ci95
     return Estimate(
@@ -176,7 +176,7 @@ def ratio(above: Measured, below: Measured) -> Estimate:
 
 
 def _over(above: float | None, below: float | None) -> float | None:
-    return None if above is None or below is None else _significant(above / below)
+    return None if above is None or below is None else significant(above / below)
 
 
 def in_words(study: Study) -> str:
@@ -213,11 +213,11 @@ def interval(found: Estimate) -> str:
 
 
 def _rate(u: float) -> float:
-    return _significant(10**u)
+    return significant(10**u)
 
 
-def _significant(value: float) -> float:
-    # Four digits: far finer than any interval, and the same wherever the last bits differ.
+def significant(value: float) -> float:
+    """Four digits: far finer than any interval, and the same wherever the last bits differ."""
     return float(f"{value:.4g}")
 
 

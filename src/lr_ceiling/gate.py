@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from lr_ceiling.ceiling import short
 from lr_ceiling.comparison import best_run
 from lr_ceiling.dataset import Split, read_split, splits_digest
 from lr_ceiling.errors import RegistryError, ResultsError
@@ -185,7 +186,7 @@ def _weigh(case: _Case, predictor: Predictor, without_champion: bool) -> bool:
         detail = "no cell of the grid is known to be at or below its arm's ceiling, lr90"
         return case.check("ceiling", False, detail)
     rate = candidate.run.spec.learning_rate
-    at = f"learning rate {rate:g} is at or below the ceiling {candidate.ceiling:.4g}"
+    at = f"learning rate {rate:g} is at or below the ceiling {short(candidate.ceiling, 4)}"
     case.check("ceiling", True, f"{candidate.cell}: {at}")
     if not candidate.file.is_file():
         raise ResultsError(f"{candidate.file} is missing: run `dvc repro` to make it")

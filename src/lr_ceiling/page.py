@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from lr_ceiling.ceiling import in_words
+from lr_ceiling.ceiling import in_words, short
 from lr_ceiling.comparison import in_short, in_times
 from lr_ceiling.figures import PALETTE
 from lr_ceiling.runs import Estimate, Ratio, Study
@@ -102,5 +102,5 @@ def counts(labels: Mapping[str, int]) -> str:
 
 
 def number(value: float | None) -> str:
-    """A claim's figure to three digits, `?` where there is none."""
-    return "?" if value is None else f"{value:.3g}"
+    """A figure to three digits, `?` where there is none."""
+    return "?" if value is None else short(value, 3)

@@ -1,13 +1,10 @@
 """What saved models predict, asked in a process of its own: TensorFlow stays out of the driver."""
 
-import multiprocessing
-import os
 import statistics
 import textwrap
 import time
 import zipfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +14,10 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lr_ceiling import workers
 from lr_ceiling.dataset import IMAGE, Bytes
 from lr_ceiling.errors import RegistryError, ResultsError, WorkerError
 from lr_ceiling.promotion import Probabilities
+from lr_ceiling.workers import pool
 
 # Single images that are timed: 5 ms each.
 TIMED = 10
@@ -46,9 +43,7 @@ class Predictor:
     """
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        begin = (os.getpid(), context.RawArray("q", 1))
-        self._executor = ProcessPoolExecutor(1, context, workers.begin, begin)
+        self._executor = pool(1)
 
     def __enter__(self) -> Self:
         return self

@@ -23,6 +23,7 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from lr_ceiling import gate, params
+from lr_ceiling.ceiling import short
 from lr_ceiling.errors import LockedError, LrCeilingError, ParamsError, PipelineError
 from lr_ceiling.facts import commit, root
 from lr_ceiling.gate import Decision
@@ -368,9 +369,9 @@ def _shown(limits: tuple[float | None, float | None, float | None]) -> str:
         case None, None, None:
             return "not known"
         case None, low, None:
-            return f"at least {low:.4g}"
+            return f"at least {short(low, 4)}"
         case None, None, high:
-            return f"at most {high:.4g}"
+            return f"at most {short(high, 4)}"
     estimate, *ends = limits
-    interval = " to ".join("unbounded" if end is None else f"{end:.4g}" for end in ends)
-    return interval if estimate is None else f"{estimate:.4g} ({interval})"
+    interval = " to ".join("unbounded" if end is None else short(end, 4) for end in ends)
+    return interval if estimate is None else f"{short(estimate, 4)} ({interval})"

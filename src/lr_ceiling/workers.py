@@ -41,6 +41,10 @@ ENVIRONMENT = {
 }
 
 
+# A forked process would share the driver's locks, some of them held.
+SPAWN = multiprocessing.get_context("spawn")
+
+
 @dataclass(frozen=True)
 class Task:
     """One run to execute: its spec, its data, and what to keep of it besides the result."""
@@ -80,9 +84,8 @@ class Workers:
     ) -> None:
         self._processes = processes or cores()
         self._on_steps = on_steps or (lambda steps: None)
-        self._context = multiprocessing.get_context("spawn")
         # Without a lock: a worker that is killed while it holds one would stop all others.
-        self._progress: Array[c_longlong] = self._context.RawArray("q", SLOTS)
+        self._progress: Array[c_longlong] = SPAWN.RawArray("q", SLOTS)
         self._submitted = 0
         self._steps_done = 0
         self._waiting: deque[_Flight] = deque()
@@ -143,9 +146,7 @@ class Workers:
         return [self._progress[flight.slot] for flight in self._flights.values()]
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self._processes, self._context, begin, (os.getpid(), self._progress)
-        )
+        return pool(self._processes, self._progress)
 
     def _launch(self) -> None:
         # No more than run at once: what a killed worker takes with it was really under way.
@@ -180,7 +181,7 @@ class Workers:
         self._launch()
 
     def _kill(self) -> None:
-        for process in self._context.active_children():
+        for process in SPAWN.active_children():
             process.kill()
 
 
@@ -191,13 +192,23 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def pool(
+    processes: int | None = None, progress: "Array[c_longlong] | None" = None
+) -> ProcessPoolExecutor:
+    """Processes of one thread of TensorFlow each, by default one a core; they end with this one.
+
+    What they execute may tell how far it is in `progress`.
+    """
+    return ProcessPoolExecutor(processes or cores(), SPAWN, _begin, (os.getpid(), progress))
+
+
 _progress: "Array[c_longlong]"
 
 
-def begin(driver: int, progress: "Array[c_longlong]") -> None:
-    """Make this process a worker: one thread of TensorFlow, which ends with its `driver`."""
+def _begin(driver: int, progress: "Array[c_longlong] | None") -> None:
     global _progress
-    _progress = progress
+    if progress is not None:
+        _progress = progress
     # Ctrl-C reaches the whole process group; the driver alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(driver,), daemon=True).start()

@@ -13,7 +13,7 @@ import click
 
 from lr_ceiling import params
 from lr_ceiling.batch import path_of, run_all
-from lr_ceiling.ceiling import interval
+from lr_ceiling.ceiling import interval, significant
 from lr_ceiling.claims import (
     Claim,
     claims_of,
@@ -233,7 +233,7 @@ def runs_of(upper: EdgeSearch, lower: EdgeSearch) -> int:
 def rounded(found: Estimate) -> Estimate:
     """An estimate to four digits: far finer than any interval."""
     low, value, high = (
-        end and float(f"{end:.4g}") for end in (found.ci95[0], found.estimate, found.ci95[1])
+        end and significant(end) for end in (found.ci95[0], found.estimate, found.ci95[1])
     )
     return Estimate(estimate=value, ci95=(low, high))
 

@@ -1,10 +1,7 @@
 """The critical learning rate of one arm, and what biases before batch norm change."""
 
-import multiprocessing
-import os
 import statistics
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from pathlib import Path
 
@@ -15,7 +12,7 @@ from lr_ceiling.dataset import splits_digest
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.runs import RunSpec, write_json
 from lr_ceiling.terminal import print_table, quiet_option
-from lr_ceiling.workers import begin, cores
+from lr_ceiling.workers import pool
 
 # Steps of training after which it is looked at again, and their learning rate: the post's smaller.
 STEPS, RATE = 100, 0.001
@@ -43,11 +40,7 @@ def main(splits: Path, variant: str, activation: str, output: Path) -> None:
     seeds = values.train.seeds
     specs = [spec.model_copy(update={"seed": seed}) for seed in seeds]
     normalised = specs if spec.variant == "batchnorm" else []
-    context = multiprocessing.get_context("spawn")
-    begun = os.getpid(), context.RawArray("q", 1)
-    with ProcessPoolExecutor(
-        values.workers.processes or cores(), context, begin, begun
-    ) as executor:
+    with pool(values.workers.processes) as executor:
         rates = list(executor.map(critical_rates, specs, repeat(splits)))
         effects = list(executor.map(bias_effect, normalised, repeat(splits)))
     initial, later = ([rate for rate in column if rate] for column in zip(*rates, strict=True))
