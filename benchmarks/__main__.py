@@ -21,7 +21,7 @@ GRIDS = ((1, 4, 3), (8, 4, 3))
 
 
 @click.command()
-@click.option("--steps", default=225, show_default=True, help="of each run of the experiment")
+@click.option("--steps", default=375, show_default=True, help="of each run of the experiment")
 @click.option("--repeats", default=5, show_default=True, help="of every figure")
 @click.option("--step-repeats", default=9, show_default=True, help="of the figures of a step")
 @click.option(
