@@ -368,9 +368,9 @@ def _shown(limits: tuple[float | None, float | None, float | None]) -> str:
     match limits:
         case None, None, None:
             return "not known"
-        case None, low, None:
+        case None, float(low), None:
             return f"at least {short(low, 4)}"
-        case None, None, high:
+        case None, None, float(high):
             return f"at most {short(high, 4)}"
     estimate, *ends = limits
     interval = " to ".join("unbounded" if end is None else short(end, 4) for end in ends)
