@@ -16,7 +16,7 @@ PEERS := .venv/peers.stamp
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
 
-repro: $(RUNTIME) ## the main job: fetch, validate, train, search, report; then MLflow is brought up to date
+repro: $(RUNTIME) ## the main job: fetch, validate, train, search, theory, report; then MLflow is brought up to date
 	dvc repro
 	lr-ceiling log
 

@@ -23,8 +23,11 @@ def contents(project: Path) -> dict[str, bytes]:
 
 
 def test_the_report_holds_the_cells_of_the_params_and_nothing_of_others(project: Path) -> None:
+    other = project / "data/theory/baseline-tanh.json"
+    other.write_text("{}")
     printed = make_report(project)
     assert "baseline relu 0.01" in printed
+    assert not other.exists()
     comparison = read_json(project / "reports/comparison.json")
     assert [(cell["variant"], cell["learning_rate"]) for cell in comparison["cells"]] == [
         ("baseline", 0.01), ("baseline", 1), ("batchnorm", 0.01), ("batchnorm", 1),

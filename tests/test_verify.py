@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from conftest import small_belief, small_project, small_run, small_spec, small_study
+from conftest import ROOT, small_belief, small_project, small_run, small_spec, small_study
 from lr_ceiling.commands import verify
 from lr_ceiling.posterior import Observation, Posterior, Range, curves
 from lr_ceiling.runs import Estimate, RunResult, RunSpec, read_json, write_json, write_runs
@@ -93,11 +93,19 @@ def test_the_command_verifies_every_arm(
     assert all(0 <= one["stable"] <= one["seeds"] == 1 for one in found["finders"])
 
 
-def test_a_search_that_is_missing_is_told_in_one_line(
-    small_splits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("audit", "told"),
+    [
+        (Path("none.json"), "none.json is missing"),
+        (ROOT / "reports" / "audit.json", "error: x holds no search: run `dvc repro`"),
+    ],
+)
+def test_what_is_missing_is_told_in_one_line(
+    audit: Path, told: str, small_splits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(small_project(tmp_path, {}))
-    command = [str(small_splits), "--search", "x", "--audit", "none.json"]
+    command = [str(small_splits), "--search", "x", "--audit", str(audit)]
     shown = CliRunner().invoke(verify.main, [*command, "--output", "y", "--state", "z"])
     assert shown.exit_code == 1
-    assert "none.json is missing" in shown.stderr
+    assert told in shown.stderr
+    assert not Path("y").exists()

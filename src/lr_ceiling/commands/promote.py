@@ -17,7 +17,7 @@ REFUSED = 3
 
 
 @click.command()
-@click.option("--fail-on-refusal", is_flag=True, help=f"exit with {REFUSED} unless it goes live")
+@click.option("--fail-on-refusal", is_flag=True, help=f"exit with {REFUSED} if it is refused")
 @click.option(
     "--without-champion",
     is_flag=True,

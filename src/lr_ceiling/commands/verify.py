@@ -12,7 +12,7 @@ from lr_ceiling import params
 from lr_ceiling.batch import run_all
 from lr_ceiling.ceiling import TARGETS, Ceiling, short
 from lr_ceiling.dataset import splits_digest
-from lr_ceiling.errors import one_line_errors
+from lr_ceiling.errors import ResultsError, one_line_errors
 from lr_ceiling.plan import aim_of, calls_of, posterior_of
 from lr_ceiling.posterior import CREDIBLE, Posterior
 from lr_ceiling.runs import (
@@ -49,6 +49,8 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
     calls = calls_of(read_audit(audit))
     arms = []
     folders = sorted(path.parent for path in search.glob("*/study.json"))
+    if not folders:
+        raise ResultsError(f"{search} holds no search: run `dvc repro` to make them")
     # Range tests train in this process; late, since TensorFlow takes 5 s to import.
     os.environ.update(ENVIRONMENT)
     with muted_stderr():

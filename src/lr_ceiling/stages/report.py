@@ -109,6 +109,7 @@ def main(
     }
     remove_others(train, names.values())
     remove_others(search, arms.values())
+    remove_others(theory, [f"{name}.json" for name in arms.values()])
     pairs = pairs_of(cells, grid)
     summaries = [summarise_cell(runs) for runs in cells.values()]
     claims = [
@@ -272,10 +273,13 @@ def remove_others(folder: Path, names: Collection[str]) -> None:
 
     Its cache keeps them, so a cell that comes back is not trained again.
     """
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and path.name not in names:
+    for path in sorted(folder.glob("[!.]*")):
+        if path.name not in names:
             console.print(f"removing {path}: it is not in the grid")
-            shutil.rmtree(path)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def metrics(
