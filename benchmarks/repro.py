@@ -48,18 +48,20 @@ def main(folder: Path, smoke: bool) -> None:
     """Run the pipeline in FOLDER, which must not be there yet, and measure it."""
     if folder.exists():
         raise click.ClickException(f"{folder} is there already: name a new folder")
-    timeline = run_smoke(folder) if smoke else run_clone(folder)
-    row = measure(folder, timeline, _commit(ROOT))
+    # Before the run: who works on goes to another commit meanwhile.
+    commit = _commit(ROOT)
+    timeline = run_smoke(folder) if smoke else run_clone(folder, commit)
+    row = measure(folder, timeline, commit)
     print_table("dvc repro", HEADER, [cells(row.as_json())])
     console.print_json(data=row.as_json()["items_percent"])
     if not smoke:
         write_report(REPORT, [row])
 
 
-def run_clone(folder: Path) -> Timeline:
-    """Clone this commit and run `make repro` there."""
+def run_clone(folder: Path, commit: str) -> Timeline:
+    """Clone a commit of this project and run `make repro` there."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
-    subprocess.run(["git", "checkout", "--quiet", _commit(ROOT)], cwd=folder, check=True)
+    subprocess.run(["git", "checkout", "--quiet", commit], cwd=folder, check=True)
     return follow(["make", "repro"], folder, first="dvc repro", last="lr-ceiling log")
 
 
