@@ -53,7 +53,6 @@ def test_processes_do_not_change_the_result() -> None:
     assert summaries[0] == summaries[1]
 
 
-@pytest.mark.skipif(not REPORT.exists(), reason="no report yet: `make simulate` writes it")
 def test_the_page_tells_what_the_report_holds() -> None:
     oracles = read_json(REPORT)["oracles"]
     assert [oracle["name"] for oracle in oracles] == [oracle.name for oracle in ORACLES]
