@@ -136,6 +136,15 @@ def test_trials_under_way_may_be_enough() -> None:
     assert narrow_after(posterior, np.array([middle]), between) == pytest.approx(expected, abs=0.05)
 
 
+@pytest.mark.filterwarnings("error")
+def test_where_there_is_no_edge_no_interval_gets_narrow() -> None:
+    trials = [Observation(-3.25, stable=index % 6 == 0) for index in range(300)]
+    trials += [Observation(u, stable=False) for u in np.arange(-6, 2, 0.1)]
+    posterior = Posterior(curves(Range(-4, 0, -6, 2)), trials)
+    assert posterior.edge(0.9).exists < 1e-6
+    assert narrow_after(posterior, np.array([-1.0]), 0.3) == 0
+
+
 def test_cheap_failures_draw_the_search_upwards() -> None:
     dear = [*BRACKET, *[Observation(1.9, stable=False, cost=1.0)] * 8]
     cheap = [*BRACKET, *[Observation(1.9, stable=False, cost=0.02)] * 8]

@@ -146,7 +146,7 @@ def narrow_after(posterior: Posterior, pending: Floats, decades: float) -> float
         edges[np.minimum((below < share * probable[:, None]).sum(axis=1), DRAWS - 1)]
         for share in (tail, 1 - tail)
     )
-    return float(probable[high - low <= decades].sum() / max(probable.sum(), 1e-300))
+    return float(probable[high <= low + decades].sum() / max(probable.sum(), 1e-300))
 
 
 def information(p: Floats, fantasies: Floats) -> Floats:
