@@ -12,8 +12,6 @@ from lr_ceiling.commands import simulate
 from lr_ceiling.runs import read_json
 from lr_ceiling.simulation import ORACLES, PEERS
 
-REPORT = ROOT / "reports" / "simulation.json"
-
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +52,7 @@ def test_processes_do_not_change_the_result() -> None:
 
 
 def test_the_page_tells_what_the_report_holds() -> None:
-    oracles = read_json(REPORT)["oracles"]
+    oracles = read_json(ROOT / "reports" / "simulation.json")["oracles"]
     assert [oracle["name"] for oracle in oracles] == [oracle.name for oracle in ORACLES]
     page = (ROOT / "docs" / "simulation.md").read_text().splitlines()
     assert not [line for line in simulate.markdown(oracles) if line not in page]
