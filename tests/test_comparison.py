@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from conftest import small_run
-from lr_ceiling.ceiling import short
 from lr_ceiling.comparison import (
     around,
     gap,
@@ -127,11 +126,3 @@ def test_a_learning_rate_in_words() -> None:
     )
     assert in_short(Estimate(estimate=None, ci95=(79_430, None))) == "at least 79,000"
     assert in_short(Estimate(estimate=None, ci95=(None, None))) == "not bounded"
-
-
-@pytest.mark.parametrize(
-    ("value", "digits", "words"),
-    [(35.44, 3, "35.4"), (79_430.0, 3, "79,400"), (9.96, 2, "10"), (0.005009, 3, "0.00501")],
-)
-def test_numbers_are_short(value: float, digits: int, words: str) -> None:
-    assert short(value, digits) == words

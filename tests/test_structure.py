@@ -16,7 +16,7 @@ PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
 STAGES = PIPELINE["stages"]
 # In this order alone: a module imports what stands before it.
 LAYERS = [
-    ["errors"],
+    ["errors", "digits"],
     ["runs"],
     ["terminal"],
     ["params"],

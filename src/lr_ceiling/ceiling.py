@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lr_ceiling.digits import short, significant
 from lr_ceiling.posterior import WIDTH_WEIGHTS, Floats, Posterior
 from lr_ceiling.runs import Activation, Belief, Checks, Estimate, Ratio, Study, Variant
 
@@ -197,12 +198,6 @@ def in_words(study: Study) -> str:
     return "lr90 is not bounded by so few trials"
 
 
-def short(value: float, digits: int = 2) -> str:
-    """A positive number to so many digits, without an exponent where it is large."""
-    rounded = float(f"{value:.{digits}g}")
-    return f"{rounded:,.0f}" if rounded >= 10 ** (digits - 1) else f"{rounded:g}"
-
-
 def interval(found: Estimate) -> str:
     """An estimate with its 95% interval in words; `?` where the trials don't bound it."""
     low, value, high = (
@@ -214,11 +209,6 @@ def interval(found: Estimate) -> str:
 
 def _rate(u: float) -> float:
     return significant(10**u)
-
-
-def significant(value: float) -> float:
-    """Four digits: far finer than any interval, and the same wherever the last bits differ."""
-    return float(f"{value:.4g}")
 
 
 def _rounded(values: Floats) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy import stats
 
-from lr_ceiling.ceiling import short
+from lr_ceiling.digits import short
 from lr_ceiling.runs import Estimate, RunResult
 
 CONFIDENCE = 0.95

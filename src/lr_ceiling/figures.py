@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from lr_ceiling.ceiling import short
 from lr_ceiling.comparison import (
     in_short,
     in_times,
@@ -23,6 +22,7 @@ from lr_ceiling.comparison import (
     training_curve,
     validation_curve,
 )
+from lr_ceiling.digits import short
 from lr_ceiling.runs import (
     Belief,
     Estimate,

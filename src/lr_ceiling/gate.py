@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from lr_ceiling.ceiling import short
 from lr_ceiling.comparison import best_run
 from lr_ceiling.dataset import Split, read_split, splits_digest
+from lr_ceiling.digits import short
 from lr_ceiling.errors import RegistryError, ResultsError
 from lr_ceiling.facts import commit, read_facts, root
 from lr_ceiling.params import Promote

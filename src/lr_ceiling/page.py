@@ -8,8 +8,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from lr_ceiling.ceiling import in_words, short
+from lr_ceiling.ceiling import in_words
 from lr_ceiling.comparison import in_short, in_times
+from lr_ceiling.digits import short
 from lr_ceiling.figures import PALETTE
 from lr_ceiling.runs import Estimate, Ratio, Study
 

@@ -23,7 +23,7 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from lr_ceiling import gate, params
-from lr_ceiling.ceiling import short
+from lr_ceiling.digits import short
 from lr_ceiling.errors import LockedError, LrCeilingError, ParamsError, PipelineError
 from lr_ceiling.facts import commit, root
 from lr_ceiling.gate import Decision

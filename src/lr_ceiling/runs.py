@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
+from lr_ceiling.digits import short
 from lr_ceiling.errors import ParamsError, ResultsError
 
 Variant = Literal["baseline", "batchnorm"]
@@ -73,7 +74,9 @@ class RunSpec(Record):
     @property
     def name(self) -> str:
         """What people call the run, such as `batchnorm sigmoid lr=0.01 seed=0`."""
-        return f"{self.variant} {self.activation} lr={self.learning_rate:.4g} seed={self.seed}"
+        return (
+            f"{self.variant} {self.activation} lr={short(self.learning_rate, 4)} seed={self.seed}"
+        )
 
 
 class Curve(Record):
@@ -150,8 +153,8 @@ class Checks(Record):
     # Probability that any learning rate is stable with probability 0.5, and 0.9.
     lr50_exists: float
     lr90_exists: float
-    # Posterior predictive p-value of the trials' deviance; below 0.05 the curve fits badly, and
-    # the trials were counted half, which widens the intervals.
+    # Posterior predictive p-value of how alike neighbouring trials miss the curve; below 0.05 it
+    # fits badly, and the trials were counted half, which widens the intervals.
     fit: float
     widened: bool
     # Share of lr90's probability in the last decade at each end of what may be tried.

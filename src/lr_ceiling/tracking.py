@@ -33,6 +33,7 @@ from urllib.parse import quote
 import filelock
 import numpy as np
 
+from lr_ceiling.digits import short
 from lr_ceiling.errors import LockedError, ResultsError, TrackingError
 from lr_ceiling.facts import Facts, commit, read_facts, root
 from lr_ceiling.runs import RunResult, digest_of
@@ -485,7 +486,7 @@ def _run_tags(run: RunResult) -> dict[str, str]:
         "activation": spec.activation,
         "label": run.label,
         # What is to be compared side by side: the two variants and their seeds.
-        "group": f"{spec.activation} lr={spec.learning_rate:.4g}",
+        "group": f"{spec.activation} lr={short(spec.learning_rate, 4)}",
         "mlflow.note.content": _describe_run(run),
     }
 
@@ -495,7 +496,7 @@ def _describe_run(run: RunResult) -> str:
     called = f" It was called {run.called} after step {run.called_at:,}." if run.called else ""
     return (
         f"The {spec.variant} network with {spec.activation}, trained by {spec.optimizer} at "
-        f"learning rate {spec.learning_rate:.4g} from seed {spec.seed}: **{run.label}**. "
+        f"learning rate {short(spec.learning_rate, 4)} from seed {spec.seed}: **{run.label}**. "
         f"After {run.steps:,} of {spec.horizon:,} steps its accuracy on the validation images is "
         f"{run.validation_accuracy:.4f}; stable means {spec.target_accuracy:g} or more.{called}"
     )
@@ -504,14 +505,14 @@ def _describe_run(run: RunResult) -> str:
 def _describe_study(study: Mapping[str, object], trials: int) -> str:
     network = f"{study['variant']} network with {study['activation']}"
     highest = study.get("highest_stable")
-    found = f"{highest:.4g}" if isinstance(highest, int | float) else "none"
+    found = short(highest, 4) if isinstance(highest, int | float) else "none"
     values = dict(_flat(study))
     rate, low, high = (values.get(f"lr90/{end}") for end in ("estimate", "ci95/low", "ci95/high"))
     ceiling = ""
     if _is_finite(rate):
-        ends = [f"{end:.2g}" if _is_finite(end) else "unbounded" for end in (low, high)]
+        ends = [short(end) if _is_finite(end) else "unbounded" for end in (low, high)]
         ceiling = (
-            f"A fresh seed is stable with probability 0.9 up to learning rate **{rate:.3g}** "
+            f"A fresh seed is stable with probability 0.9 up to learning rate **{short(rate, 3)}** "
             f"(95% interval: {ends[0]} to {ends[1]}). "
         )
     return (

@@ -13,7 +13,7 @@ import click
 
 from lr_ceiling import params
 from lr_ceiling.batch import path_of, run_all
-from lr_ceiling.ceiling import interval, significant
+from lr_ceiling.ceiling import interval
 from lr_ceiling.claims import (
     Claim,
     claims_of,
@@ -23,6 +23,7 @@ from lr_ceiling.claims import (
     viability,
 )
 from lr_ceiling.dataset import splits_digest
+from lr_ceiling.digits import short, significant
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.initialisation import BUDGET, SIGN, EdgeSearch, search_all, width
 from lr_ceiling.params import Grid
@@ -84,7 +85,9 @@ class RunSource:
         return [self.of(specs) for specs in groups]
 
     def _told(self, run: RunResult) -> None:
-        scale = "" if run.spec.init_scale == 1 else f", initial scale {run.spec.init_scale:.3g}"
+        scale = (
+            "" if run.spec.init_scale == 1 else f", initial scale {short(run.spec.init_scale, 3)}"
+        )
         self._progress.say(
             f"{run.spec.name}{scale}: {run.label} at accuracy {run.validation_accuracy:.3f}"
         )

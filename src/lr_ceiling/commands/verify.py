@@ -10,8 +10,9 @@ import numpy as np
 
 from lr_ceiling import params
 from lr_ceiling.batch import run_all
-from lr_ceiling.ceiling import TARGETS, Ceiling, short
+from lr_ceiling.ceiling import TARGETS, Ceiling
 from lr_ceiling.dataset import splits_digest
+from lr_ceiling.digits import short, significant
 from lr_ceiling.errors import ResultsError, one_line_errors
 from lr_ceiling.plan import aim_of, calls_of, posterior_of
 from lr_ceiling.posterior import CREDIBLE, Posterior
@@ -141,7 +142,7 @@ def verify_finders(
             found.append(
                 {
                     "name": key,
-                    "learning_rate": float(f"{rate:.4g}"),
+                    "learning_rate": significant(rate),
                     "probability": round(float(p), 4),
                     "seeds": FINDER_SEEDS,
                     "stable": count_stable("finder", key, rate, FINDER_SEEDS, template, run),

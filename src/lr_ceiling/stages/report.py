@@ -25,6 +25,7 @@ from lr_ceiling.comparison import (
     summarise_cell,
     validation_curve,
 )
+from lr_ceiling.digits import significant
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.params import Grid
 from lr_ceiling.runs import (
@@ -181,7 +182,7 @@ def held_against(study: Study, critical: Mapping[str, Any]) -> dict[str, dict[st
     def against(predicted: float | None) -> dict[str, float | None]:
         if measured is None or predicted is None:
             return {"critical": predicted, "measured_over_predicted": None}
-        times = float(f"{measured / predicted:.3g}")
+        times = significant(measured / predicted, 3)
         return {"critical": predicted, "measured_over_predicted": times}
 
     return {state: against(critical[state]["median"]) for state in ("initial", "trained")}

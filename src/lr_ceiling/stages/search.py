@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from lr_ceiling import params
-from lr_ceiling.ceiling import TARGETS, in_words, interval, short
+from lr_ceiling.ceiling import TARGETS, in_words, interval
 from lr_ceiling.dataset import splits_digest
+from lr_ceiling.digits import short
 from lr_ceiling.errors import ParamsError, one_line_errors
 from lr_ceiling.facts import root, write_ended, write_study_facts
 from lr_ceiling.plan import (

@@ -9,6 +9,7 @@ import click
 
 from lr_ceiling import params
 from lr_ceiling.dataset import splits_digest
+from lr_ceiling.digits import short, significant
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.runs import RunSpec, write_json
 from lr_ceiling.terminal import print_table, quiet_option
@@ -78,7 +79,7 @@ def bias_effect(spec: RunSpec, splits: Path) -> tuple[float, float]:
 
 def worst(effects: Sequence[tuple[float, float]]) -> Mapping[str, float]:
     """The most that biases changed in any seed, to two digits: the others are rounding's."""
-    difference, gradient = (float(f"{max(column):.2g}") for column in zip(*effects, strict=True))
+    difference, gradient = (significant(max(column), 2) for column in zip(*effects, strict=True))
     return {"logit_difference": difference, "gradient_ratio": gradient, "n": len(effects)}
 
 
@@ -87,14 +88,16 @@ def spread(rates: Sequence[float]) -> Mapping[str, object]:
     if not rates:
         return {"median": None, "least": None, "most": None, "n": 0}
     values = {"median": statistics.median(rates), "least": min(rates), "most": max(rates)}
-    return {name: float(f"{value:.4g}") for name, value in values.items()} | {"n": len(rates)}
+    return {name: significant(value) for name, value in values.items()} | {"n": len(rates)}
 
 
 def shown(rates: Sequence[float]) -> str:
     """The same in words."""
     if not rates:
         return "none below 1e6"
-    return f"{statistics.median(rates):.3g} ({min(rates):.3g} to {max(rates):.3g})"
+    return (
+        f"{short(statistics.median(rates), 3)} ({short(min(rates), 3)} to {short(max(rates), 3)})"
+    )
 
 
 if __name__ == "__main__":
