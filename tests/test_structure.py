@@ -118,6 +118,16 @@ def test_imports_point_one_way(module: str) -> None:
         assert layer_of(imported) < layer_of(module), f"{module} imports {imported}"
 
 
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_modules_that_are_named_in_strings_exist(module: str) -> None:
+    named = {
+        node.value
+        for node in ast.walk(ast.parse(MODULES[module].read_text()))
+        if isinstance(node, ast.Constant) and str(node.value).startswith("lr_ceiling.")
+    }
+    assert named <= {f"lr_ceiling.{name}" for name in MODULES} | {"lr_ceiling."}
+
+
 @pytest.mark.parametrize(("library", "homes"), HOMES.items())
 def test_heavy_libraries_have_one_home(library: str, homes: set[str]) -> None:
     users = {

@@ -42,6 +42,19 @@ def test_results_come_in_the_order_of_the_tasks_and_survive_a_killed_worker(
     assert not training_workers()
 
 
+def test_what_is_needed_later_is_imported_while_runs_train(
+    small_splits: Path, digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "needed_later.py").write_text("")
+    with Workers(1, needed_later=["lr_ceiling.no_such_module"]) as workers:
+        workers.execute([Task(small_spec(digest), small_splits)])
+    with Workers(1, needed_later=["needed_later"]) as workers:
+        assert "needed_later" not in sys.modules
+        workers.execute([Task(small_spec(digest), small_splits)])
+    assert wait_until(lambda: "needed_later" in sys.modules, seconds=10)
+
+
 def test_a_run_that_always_ends_its_process_is_given_up(small_splits: Path, digest: str) -> None:
     with Workers(1) as workers:
         workers.submit(Task(small_spec(digest, steps_per_epoch=20_000), small_splits))

@@ -5,6 +5,8 @@ one at any time, which breaks its whole process pool: the pool is made anew and 
 in flight are submitted again.
 """
 
+import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -14,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from ctypes import Array, c_longlong
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,14 +77,19 @@ class Workers:
     """Executes tasks; a context manager. Tasks go in by `submit`, results come by `completed`.
 
     `processes` is how many run at once, by default one a core. `on_steps` is told, about twice a
-    second, how many optimizer steps have been taken since the start.
+    second, how many optimizer steps have been taken since the start. `needed_later` names modules
+    that the driver will import after the runs: it begins with that while they train.
     """
 
     def __init__(
-        self, processes: int | None = None, on_steps: Callable[[int], None] | None = None
+        self,
+        processes: int | None = None,
+        on_steps: Callable[[int], None] | None = None,
+        needed_later: Sequence[str] = (),
     ) -> None:
         self._processes = processes or cores()
         self._on_steps = on_steps or (lambda steps: None)
+        self._needed_later = needed_later
         # Without a lock: a worker that is killed while it holds one would stop all others.
         self._progress: Array[c_longlong] = SPAWN.RawArray("q", SLOTS)
         self._submitted = 0
@@ -124,7 +130,7 @@ class Workers:
             raise ValueError("nothing is under way")
         while True:
             done, _ = wait(self._flights, timeout=POLL, return_when=FIRST_COMPLETED)
-            self._on_steps(self._steps_done + sum(self._progress_of_flights()))
+            self._tell(self._steps_done + sum(self._progress_of_flights()))
             for future in done:
                 if isinstance(future.exception(), BrokenProcessPool):
                     self._restart()
@@ -141,6 +147,13 @@ class Workers:
             self.submit(task)
         ended = {done.task: done for done in (self.completed() for _ in tasks)}
         return [ended[task] for task in tasks]
+
+    def _tell(self, steps: int) -> None:
+        self._on_steps(steps)
+        # Not before: the workers' own start, which nobody can do anything beside, comes first.
+        if steps and self._needed_later:
+            threading.Thread(target=_import, args=(self._needed_later,)).start()
+            self._needed_later = ()
 
     def _progress_of_flights(self) -> list[int]:
         return [self._progress[flight.slot] for flight in self._flights.values()]
@@ -220,7 +233,7 @@ def _begin(driver: int, progress: "Array[c_longlong] | None") -> None:
         training.configure()
 
 
-@contextmanager
+@contextlib.contextmanager
 def muted_stderr() -> Iterator[None]:
     """Nothing that is written to stderr inside is seen."""
     # TensorFlow's libraries greet people on stderr, from C, before they read any log level.
@@ -232,6 +245,13 @@ def muted_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def _import(modules: Sequence[str]) -> None:
+    # Who imports them afterwards waits for this, and meets the error that there may be.
+    with contextlib.suppress(Exception):
+        for module in modules:
+            importlib.import_module(module)
 
 
 def _end_with(parent: int) -> None:

@@ -64,7 +64,9 @@ def main(
     ]
     with (
         step_progress("compare", sum(spec.horizon for spec in specs)) as progress,
-        Workers(values.workers.processes, progress.steps) as workers,
+        Workers(
+            values.workers.processes, progress.steps, ["lr_ceiling.tracking", "lr_ceiling.figures"]
+        ) as workers,
     ):
         ended = workers.execute([Task(spec, splits, test=True) for spec in specs])
     runs = [one.result for one in ended]
