@@ -340,8 +340,9 @@ def write_results(folder: Path) -> Path:
         ],
     }
     write_json(folder / "reports/validation.json", findings)
-    write_json(folder / "reports/verification.json", {"arms": []})
-    write_json(folder / "reports/claims.json", {"claims": [], "cells": [], "initialisation": []})
+    write_json(folder / "reports/verification.json", {"conditions": None, "arms": []})
+    untested: dict[str, Any] = {"claims": [], "cells": [], "initialisation": []}
+    write_json(folder / "reports/claims.json", {"conditions": None, **untested})
     return folder
 
 

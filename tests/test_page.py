@@ -1,5 +1,6 @@
 """The report page: complete, self-contained, and looked at in a real browser."""
 
+import copy
 import re
 import shutil
 from pathlib import Path
@@ -9,28 +10,44 @@ import pytest
 from playwright.sync_api import Browser
 
 from browser import watched_page
-from conftest import make_report, small_study, write_results
+from conftest import make_report, small_run, small_study, write_results
 from lr_ceiling import figures
+from lr_ceiling.comparison import conditions_of
 from lr_ceiling.page import answer, counts, inline, median_steps, number, percent
 from lr_ceiling.runs import Estimate, Ratio, read_json, write_json
+from lr_ceiling.verification import points_of
 
 FIGURES = {
     "ceilings", "probability", "trials", "curves-relu-0.01", "curves-relu-1",
     "edge-baseline-relu", "edge-batchnorm-relu", "modes",
 }  # fmt: skip
-VERIFIED = {
+# What the results made by hand have in common.
+CONDITIONS = conditions_of(small_run().spec)
+FRESH = {"seeds": 8, "stable": 7, "predicted": [5, 8], "right": True}
+VERIFIED: dict[str, Any] = {
+    "conditions": CONDITIONS,
     "arms": [
         {
             "variant": "baseline",
             "activation": "relu",
             "points": [
-                {"at": "lr90", "learning_rate": 0.01, "seeds": 8, "stable": 7, "predicted": [5, 8]}
+                {"at": at, "learning_rate": rate, **FRESH}
+                for at, rate in points_of(small_study()).items()
             ],
-            "finders": [{"name": "Some finder", "learning_rate": 0.2, "seeds": 8, "stable": 0}],
+            "finders": [
+                {
+                    "name": "Some finder",
+                    "learning_rate": 0.2,
+                    "probability": 0.25,
+                    "seeds": 8,
+                    "stable": 0,
+                }
+            ],
         }
-    ]
+    ],
 }
-TESTED = {
+TESTED: dict[str, Any] = {
+    "conditions": CONDITIONS,
     "claims": [
         {
             "id": name,
@@ -162,8 +179,24 @@ def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Pat
     assert "The verification has not run" in (project / "reports/index.html").read_text()
     text = (complete / "reports/index.html").read_text()
     assert "has not run" not in text
-    assert "<td>7 of 8</td><td>5 to 8</td>" in text
-    assert "Some finder's choice" in text
+    assert "<td>7 of 8</td><td>5 to 8</td><td>yes</td>" in text
+    assert "Some finder</th><td>0.2</td><td>0 of 8</td><td>0.250</td>" in text
+
+
+def test_reports_of_other_params_or_ceilings_are_not_these(complete: Path, tmp_path: Path) -> None:
+    project = shutil.copytree(complete, tmp_path / "project")
+    moved = copy.deepcopy(VERIFIED)
+    moved["arms"][0]["points"][0]["learning_rate"] *= 2
+    for changed in (moved, VERIFIED | {"conditions": "others"}):
+        write_json(project / "reports/verification.json", changed)
+        write_json(project / "reports/claims.json", TESTED | {"conditions": "others"})
+        make_report(project)
+        text = (project / "reports/index.html").read_text()
+        assert "The last verification was of other ceilings than these" in text
+        assert "7 of 8" not in text
+        assert "Not run yet: twelve seeds a cell, more activations" in text
+        claims = read_json(project / "reports/comparison.json")["claims"]
+        assert "more-activations" not in {one["id"] for one in claims}
 
 
 def test_it_says_which_claims_were_not_run(project: Path, complete: Path) -> None:

@@ -37,7 +37,7 @@ LAYERS = [
     ["study"],
     ["plan"],
     ["initialisation"],
-    ["comparison"],
+    ["comparison", "verification"],
     ["claims"],
     ["promotion"],
     ["tracking"],

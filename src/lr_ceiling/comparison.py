@@ -7,9 +7,16 @@ from collections.abc import Mapping, Sequence
 from scipy import stats
 
 from lr_ceiling.digits import short
-from lr_ceiling.runs import Estimate, RunResult
+from lr_ceiling.runs import Estimate, RunResult, RunSpec, digest_of
 
 CONFIDENCE = 0.95
+# What distinguishes the runs of one comparison; the rest of their specs they have in common.
+OWN = {"variant", "activation", "learning_rate", "seed", "init_scale", "ended_by"}
+
+
+def conditions_of(spec: RunSpec) -> str:
+    """Identity of what runs must share to be compared: data, steps, optimizer, target."""
+    return digest_of(spec.model_dump(exclude=OWN))
 
 
 def summarise_cell(runs: Sequence[RunResult]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from lr_ceiling import verification
 from lr_ceiling.ceiling import in_words
 from lr_ceiling.comparison import in_short, in_times
 from lr_ceiling.digits import short
@@ -42,9 +43,12 @@ def render(figures: Path, **content: object) -> str:
         "number": number,
         "percent": percent,
         "median_steps": median_steps,
+        "point_rows": verification.point_rows,
+        "finder_rows": verification.finder_rows,
         "untested": untested,
     }
-    return environment.get_template("report.html").render(palette=PALETTE, **content)
+    headers = {"POINTS": verification.POINTS, "FINDERS": verification.FINDERS}
+    return environment.get_template("report.html").render(palette=PALETTE, **headers, **content)
 
 
 def answer(ratios: Sequence[Ratio], studies: Sequence[Study]) -> str:

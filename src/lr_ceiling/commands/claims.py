@@ -22,6 +22,7 @@ from lr_ceiling.claims import (
     more_activations,
     viability,
 )
+from lr_ceiling.comparison import conditions_of
 from lr_ceiling.dataset import splits_digest
 from lr_ceiling.digits import short, significant
 from lr_ceiling.errors import one_line_errors
@@ -117,13 +118,13 @@ def main(splits: Path, train: Path, output: Path, state: Path) -> None:
     arms = list(product(values.grid.variants, values.grid.activations))
     fixed = {spec for specs in (*cells.values(), *activations) for spec in specs}
     more = len(fixed - {run.spec for run in known}) + int(BUDGET) * len(SIGN) * len(arms)
-    found: dict[str, list[dict[str, Any]]] = {"claims": [], "cells": [], "initialisation": []}
+    parts: dict[str, list[dict[str, Any]]] = {"claims": [], "cells": [], "initialisation": []}
 
-    def add(claims: Iterable[Claim], **parts: list[dict[str, Any]]) -> None:
+    def add(claims: Iterable[Claim], **found: list[dict[str, Any]]) -> None:
         """Write what is known so far, should this be stopped."""
-        found["claims"] += [claim.model_dump() for claim in claims]
-        found.update(parts)
-        write_json(output, found)
+        parts["claims"] += [claim.model_dump() for claim in claims]
+        parts.update(found)
+        write_json(output, {"conditions": conditions_of(template), **parts})
 
     with (
         step_progress("claims", more * template.horizon) as progress,
@@ -142,7 +143,7 @@ def main(splits: Path, train: Path, output: Path, state: Path) -> None:
             initialisation_claims(searches, template.learning_rate),
             initialisation=[initialisation_of(*pair) for pair in searches.values()],
         )
-    _print(found["claims"])
+    _print(parts["claims"])
 
 
 def seeds_from(seeds: Sequence[int]) -> list[int]:

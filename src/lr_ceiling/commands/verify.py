@@ -11,8 +11,9 @@ import numpy as np
 from lr_ceiling import params
 from lr_ceiling.batch import run_all
 from lr_ceiling.ceiling import TARGETS, Ceiling
+from lr_ceiling.comparison import conditions_of
 from lr_ceiling.dataset import splits_digest
-from lr_ceiling.digits import short, significant
+from lr_ceiling.digits import significant
 from lr_ceiling.errors import ResultsError, one_line_errors
 from lr_ceiling.plan import aim_of, calls_of, posterior_of
 from lr_ceiling.posterior import CREDIBLE, Posterior
@@ -27,6 +28,14 @@ from lr_ceiling.runs import (
     write_json,
 )
 from lr_ceiling.terminal import print_table, step_progress
+from lr_ceiling.verification import (
+    FINDERS,
+    POINTS,
+    finder_rows,
+    in_words,
+    point_rows,
+    points_of,
+)
 from lr_ceiling.workers import ENVIRONMENT, Workers, muted_stderr
 
 # Fresh seeds at each point of an arm, and at what a range test says.
@@ -92,24 +101,18 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
                 }
             )
             # What is known so far, should this be stopped.
-            write_json(output, {"arms": arms})
+            write_json(output, {"conditions": conditions_of(template), "arms": arms})
             progress.say(f"{folder.name}: {in_words(points)}")
-    _print(arms)
+    print_table("verified", POINTS, point_rows(arms))
+    print_table("range tests", FINDERS, finder_rows(arms))
 
 
 def verify_points(
     study: Study, posterior: Posterior, template: RunSpec, run: Run
 ) -> list[dict[str, Any]]:
     """Twenty fresh seeds at lr90's lower limit, at lr90 and at lr50; those that are known."""
-    rates = {
-        "lr90 low": study.lr90.ci95[0],
-        "lr90": study.lr90.estimate,
-        "lr50": study.lr50.estimate,
-    }
     points = []
-    for name, rate in rates.items():
-        if rate is None:
-            continue
+    for name, rate in points_of(study).items():
         stable = count_stable(study.key, name, rate, SEEDS, template, run)
         low, high = predicted(posterior, rate, SEEDS)
         points.append(
@@ -167,44 +170,6 @@ def predicted(posterior: Posterior, rate: float, runs: int) -> tuple[int, int]:
     below = posterior.predictive(float(np.log10(rate)), runs).cumsum()
     tail = (1 - CREDIBLE) / 2
     return int(np.searchsorted(below, tail)), int(np.searchsorted(below, 1 - tail))
-
-
-def in_words(points: Sequence[dict[str, Any]]) -> str:
-    """The points of an arm in a line."""
-    if not points:
-        return "nothing to verify"
-    return ", ".join(
-        f"{point['stable']} of {point['seeds']} at {point['at']} "
-        f"{short(point['learning_rate'], 4)}, "
-        f"predicted {point['predicted'][0]} to {point['predicted'][1]}"
-        for point in points
-    )
-
-
-def _print(arms: Sequence[dict[str, Any]]) -> None:
-    rows = [
-        (
-            f"{arm['variant']} {arm['activation']}, {point['at']}",
-            short(point["learning_rate"], 4),
-            f"{point['stable']} of {point['seeds']}",
-            "{} to {}".format(*point["predicted"]),
-            "yes" if point["right"] else "no",
-        )
-        for arm in arms
-        for point in arm["points"]
-    ]
-    print_table("verified", ("point", "learning rate", "stable", "predicted", "right"), rows)
-    tests = [
-        (
-            f"{arm['variant']} {arm['activation']}, {one['name']}",
-            short(one["learning_rate"], 4),
-            f"{one['stable']} of {one['seeds']}",
-            f"{one['probability']:.3f}",
-        )
-        for arm in arms
-        for one in arm["finders"]
-    ]
-    print_table("range tests", ("test", "learning rate", "stable", "P(stable)"), tests)
 
 
 if __name__ == "__main__":

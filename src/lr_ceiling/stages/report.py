@@ -19,6 +19,7 @@ from lr_ceiling.ceiling import Arm, ceilings, in_words, interval, ratios
 from lr_ceiling.claims import bias_unnecessary, claims_of
 from lr_ceiling.comparison import (
     around,
+    conditions_of,
     gap,
     mean_by_step,
     more_accurate,
@@ -44,6 +45,7 @@ from lr_ceiling.runs import (
     write_text,
 )
 from lr_ceiling.terminal import console, print_table, quiet_option
+from lr_ceiling.verification import is_of
 
 Cell = tuple[Variant, Activation, float]
 Cells = Mapping[Cell, Sequence[RunResult]]
@@ -103,11 +105,6 @@ def main(
     arms = arm_names(grid)
     searches = {arm: Search.read(search / name) for arm, name in arms.items()}
     critical = {arm: read_json(theory / f"{name}.json") for arm, name in arms.items()}
-    checked = {
-        "validation": read_json(validation),
-        "verification": read_json(verification),
-        "tested": read_json(tested),
-    }
     remove_others(train, names.values())
     remove_others(search, arms.values())
     remove_others(theory, [f"{name}.json" for name in arms.values()])
@@ -126,7 +123,10 @@ def main(
     effects = {arm[1]: critical[arm]["bias"] for arm in arms if arm[0] == "batchnorm"}
     claims += [claim.model_dump() for claim in claims_of(cells, over_baseline)]
     claims += [bias_unnecessary(name, effect).model_dump() for name, effect in effects.items()]
-    claims = updated(claims, checked["tested"]["claims"])
+    conditions = conditions_of(next(iter(cells.values()))[0].spec)
+    more = read_json(tested)
+    of_these = more["conditions"] == conditions
+    claims = updated(claims, more["claims"] if of_these else [])
     write_json(output / "comparison.json", {"cells": summaries, "claims": claims})
     predictions = {arm: held_against(one.study, critical[arm]) for arm, one in searches.items()}
     in_file = ceilings(studies, over_baseline)
@@ -142,6 +142,7 @@ def main(
         if cell[0] == "batchnorm"
     }
     drawn = draw(output / "figures", pairs, searches, over_baseline, normalised)
+    checked = read_json(verification)
     runs = [*chain(*cells.values()), *chain(*(one.trials for one in searches.values()))]
     content = {
         "answer": page.answer(over_baseline, studies),
@@ -153,7 +154,10 @@ def main(
         "gaps": {title: gap(runs) for title, runs in normalised.items()},
         "drawn": drawn,
         "made": made_of(runs, studies),
-        **checked,
+        "validation": read_json(validation),
+        "verification": checked,
+        "verified": is_of(checked, conditions, studies),
+        "tested": more if of_these else {part: [] for part in page.TESTED},
     }
     text = page.render(output / "figures", executed=None, **content)
     write_text(output / "index.html", text)

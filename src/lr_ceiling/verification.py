@@ -1,0 +1,80 @@
+"""What fresh seeds say of the ceilings that the searches found, and of range tests beside them.
+
+`lr-ceiling verify` makes the report; here is what it says, and whether it is of these ceilings.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lr_ceiling.digits import short
+from lr_ceiling.runs import Study
+
+
+def points_of(study: Study) -> dict[str, float]:
+    """Where an arm is verified: lr90's lower limit, lr90 and lr50, those that the trials bound."""
+    rates = {
+        "lr90 low": study.lr90.ci95[0],
+        "lr90": study.lr90.estimate,
+        "lr50": study.lr50.estimate,
+    }
+    return {name: rate for name, rate in rates.items() if rate is not None}
+
+
+def is_of(report: Mapping[str, Any], conditions: str, studies: Sequence[Study]) -> bool:
+    """Whether the points in `report` are ceilings of these studies, under these conditions."""
+    points = {(study.variant, study.activation): points_of(study) for study in studies}
+    return report["conditions"] == conditions and all(
+        {point["at"]: point["learning_rate"] for point in arm["points"]}
+        == points.get((arm["variant"], arm["activation"]))
+        for arm in report["arms"]
+    )
+
+
+POINTS = ("point", "learning rate", "stable", "predicted", "right")
+FINDERS = ("range test", "learning rate", "stable", "P(stable)")
+
+
+def point_rows(arms: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """How many fresh seeds were stable at each point, and how many were predicted: under POINTS."""
+    return [
+        (
+            f"{arm['variant']} {arm['activation']}, {point['at']}",
+            short(point["learning_rate"], 4),
+            f"{point['stable']} of {point['seeds']}",
+            "{} to {}".format(*point["predicted"]),
+            "yes" if point["right"] else "no",
+        )
+        for arm in arms
+        for point in arm["points"]
+    ]
+
+
+def finder_rows(arms: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """How many fresh seeds were stable where range tests lead to: rows under FINDERS."""
+    return [
+        (
+            f"{arm['variant']} {arm['activation']}, {one['name']}",
+            short(one["learning_rate"], 4),
+            f"{one['stable']} of {one['seeds']}",
+            f"{one['probability']:.3f}",
+        )
+        for arm in arms
+        for one in arm["finders"]
+    ]
+
+
+def in_words(points: Sequence[Mapping[str, Any]]) -> str:
+    """The points of an arm in a line."""
+    if not points:
+        return "nothing to verify"
+    return ", ".join(
+        f"{point['stable']} of {point['seeds']} at {point['at']} "
+        f"{short(point['learning_rate'], 4)}, "
+        f"predicted {point['predicted'][0]} to {point['predicted'][1]}"
+        for point in points
+    )
+
+
+def markdown(arms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Both tables' rows as lines of Markdown, for docs/verification.md."""
+    return [f"| {' | '.join(cells)} |" for cells in (*point_rows(arms), *finder_rows(arms))]

@@ -1,0 +1,75 @@
+"""Whether a verification is of these ceilings, and what it says."""
+
+from typing import Any
+
+import pytest
+
+from conftest import ROOT, small_study
+from lr_ceiling.runs import Estimate, Study, read_json
+from lr_ceiling.verification import finder_rows, in_words, is_of, markdown, point_rows, points_of
+
+STUDIES = [
+    small_study(),
+    small_study(variant="batchnorm", lr90=Estimate(estimate=None, ci95=(9000, None))),
+]
+
+
+def arm_of(study: Study) -> dict[str, Any]:
+    fresh = {"seeds": 20, "stable": 18, "predicted": [15, 20], "right": True}
+    return {
+        "variant": study.variant,
+        "activation": study.activation,
+        "points": [
+            {"at": at, "learning_rate": rate, **fresh} for at, rate in points_of(study).items()
+        ],
+        "finders": [
+            {
+                "name": "fastai edge",
+                "learning_rate": 12345.6,
+                "probability": 0.5,
+                "seeds": 5,
+                "stable": 2,
+            }
+        ],
+    }
+
+
+REPORT: dict[str, Any] = {"conditions": "these", "arms": [arm_of(study) for study in STUDIES]}
+
+
+def test_points_are_those_that_the_trials_bound() -> None:
+    assert points_of(STUDIES[0]) == {"lr90 low": 0.005, "lr90": 0.01, "lr50": 0.01}
+    assert points_of(STUDIES[1]) == {"lr90 low": 9000, "lr50": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("report", "studies", "expected"),
+    [
+        (REPORT, STUDIES, True),
+        (REPORT | {"arms": REPORT["arms"][:1]}, STUDIES, True),
+        (REPORT | {"conditions": "others"}, STUDIES, False),
+        (REPORT, STUDIES[:1], False),
+        (REPORT, [STUDIES[0], small_study(variant="batchnorm")], False),
+    ],
+    ids=["whole", "stopped half-way", "other params", "an arm that left", "another ceiling"],
+)
+def test_a_verification_is_of_the_ceilings_at_its_points(
+    report: dict[str, Any], studies: list[Study], expected: bool
+) -> None:
+    assert is_of(report, "these", studies) == expected
+
+
+def test_rows_are_for_people() -> None:
+    arms = REPORT["arms"][1:]
+    assert point_rows(arms)[0] == (
+        "batchnorm relu, lr90 low", "9,000", "18 of 20", "15 to 20", "yes",
+    )  # fmt: skip
+    assert finder_rows(arms) == [("batchnorm relu, fastai edge", "12,350", "2 of 5", "0.500")]
+    assert in_words(arms[0]["points"]).startswith("18 of 20 at lr90 low 9,000, predicted 15 to 20")
+    assert in_words([]) == "nothing to verify"
+
+
+def test_the_page_tells_what_the_report_holds() -> None:
+    arms = read_json(ROOT / "reports" / "verification.json")["arms"]
+    page = (ROOT / "docs" / "verification.md").read_text().splitlines()
+    assert not [line for line in markdown(arms) if line not in page]
