@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.places import PEERS_PYTHON, REPORT
+from lr_ceiling.digits import significant
 from lr_ceiling.runs import read_json, write_json
 
 LIBRARIES = ("tensorflow", "keras", "numpy", "optuna", "mlflow", "dvc")
@@ -164,7 +165,7 @@ def _versions_of_peers() -> dict[str, str]:
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, float):
-        return float(f"{value:.4g}")
+        return significant(value)
     if isinstance(value, dict):
         return {name: _rounded(one) for name, one in value.items()}
     return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value

@@ -342,7 +342,7 @@ def write_results(folder: Path) -> Path:
     write_json(folder / "reports/validation.json", findings)
     write_json(folder / "reports/verification.json", {"conditions": None, "arms": []})
     untested: dict[str, Any] = {"claims": [], "cells": [], "initialisation": []}
-    write_json(folder / "reports/claims.json", {"conditions": None, **untested})
+    write_json(folder / "reports/claims.json", {"subject": None, **untested})
     return folder
 
 

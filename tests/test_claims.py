@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from conftest import small_run
+from conftest import ROOT, small_run
+from lr_ceiling import params
 from lr_ceiling.claims import (
     Runs,
     Viability,
@@ -25,6 +26,7 @@ from lr_ceiling.claims import (
     median_interval,
     more_activations,
     step_ratios,
+    subject_of,
     viability,
 )
 from lr_ceiling.runs import Estimate, Ratio
@@ -32,6 +34,17 @@ from lr_ceiling.runs import Estimate, Ratio
 
 def runs(*steps: int | None, **changes: object) -> Runs:
     return [small_run(seed=seed, steps_to_95=one, **changes) for seed, one in enumerate(steps)]
+
+
+def test_claims_are_about_the_grid_and_what_its_runs_share() -> None:
+    grid = params.load(ROOT / "params.yaml").grid
+    wider = grid.model_copy(update={"learning_rates": (*grid.learning_rates, 0.003)})
+    spec, longer, other_seed = (
+        small_run(**changes).spec for changes in ({}, {"epochs": 2}, {"seed": 7})
+    )
+    subject = subject_of(spec, grid)
+    assert subject == subject_of(other_seed, grid)
+    assert len({subject, subject_of(spec, wider), subject_of(longer, grid)}) == 3
 
 
 def test_step_ratios_are_paired_by_seed_and_know_never() -> None:

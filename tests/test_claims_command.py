@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from conftest import VARIANTS, small_project, small_run, small_spec
+from lr_ceiling.claims import subject_of
 from lr_ceiling.commands import claims
 from lr_ceiling.params import load
 from lr_ceiling.runs import RunResult, RunSpec, read_json, write_runs
@@ -123,6 +124,7 @@ def test_all_parts_are_written_and_no_run_is_trained_twice(
     assert all(task.test for task in StandIn.ran[:47])
 
     found = read_json(project / "reports/claims.json")
+    assert found["subject"] == subject_of(held.spec, load().grid)
     assert [claim["id"] for claim in found["claims"]] == [
         "faster-relu", "faster-at-best-relu", "better-results-relu", "more-activations",
         "easier-initialisation-relu",

@@ -10,6 +10,7 @@ from scipy import stats
 from conftest import small_run
 from lr_ceiling.comparison import (
     around,
+    conditions_of,
     gap,
     in_short,
     in_times,
@@ -21,9 +22,20 @@ from lr_ceiling.comparison import (
     training_curve,
     verdict,
 )
-from lr_ceiling.runs import Estimate
+from lr_ceiling.runs import Estimate, RunSpec
 
+SHARED = {"epochs": 2, "steps_per_epoch": 21, "batch_size": 16, "optimizer": "sgd",
+          "target_accuracy": 0.8, "data_digest": "1" * 16}  # fmt: skip
+OF_ONE = {"variant": "batchnorm", "activation": "tanh", "learning_rate": 0.5, "seed": 7,
+          "init_scale": 2.0, "ended_by": ("dead",)}  # fmt: skip
 finite = st.floats(-1e6, 1e6)
+
+
+@pytest.mark.parametrize(("name", "value"), [*SHARED.items(), *OF_ONE.items()])
+def test_conditions_are_what_runs_share(name: str, value: object) -> None:
+    changed = conditions_of(small_run(**{name: value}).spec) != conditions_of(small_run().spec)
+    assert changed == (name in SHARED)
+    assert SHARED.keys() | OF_ONE.keys() == RunSpec.model_fields.keys()
 
 
 def test_a_cell_is_summed_up_over_its_seeds() -> None:

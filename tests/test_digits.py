@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lr_ceiling.digits import short, significant
 
-POSITIVE = st.floats(1e-12, 1e12)
+POSITIVE = st.floats(1e-30, 1e30)
 
 
 @given(POSITIVE, st.integers(1, 6))
@@ -25,7 +25,13 @@ def test_what_is_shown_is_the_rounded_number(value: float, digits: int) -> None:
 
 @pytest.mark.parametrize(
     ("value", "digits", "words"),
-    [(35.44, 3, "35.4"), (79_430.0, 3, "79,400"), (9.96, 2, "10"), (0.005009, 3, "0.00501")],
+    [
+        (35.44, 3, "35.4"),
+        (79_430.0, 3, "79,400"),
+        (9.96, 2, "10"),
+        (0.005009, 3, "0.00501"),
+        (1e30, 4, "1e+30"),
+    ],
 )
 def test_numbers_are_short(value: float, digits: int, words: str) -> None:
     assert short(value, digits) == words

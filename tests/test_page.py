@@ -11,7 +11,8 @@ from playwright.sync_api import Browser
 
 from browser import watched_page
 from conftest import make_report, small_run, small_study, write_results
-from lr_ceiling import figures
+from lr_ceiling import figures, params
+from lr_ceiling.claims import subject_of
 from lr_ceiling.comparison import conditions_of
 from lr_ceiling.page import answer, counts, inline, median_steps, number, percent
 from lr_ceiling.runs import Estimate, Ratio, read_json, write_json
@@ -22,10 +23,10 @@ FIGURES = {
     "edge-baseline-relu", "edge-batchnorm-relu", "modes",
 }  # fmt: skip
 # What the results made by hand have in common.
-CONDITIONS = conditions_of(small_run().spec)
+SPEC = small_run().spec
 FRESH = {"seeds": 8, "stable": 7, "predicted": [5, 8], "right": True}
 VERIFIED: dict[str, Any] = {
-    "conditions": CONDITIONS,
+    "conditions": conditions_of(SPEC),
     "arms": [
         {
             "variant": "baseline",
@@ -47,7 +48,6 @@ VERIFIED: dict[str, Any] = {
     ],
 }
 TESTED: dict[str, Any] = {
-    "conditions": CONDITIONS,
     "claims": [
         {
             "id": name,
@@ -111,7 +111,8 @@ def complete(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("complete") / "project"
     shutil.copytree(project, folder)
     write_json(folder / "reports/verification.json", VERIFIED)
-    write_json(folder / "reports/claims.json", TESTED)
+    grid = params.load(folder / "params.yaml").grid
+    write_json(folder / "reports/claims.json", {"subject": subject_of(SPEC, grid), **TESTED})
     make_report(folder)
     return folder
 
@@ -176,9 +177,9 @@ def test_figures_are_files_too(project: Path) -> None:
 
 
 def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Path) -> None:
-    assert "The verification has not run" in (project / "reports/index.html").read_text()
+    assert "seeds: baseline, relu; batchnorm, relu." in (project / "reports/index.html").read_text()
     text = (complete / "reports/index.html").read_text()
-    assert "has not run" not in text
+    assert "Not held against fresh seeds: batchnorm, relu." in text
     assert "<td>7 of 8</td><td>5 to 8</td><td>yes</td>" in text
     assert "Some finder</th><td>0.2</td><td>0 of 8</td><td>0.250</td>" in text
 
@@ -187,25 +188,28 @@ def test_reports_of_other_params_or_ceilings_are_not_these(complete: Path, tmp_p
     project = shutil.copytree(complete, tmp_path / "project")
     moved = copy.deepcopy(VERIFIED)
     moved["arms"][0]["points"][0]["learning_rate"] *= 2
-    for changed in (moved, VERIFIED | {"conditions": "others"}):
+    for changed in (moved, VERIFIED | {"conditions": "others"}, {"arms": VERIFIED["arms"]}):
         write_json(project / "reports/verification.json", changed)
-        write_json(project / "reports/claims.json", TESTED | {"conditions": "others"})
+        write_json(project / "reports/claims.json", TESTED | {"subject": "another"})
         make_report(project)
         text = (project / "reports/index.html").read_text()
-        assert "The last verification was of other ceilings than these" in text
+        assert "Not held against fresh seeds: baseline, relu; batchnorm, relu" in text
         assert "7 of 8" not in text
-        assert "Not run yet: twelve seeds a cell, more activations" in text
+        assert "Not run with these params: twelve seeds a cell, more activations" in text
         claims = read_json(project / "reports/comparison.json")["claims"]
         assert "more-activations" not in {one["id"] for one in claims}
 
 
 def test_it_says_which_claims_were_not_run(project: Path, complete: Path) -> None:
     text = (project / "reports/index.html").read_text()
-    assert "Not run yet: twelve seeds a cell, more activations, easier initialisation" in text
+    assert (
+        "Not run with these params: twelve seeds a cell, more activations, easier initialisation"
+        in text
+    )
     assert "make claims" in text
     assert "a bias before batch norm changes nothing" in text
     text = (complete / "reports/index.html").read_text()
-    assert "Not run yet" not in text
+    assert "Not run with" not in text
     assert "4 of 4" in text
     assert "0.02 (0.01 to 0.05)" in text
     assert "at least 2.5" in text

@@ -52,6 +52,8 @@ def test_params_and_particulars_make_a_spec() -> None:
         data_digest="0", epochs=2,
     )  # fmt: skip
     assert (spec.horizon, spec.name) == (3750, "baseline relu lr=0.01 seed=0")
+    hot = spec.model_copy(update={"learning_rate": 31_622.8})
+    assert hot.name == "baseline relu lr=31,620 seed=0"
     with pytest.raises(ParamsError, match=r"^activation is 'relux': "):
         RunSpec.of(
             TRAINING, variant="baseline", activation="relux", learning_rate=0.01, seed=0,

@@ -6,7 +6,14 @@ import pytest
 
 from conftest import ROOT, small_study
 from lr_ceiling.runs import Estimate, Study, read_json
-from lr_ceiling.verification import finder_rows, in_words, is_of, markdown, point_rows, points_of
+from lr_ceiling.verification import (
+    finder_rows,
+    markdown,
+    point_rows,
+    points_in_words,
+    points_of,
+    verified_arms,
+)
 
 STUDIES = [
     small_study(),
@@ -43,20 +50,24 @@ def test_points_are_those_that_the_trials_bound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("report", "studies", "expected"),
+    ("conditions", "studies", "expected"),
     [
-        (REPORT, STUDIES, True),
-        (REPORT | {"arms": REPORT["arms"][:1]}, STUDIES, True),
-        (REPORT | {"conditions": "others"}, STUDIES, False),
-        (REPORT, STUDIES[:1], False),
-        (REPORT, [STUDIES[0], small_study(variant="batchnorm")], False),
+        ("these", STUDIES, ["baseline", "batchnorm"]),
+        ("these", STUDIES[:1], ["baseline"]),
+        ("these", [STUDIES[0], small_study(variant="batchnorm")], ["baseline"]),
+        ("others", STUDIES, []),
     ],
-    ids=["whole", "stopped half-way", "other params", "an arm that left", "another ceiling"],
+    ids=["all", "an arm that left", "another ceiling", "other params"],
 )
-def test_a_verification_is_of_the_ceilings_at_its_points(
-    report: dict[str, Any], studies: list[Study], expected: bool
+def test_an_arm_is_verified_where_its_points_are_its_ceilings(
+    conditions: str, studies: list[Study], expected: list[str]
 ) -> None:
-    assert is_of(report, "these", studies) == expected
+    found = verified_arms(REPORT, conditions, studies)
+    assert [arm["variant"] for arm in found] == expected
+
+
+def test_a_report_of_another_version_verifies_nothing() -> None:
+    assert verified_arms({"arms": REPORT["arms"]}, "these", STUDIES) == []
 
 
 def test_rows_are_for_people() -> None:
@@ -65,8 +76,11 @@ def test_rows_are_for_people() -> None:
         "batchnorm relu, lr90 low", "9,000", "18 of 20", "15 to 20", "yes",
     )  # fmt: skip
     assert finder_rows(arms) == [("batchnorm relu, fastai edge", "12,350", "2 of 5", "0.500")]
-    assert in_words(arms[0]["points"]).startswith("18 of 20 at lr90 low 9,000, predicted 15 to 20")
-    assert in_words([]) == "nothing to verify"
+    assert points_in_words(arms[0]["points"]).startswith(
+        "18 of 20 at lr90 low 9,000, predicted 15 to 20"
+    )
+    assert markdown(arms)[-1] == "| batchnorm relu, fastai edge | 12,350 | 2 of 5 | 0.500 |"
+    assert points_in_words([]) == "nothing to verify"
 
 
 def test_the_page_tells_what_the_report_holds() -> None:

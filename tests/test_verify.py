@@ -10,6 +10,9 @@ from click.testing import CliRunner
 
 from conftest import ROOT, small_belief, small_project, small_run, small_spec, small_study
 from lr_ceiling.commands import verify
+from lr_ceiling.comparison import conditions_of
+from lr_ceiling.dataset import splits_digest
+from lr_ceiling.params import load
 from lr_ceiling.posterior import Observation, Posterior, Range, curves
 from lr_ceiling.runs import Estimate, RunResult, RunSpec, read_json, write_json, write_runs
 
@@ -83,7 +86,11 @@ def test_the_command_verifies_every_arm(
     command += ["--audit", "audit.json", "--output", "verification.json", "--state", "state/runs"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    (found,) = read_json(tmp_path / "verification.json")["arms"]
+    report = read_json(tmp_path / "verification.json")
+    training = load().training
+    spec = small_spec(splits_digest(small_splits), **training.model_dump())
+    assert report["conditions"] == conditions_of(spec)
+    (found,) = report["arms"]
     assert (found["variant"], found["activation"]) == ("baseline", "relu")
     assert [point["at"] for point in found["points"]] == ["lr90 low", "lr90", "lr50"]
     assert {point["seeds"] for point in found["points"]} == {2}

@@ -1,5 +1,6 @@
 """Workers: results whatever ends first, whoever is killed, and no process left behind."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -42,17 +43,27 @@ def test_results_come_in_the_order_of_the_tasks_and_survive_a_killed_worker(
     assert not training_workers()
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_what_is_needed_later_is_imported_while_runs_train(
     small_splits: Path, digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "needed_later.py").write_text("")
-    with Workers(1, needed_later=["lr_ceiling.no_such_module"]) as workers:
+    (tmp_path / "broken_later.py").write_text("raise ValueError")
+    imported: list[bool] = []
+
+    def on_steps(steps: int) -> None:
+        imported.append("needed_later" in sys.modules)
+
+    task = Task(small_spec(digest, steps_per_epoch=2_000), small_splits)
+    with Workers(1, on_steps, ["needed_later"]) as workers:
+        workers.execute([task])
+    # Not before the first steps, and not as late as the end.
+    assert (imported[0], imported[-1]) == (False, True)
+    with Workers(1, needed_later=["broken_later"]) as workers:
         workers.execute([Task(small_spec(digest), small_splits)])
-    with Workers(1, needed_later=["needed_later"]) as workers:
-        assert "needed_later" not in sys.modules
-        workers.execute([Task(small_spec(digest), small_splits)])
-    assert wait_until(lambda: "needed_later" in sys.modules, seconds=10)
+    with pytest.raises(ValueError):  # noqa: PT011
+        importlib.import_module("broken_later")
 
 
 def test_a_run_that_always_ends_its_process_is_given_up(small_splits: Path, digest: str) -> None:

@@ -12,9 +12,19 @@ import numpy as np
 from scipy import stats
 
 from lr_ceiling.ceiling import Measured, ratio
-from lr_ceiling.comparison import CONFIDENCE, mean_interval, verdict
+from lr_ceiling.comparison import CONFIDENCE, conditions_of, mean_interval, verdict
+from lr_ceiling.params import Grid
 from lr_ceiling.posterior import Floats
-from lr_ceiling.runs import Activation, Estimate, Ratio, Record, RunResult, Variant
+from lr_ceiling.runs import (
+    Activation,
+    Estimate,
+    Ratio,
+    Record,
+    RunResult,
+    RunSpec,
+    Variant,
+    digest_of,
+)
 
 Runs = Sequence[RunResult]
 # The cells of one activation: the runs of each variant by learning rate.
@@ -51,6 +61,14 @@ class Viability(Record):
     seeds: int
     stable: int
     viable: float
+
+
+def subject_of(spec: RunSpec, grid: Grid) -> str:
+    """Identity of what claims are about: the grid's cells, and what their runs share.
+
+    Their seeds are left out: twelve of them say more than the few that a retraining takes.
+    """
+    return digest_of(conditions_of(spec), grid.model_dump())
 
 
 def claims_of(

@@ -11,12 +11,12 @@ from lr_ceiling.runs import Estimate, RunResult, RunSpec, digest_of
 
 CONFIDENCE = 0.95
 # What distinguishes the runs of one comparison; the rest of their specs they have in common.
-OWN = {"variant", "activation", "learning_rate", "seed", "init_scale", "ended_by"}
+NOT_SHARED = {"variant", "activation", "learning_rate", "seed", "init_scale", "ended_by"}
 
 
 def conditions_of(spec: RunSpec) -> str:
     """Identity of what runs must share to be compared: data, steps, optimizer, target."""
-    return digest_of(spec.model_dump(exclude=OWN))
+    return digest_of(spec.model_dump(exclude=NOT_SHARED))
 
 
 def summarise_cell(runs: Sequence[RunResult]) -> dict[str, object]:

@@ -7,6 +7,10 @@ def significant(value: float, digits: int = 4) -> float:
 
 
 def short(value: float, digits: int = 2) -> str:
-    """A positive number to so many digits, without an exponent where it is large."""
+    """A positive number to so many digits, without an exponent where it is large.
+
+    From 1e15 on with one: there the digits that follow would be the float's, not the number's.
+    """
     rounded = significant(value, digits)
-    return f"{rounded:,.0f}" if rounded >= 10 ** (digits - 1) else f"{rounded:g}"
+    whole = 10 ** (digits - 1) <= rounded < 1e15
+    return f"{rounded:,.0f}" if whole else f"{rounded:g}"

@@ -47,8 +47,11 @@ def render(figures: Path, **content: object) -> str:
         "finder_rows": verification.finder_rows,
         "untested": untested,
     }
-    headers = {"POINTS": verification.POINTS, "FINDERS": verification.FINDERS}
-    return environment.get_template("report.html").render(palette=PALETTE, **headers, **content)
+    columns = {
+        "point_columns": verification.POINT_COLUMNS,
+        "finder_columns": verification.FINDER_COLUMNS,
+    }
+    return environment.get_template("report.html").render(palette=PALETTE, **columns, **content)
 
 
 def answer(ratios: Sequence[Ratio], studies: Sequence[Study]) -> str:

@@ -115,7 +115,7 @@ def _of_file(path: Path, images: Bytes) -> Prediction:
 
 
 def _of_version(store: str, name: str, number: int, images: Bytes) -> Prediction:
-    # Late, since mlflow takes 1.5 s to import.
+    # Late, since mlflow takes 2.4 s to import.
     from lr_ceiling import registry
 
     loaded = registry.load(store, name, number)

@@ -33,7 +33,7 @@ from lr_ceiling.runs import Record, derived_seed, read_json, write_bytes, write_
 CEILINGS = Path("reports/ceilings.json")
 # The lines of DVC's output that are looked through for what went wrong.
 TAIL = 200
-# A stage ends its workers in 1 s when it is interrupted.
+# A stage ends its workers in 1 s when it is interrupted, and an import under way in 3 s.
 GRACE_SECONDS = 30
 # A rehearsal: 2 seeds are the least that have a spread. A search of 2 runs bounds no ceiling, and
 # without one the gate refuses.

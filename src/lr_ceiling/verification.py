@@ -1,6 +1,6 @@
 """What fresh seeds say of the ceilings that the searches found, and of range tests beside them.
 
-`lr-ceiling verify` makes the report; here is what it says, and whether it is of these ceilings.
+`lr-ceiling verify` makes the report; here is what it says, and of which ceilings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,22 +20,30 @@ def points_of(study: Study) -> dict[str, float]:
     return {name: rate for name, rate in rates.items() if rate is not None}
 
 
-def is_of(report: Mapping[str, Any], conditions: str, studies: Sequence[Study]) -> bool:
-    """Whether the points in `report` are ceilings of these studies, under these conditions."""
+def verified_arms(
+    report: Mapping[str, Any], conditions: str, studies: Sequence[Study]
+) -> list[dict[str, Any]]:
+    """The arms of `report` whose points are the ceilings of these studies, made under `conditions`.
+
+    Those of another search, or of other params, say nothing of these.
+    """
+    if report.get("conditions") != conditions:
+        return []
     points = {(study.variant, study.activation): points_of(study) for study in studies}
-    return report["conditions"] == conditions and all(
-        {point["at"]: point["learning_rate"] for point in arm["points"]}
-        == points.get((arm["variant"], arm["activation"]))
+    return [
+        arm
         for arm in report["arms"]
-    )
+        if points.get((arm["variant"], arm["activation"]))
+        == {point["at"]: point["learning_rate"] for point in arm["points"]}
+    ]
 
 
-POINTS = ("point", "learning rate", "stable", "predicted", "right")
-FINDERS = ("range test", "learning rate", "stable", "P(stable)")
+POINT_COLUMNS = ("point", "learning rate", "stable", "predicted", "right")
+FINDER_COLUMNS = ("range test", "learning rate", "stable", "P(stable)")
 
 
 def point_rows(arms: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """How many fresh seeds were stable at each point, and how many were predicted: under POINTS."""
+    """How many fresh seeds were stable at each point, and were predicted: under POINT_COLUMNS."""
     return [
         (
             f"{arm['variant']} {arm['activation']}, {point['at']}",
@@ -50,7 +58,7 @@ def point_rows(arms: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def finder_rows(arms: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """How many fresh seeds were stable where range tests lead to: rows under FINDERS."""
+    """How many fresh seeds were stable where range tests lead to: rows under FINDER_COLUMNS."""
     return [
         (
             f"{arm['variant']} {arm['activation']}, {one['name']}",
@@ -63,7 +71,7 @@ def finder_rows(arms: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     ]
 
 
-def in_words(points: Sequence[Mapping[str, Any]]) -> str:
+def points_in_words(points: Sequence[Mapping[str, Any]]) -> str:
     """The points of an arm in a line."""
     if not points:
         return "nothing to verify"

@@ -90,6 +90,7 @@ class Workers:
         self._processes = processes or cores()
         self._on_steps = on_steps or (lambda steps: None)
         self._needed_later = needed_later
+        self._imports: threading.Thread | None = None
         # Without a lock: a worker that is killed while it holds one would stop all others.
         self._progress: Array[c_longlong] = SPAWN.RawArray("q", SLOTS)
         self._submitted = 0
@@ -113,6 +114,9 @@ class Workers:
         if error is not None:
             self._kill()
         self._executor.shutdown(cancel_futures=True)
+        # Two threads that import parts of one package from different ends may meet a deadlock.
+        if error is None and self._imports:
+            self._imports.join()
 
     def submit(self, task: Task) -> None:
         """Start `task` as soon as a worker is free."""
@@ -130,7 +134,12 @@ class Workers:
             raise ValueError("nothing is under way")
         while True:
             done, _ = wait(self._flights, timeout=POLL, return_when=FIRST_COMPLETED)
-            self._tell(self._steps_done + sum(self._progress_of_flights()))
+            steps = self._steps_done + sum(self._progress_of_flights())
+            self._on_steps(steps)
+            # Not before: the workers' own start would be slowed.
+            if steps and self._needed_later and not self._imports:
+                self._imports = threading.Thread(target=_import, args=(self._needed_later,))
+                self._imports.start()
             for future in done:
                 if isinstance(future.exception(), BrokenProcessPool):
                     self._restart()
@@ -147,13 +156,6 @@ class Workers:
             self.submit(task)
         ended = {done.task: done for done in (self.completed() for _ in tasks)}
         return [ended[task] for task in tasks]
-
-    def _tell(self, steps: int) -> None:
-        self._on_steps(steps)
-        # Not before: the workers' own start, which nobody can do anything beside, comes first.
-        if steps and self._needed_later:
-            threading.Thread(target=_import, args=(self._needed_later,)).start()
-            self._needed_later = ()
 
     def _progress_of_flights(self) -> list[int]:
         return [self._progress[flight.slot] for flight in self._flights.values()]
@@ -248,7 +250,7 @@ def muted_stderr() -> Iterator[None]:
 
 
 def _import(modules: Sequence[str]) -> None:
-    # Who imports them afterwards waits for this, and meets the error that there may be.
+    # Who imports them afterwards meets the error that there may be.
     with contextlib.suppress(Exception):
         for module in modules:
             importlib.import_module(module)

@@ -20,9 +20,9 @@ from lr_ceiling.claims import (
     easier_initialisation,
     in_decades,
     more_activations,
+    subject_of,
     viability,
 )
-from lr_ceiling.comparison import conditions_of
 from lr_ceiling.dataset import splits_digest
 from lr_ceiling.digits import short, significant
 from lr_ceiling.errors import one_line_errors
@@ -118,13 +118,14 @@ def main(splits: Path, train: Path, output: Path, state: Path) -> None:
     arms = list(product(values.grid.variants, values.grid.activations))
     fixed = {spec for specs in (*cells.values(), *activations) for spec in specs}
     more = len(fixed - {run.spec for run in known}) + int(BUDGET) * len(SIGN) * len(arms)
+    subject = subject_of(template, values.grid)
     parts: dict[str, list[dict[str, Any]]] = {"claims": [], "cells": [], "initialisation": []}
 
     def add(claims: Iterable[Claim], **found: list[dict[str, Any]]) -> None:
         """Write what is known so far, should this be stopped."""
         parts["claims"] += [claim.model_dump() for claim in claims]
         parts.update(found)
-        write_json(output, {"conditions": conditions_of(template), **parts})
+        write_json(output, {"subject": subject, **parts})
 
     with (
         step_progress("claims", more * template.horizon) as progress,

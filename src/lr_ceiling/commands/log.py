@@ -34,7 +34,7 @@ def main(train: Path, models: Path, search: Path, compare: Path) -> None:
     if _stamp(results) == _read_stamp():
         click.echo("MLflow holds all of it already")
         return
-    # Late, since mlflow takes 3 s to import: nothing to do is told in half a second.
+    # Late, since mlflow takes 2.4 s to import: nothing to do is told in half a second.
     from lr_ceiling import tracking
     from lr_ceiling.figures import draw_study
 

@@ -29,11 +29,11 @@ from lr_ceiling.runs import (
 )
 from lr_ceiling.terminal import print_table, step_progress
 from lr_ceiling.verification import (
-    FINDERS,
-    POINTS,
+    FINDER_COLUMNS,
+    POINT_COLUMNS,
     finder_rows,
-    in_words,
     point_rows,
+    points_in_words,
     points_of,
 )
 from lr_ceiling.workers import ENVIRONMENT, Workers, muted_stderr
@@ -95,16 +95,15 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
                 {
                     "variant": study.variant,
                     "activation": study.activation,
-                    "study": study.key,
                     "points": points,
                     "finders": finders,
                 }
             )
             # What is known so far, should this be stopped.
             write_json(output, {"conditions": conditions_of(template), "arms": arms})
-            progress.say(f"{folder.name}: {in_words(points)}")
-    print_table("verified", POINTS, point_rows(arms))
-    print_table("range tests", FINDERS, finder_rows(arms))
+            progress.say(f"{folder.name}: {points_in_words(points)}")
+    print_table("verified", POINT_COLUMNS, point_rows(arms))
+    print_table("range tests", FINDER_COLUMNS, finder_rows(arms))
 
 
 def verify_points(

@@ -16,7 +16,7 @@ import pandas as pd
 from lr_ceiling import facts, figures, page, params
 from lr_ceiling.batch import LIBRARIES, engine_digest
 from lr_ceiling.ceiling import Arm, ceilings, in_words, interval, ratios
-from lr_ceiling.claims import bias_unnecessary, claims_of
+from lr_ceiling.claims import bias_unnecessary, claims_of, subject_of
 from lr_ceiling.comparison import (
     around,
     conditions_of,
@@ -45,7 +45,7 @@ from lr_ceiling.runs import (
     write_text,
 )
 from lr_ceiling.terminal import console, print_table, quiet_option
-from lr_ceiling.verification import is_of
+from lr_ceiling.verification import verified_arms
 
 Cell = tuple[Variant, Activation, float]
 Cells = Mapping[Cell, Sequence[RunResult]]
@@ -105,6 +105,11 @@ def main(
     arms = arm_names(grid)
     searches = {arm: Search.read(search / name) for arm, name in arms.items()}
     critical = {arm: read_json(theory / f"{name}.json") for arm, name in arms.items()}
+    studies = [one.study for one in searches.values()]
+    spec = cells[next(iter(cells))][0].spec
+    expectations = read_json(validation)
+    verified = verified_arms(read_json(verification), conditions_of(spec), studies)
+    from_more_runs = claims_on(subject_of(spec, grid), read_json(tested))
     remove_others(train, names.values())
     remove_others(search, arms.values())
     remove_others(theory, [f"{name}.json" for name in arms.values()])
@@ -115,7 +120,6 @@ def main(
         for name, pair in pairs.items()
         if len(pair) == 2
     ]
-    studies = [one.study for one in searches.values()]
     over_baseline = ratios(
         {arm: one.study for arm, one in searches.items()},
         {arm: one.belief for arm, one in searches.items()},
@@ -123,10 +127,7 @@ def main(
     effects = {arm[1]: critical[arm]["bias"] for arm in arms if arm[0] == "batchnorm"}
     claims += [claim.model_dump() for claim in claims_of(cells, over_baseline)]
     claims += [bias_unnecessary(name, effect).model_dump() for name, effect in effects.items()]
-    conditions = conditions_of(next(iter(cells.values()))[0].spec)
-    more = read_json(tested)
-    of_these = more["conditions"] == conditions
-    claims = updated(claims, more["claims"] if of_these else [])
+    claims = updated(claims, from_more_runs["claims"])
     write_json(output / "comparison.json", {"cells": summaries, "claims": claims})
     predictions = {arm: held_against(one.study, critical[arm]) for arm, one in searches.items()}
     in_file = ceilings(studies, over_baseline)
@@ -142,7 +143,6 @@ def main(
         if cell[0] == "batchnorm"
     }
     drawn = draw(output / "figures", pairs, searches, over_baseline, normalised)
-    checked = read_json(verification)
     runs = [*chain(*cells.values()), *chain(*(one.trials for one in searches.values()))]
     content = {
         "answer": page.answer(over_baseline, studies),
@@ -154,10 +154,15 @@ def main(
         "gaps": {title: gap(runs) for title, runs in normalised.items()},
         "drawn": drawn,
         "made": made_of(runs, studies),
-        "validation": read_json(validation),
-        "verification": checked,
-        "verified": is_of(checked, conditions, studies),
-        "tested": more if of_these else {part: [] for part in page.TESTED},
+        "validation": expectations,
+        "verified": verified,
+        "unverified": [
+            f"{study.variant}, {study.activation}"
+            for study in studies
+            if (study.variant, study.activation)
+            not in {(arm["variant"], arm["activation"]) for arm in verified}
+        ],
+        "tested": from_more_runs,
     }
     text = page.render(output / "figures", executed=None, **content)
     write_text(output / "index.html", text)
@@ -169,6 +174,11 @@ def main(
     # Whole, for a terminal that makes a link of it.
     pages = f"the page: {output / 'index.html'}; with times and machine: {copy}"
     console.print(pages, soft_wrap=True)
+
+
+def claims_on(subject: str, tested: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parts of reports/claims.json if they are of this subject, else none in each of them."""
+    return tested if tested.get("subject") == subject else {part: [] for part in page.TESTED}
 
 
 def updated(

@@ -59,7 +59,7 @@ def main(
     study = write_study(output, plan.aim, runs)
     _print_study(output.name, study)
     write_study_facts(plan.aim.key, runs)
-    # Late, since mlflow takes 2.4 s to import, matplotlib 0.5 s; training has hidden that by now.
+    # Late, since mlflow takes 2.4 s to import, matplotlib 0.5 s: begun while the runs trained.
     from lr_ceiling import figures, tracking
 
     tracking.mirror(

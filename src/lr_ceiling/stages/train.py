@@ -52,7 +52,7 @@ def main(
     write_runs(output / "runs.json", runs)
     print_runs(output.name, runs)
     write_ended(ended)
-    # Late, since mlflow takes 2.4 s to import, which the workers' training has hidden by now.
+    # Late, since mlflow takes 2.4 s to import: begun while the runs trained.
     from lr_ceiling import tracking
 
     tracking.mirror(lambda store: store.log_train(output.name, runs, models))

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from lr_ceiling import dataset, params
 from lr_ceiling.dataset import Arrays, Bytes
+from lr_ceiling.digits import significant
 from lr_ceiling.errors import ValidationError, one_line_errors
 from lr_ceiling.runs import write_json
 
@@ -356,7 +357,7 @@ def _rounded(value: Any) -> Any:
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(item) for item in value[:EXAMPLES]]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return significant(value, 6) if isinstance(value, float) else value
 
 
 def _expected(entry: dict[str, Any]) -> str:
