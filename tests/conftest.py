@@ -294,6 +294,8 @@ def small_project(folder: Path, changes: dict[str, dict[str, Any]]) -> Path:
     params["training"] |= {"epochs": 2, "steps_per_epoch": 20}
     # A retraining rewrites the project's own.
     params["train"]["seeds"], params["search"]["seed"] = [0, 1, 2, 3], 0
+    # A worker takes 5 s to start, and pytest's processes keep the cores busy as it is.
+    params["workers"]["processes"] = 1
     for section, values in changes.items():
         params[section] |= values
     with (folder / "params.yaml").open("w") as file:

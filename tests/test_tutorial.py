@@ -116,7 +116,9 @@ def clone(mnist_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    change_params(folder, {"training": {"epochs": 1, "steps_per_epoch": 10}})
+    # A worker takes 5 s to start, and pytest's processes keep the cores busy as it is.
+    small = {"training": {"epochs": 1, "steps_per_epoch": 10}, "workers": {"processes": 1}}
+    change_params(folder, small)
     run(folder, "git", "init", "--quiet", "--initial-branch", "main")
     run(folder, "git", "config", "user.name", "reader")
     run(folder, "git", "config", "user.email", "reader@example.org")
