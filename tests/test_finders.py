@@ -47,13 +47,16 @@ def test_a_sweep_is_read_with_its_ends_left_out(finder: Finder) -> None:
     steps = finder.steps
     fall = int(0.7 * steps)
     losses = [*np.linspace(2.3, 0.3, fall), *([50.0] * (steps - fall))]
-    suggestion, edge = finder.read(losses)
+    suggestion, edge, stopped = finder.read(losses)
+    assert stopped
     rates = finder.rates()
     assert rates[finder.first] <= suggestion < edge
     assert edge >= rates[fall]
     assert suggestion <= rates[-LAST]
     first, *_ = finder.read([2.3, 2.2, np.nan])
     assert first == rates[2]
+    falling = np.linspace(2.3, 0.3, steps).tolist()
+    assert finder.read(falling)[1:] == (rates[-1], False)
 
 
 @pytest.mark.parametrize("finder", FINDERS, ids=lambda finder: finder.name)

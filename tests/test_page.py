@@ -40,6 +40,7 @@ VERIFIED: dict[str, Any] = {
                     "name": "Some finder",
                     "learning_rate": 0.2,
                     "probability": 0.25,
+                    "stopped": True,
                     "seeds": 8,
                     "stable": 0,
                 }

@@ -34,6 +34,7 @@ def arm_of(study: Study) -> dict[str, Any]:
                 "name": "fastai edge",
                 "learning_rate": 12345.6,
                 "probability": 0.5,
+                "stopped": True,
                 "seeds": 5,
                 "stable": 2,
             }

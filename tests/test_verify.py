@@ -47,6 +47,21 @@ def test_what_is_predicted_is_an_interval_of_counts(rate: float, low: int, high:
     assert low <= least <= most <= high
 
 
+def test_at_the_lower_limit_four_in_five_must_be_stable(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = small_study(lr90=Estimate(estimate=0.005, ci95=(0.005, None)))
+    monkeypatch.setattr(verify, "predicted", lambda *_: (10, 20))
+    for stable, right in ((15, False), (16, True)):
+        monkeypatch.setattr(verify, "count_stable", lambda *_, stable=stable: stable)
+        low, middle, _ = verify.verify_points(study, POSTERIOR, TEMPLATE, run)  # type: ignore[arg-type]
+        assert (low["right"], middle["right"]) == (right, True)
+
+
+def test_where_no_trial_may_go_nothing_is_said() -> None:
+    assert verify.probability(POSTERIOR, 1e-7) is None
+    assert verify.probability(POSTERIOR, 1e3) is None
+    assert (verify.probability(POSTERIOR, 1e-3) or 0) > 0.9
+
+
 def test_near_the_edge_little_is_predicted() -> None:
     least, most = verify.predicted(POSTERIOR, 1e-2, 20)
     assert most - least > 10
@@ -98,6 +113,7 @@ def test_the_command_verifies_every_arm(
         "fastai suggestion", "fastai edge", "keras suggestion", "keras edge",
     ]  # fmt: skip
     assert all(0 <= one["stable"] <= one["seeds"] == 1 for one in found["finders"])
+    assert {one["stopped"] for one in found["finders"]} <= {True, False}
 
 
 @pytest.mark.parametrize(

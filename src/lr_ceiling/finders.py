@@ -7,6 +7,7 @@ rate at which the sweep stops since the loss has grown. The sweep is itself a wa
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,17 @@ BATCH = 32
 GROWN = 4.0
 # Both leave out the last steps; and over how many the second takes its slope.
 LAST, SLOPE = 5, 20
+
+
+class Reading(NamedTuple):
+    """What a sweep says: learning rates, and whether the loss grew so much that it stopped.
+
+    Where it did not, the edge is the sweep's end.
+    """
+
+    suggestion: float
+    edge: float
+    stopped: bool
 
 
 @dataclass(frozen=True)
@@ -44,14 +56,15 @@ class Finder:
         """The learning rate of each step."""
         return np.asarray(self.start * (self.end / self.start) ** np.linspace(0, 1, self.steps))
 
-    def read(self, losses: Sequence[float]) -> tuple[float, float]:
-        """The suggestion and the edge of a sweep with these losses, which may have ended early."""
+    def read(self, losses: Sequence[float]) -> Reading:
+        """What a sweep with these losses says, which may have ended early."""
         smooth = smoothed(losses, self.beta)
-        stop = min(stopped_at(smooth), len(smooth) - 1)
+        grown = stopped_at(smooth)
+        stop = min(grown, len(smooth) - 1)
         rates = self.rates()
         looked_at = smooth[self.first : stop + 1 - LAST]
         suggestion = self.first + self.suggest(looked_at) if len(looked_at) else stop
-        return float(rates[suggestion]), float(rates[stop])
+        return Reading(float(rates[suggestion]), float(rates[stop]), grown < len(smooth))
 
 
 def valley(losses: Floats) -> int:
@@ -107,8 +120,8 @@ def sweep(
     optimizer: Optimizer,
     seed: int,
     splits: Path,
-) -> tuple[float, float]:
-    """Run the sweep on one arm; its suggestion and its edge, as learning rates."""
+) -> Reading:
+    """Run the sweep on one arm, and say what it says."""
     train = read_split(splits, "train")
     images = Images(
         tf.constant(train.images[..., np.newaxis]), tf.constant(train.labels.astype(np.int32))

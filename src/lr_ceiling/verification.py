@@ -9,11 +9,14 @@ from typing import Any
 from lr_ceiling.digits import short
 from lr_ceiling.runs import Study
 
+# What reports call lr90's lower limit.
+LIMIT = "lr90 low"
+
 
 def points_of(study: Study) -> dict[str, float]:
     """Where an arm is verified: lr90's lower limit, lr90 and lr50, those that the trials bound."""
     rates = {
-        "lr90 low": study.lr90.ci95[0],
+        LIMIT: study.lr90.ci95[0],
         "lr90": study.lr90.estimate,
         "lr50": study.lr50.estimate,
     }
@@ -61,10 +64,11 @@ def finder_rows(arms: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """How many fresh seeds were stable where range tests lead to: rows under FINDER_COLUMNS."""
     return [
         (
-            f"{arm['variant']} {arm['activation']}, {one['name']}",
+            f"{arm['variant']} {arm['activation']}, {one['name']}"
+            f"{'' if one['stopped'] else ': never stopped'}",
             short(one["learning_rate"], 4),
             f"{one['stable']} of {one['seeds']}",
-            f"{one['probability']:.3f}",
+            "-" if one["probability"] is None else f"{one['probability']:.3f}",
         )
         for arm in arms
         for one in arm["finders"]
