@@ -64,8 +64,7 @@ def finder_rows(arms: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """How many fresh seeds were stable where range tests lead to: rows under FINDER_COLUMNS."""
     return [
         (
-            f"{arm['variant']} {arm['activation']}, {one['name']}"
-            f"{'' if one['stopped'] else ': never stopped'}",
+            f"{arm['variant']} {arm['activation']}, {one['name']}{_ending(one)}",
             short(one["learning_rate"], 4),
             f"{one['stable']} of {one['seeds']}",
             "-" if one["probability"] is None else f"{one['probability']:.3f}",
@@ -73,6 +72,10 @@ def finder_rows(arms: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
         for arm in arms
         for one in arm["finders"]
     ]
+
+
+def _ending(finder: Mapping[str, Any]) -> str:
+    return ": never stopped" if finder["name"].endswith("edge") and not finder["stopped"] else ""
 
 
 def points_in_words(points: Sequence[Mapping[str, Any]]) -> str:
