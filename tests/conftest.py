@@ -324,7 +324,10 @@ def write_results(folder: Path) -> Path:
         write_runs(arm / "runs.json", [*seeds_of(variant, 0.01), dead])
         write_json(arm / "study.json", small_study(variant=variant).model_dump())
         write_json(arm / "posterior.json", small_belief().model_dump())
-        critical = {"initial": {"median": 0.005}, "trained": {"median": None}}
+        critical: dict[str, dict[str, float | None]] = {
+            "initial": {"median": 0.005, "least": 0.004, "most": 0.006, "n": 3},
+            "trained": {"median": None, "least": None, "most": None, "n": 0},
+        }
         if variant == "batchnorm":
             critical["bias"] = {"logit_difference": 1e-12, "gradient_ratio": 2e-13, "n": 3}
         write_json(folder / "data/theory" / f"{variant}-relu.json", critical)

@@ -125,14 +125,14 @@ def test_higher_learning_rates_follow_from_the_ratio(
     ci95: tuple[float | None, float | None], verdict: str
 ) -> None:
     estimate = Estimate(estimate=None, ci95=ci95)
-    claim = higher(Ratio(activation="relu", lr50=estimate, lr90=estimate))
-    assert (claim.verdict, claim.ci95) == (verdict, ci95)
+    claim = higher(Ratio(activation="relu", lr50=estimate, lr90=estimate), trials=31)
+    assert (claim.verdict, claim.ci95, claim.n) == (verdict, ci95, 31)
 
 
 def test_an_activation_has_its_claims_once_both_variants_ran() -> None:
     four = runs(1, 2, 3, 4)
-    assert claims_of({("baseline", "relu", 0.001): four}, []) == []
-    both = claims_of({("baseline", "relu", 0.1): four, ("batchnorm", "relu", 0.1): four}, [])
+    assert claims_of({("baseline", "relu", 0.001): four}, [], {}) == []
+    both = claims_of({("baseline", "relu", 0.1): four, ("batchnorm", "relu", 0.1): four}, [], {})
     assert [claim.id for claim in both] == [
         "faster-relu", "faster-at-best-relu", "better-results-relu",
     ]  # fmt: skip

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import VARIANTS, make_report, write_results
+from conftest import VARIANTS, make_report, small_study, write_results
 from lr_ceiling.facts import write_facts
-from lr_ceiling.runs import read_json, read_runs
+from lr_ceiling.runs import read_json, read_runs, write_json
 
 
 @pytest.fixture
@@ -42,15 +42,34 @@ def test_the_report_holds_the_cells_of_the_params_and_nothing_of_others(project:
     ceilings = read_json(project / "reports/ceilings.json")
     assert [arm["lr90"]["estimate"] for arm in ceilings["arms"]] == [0.01, 0.01]
     assert [ratio["activation"] for ratio in ceilings["ratios"]] == ["relu"]
-    assert ceilings["arms"][0]["theory"] == {
-        "initial": {"critical": 0.005, "measured_over_predicted": 2.0},
-        "trained": {"critical": None, "measured_over_predicted": None},
-    }
+    assert [one["n"] for one in comparison["claims"] if one["id"].startswith("higher")] == [4]
     left = {path.name for path in (project / "data/train").iterdir()}
     assert left == {f"{variant}-relu-{rate}" for variant, rate in product(VARIANTS, (0.01, 1))}
     written = contents(project)
     # 0.05 may stand in the text for other reasons: a cell's name may not.
     assert not any("relu-0.5" in name or b"relu 0.5" in text for name, text in written.items())
+
+
+def test_a_ceiling_is_held_against_theory_with_its_interval(project: Path) -> None:
+    at_least = {"estimate": None, "ci95": (0.01, None)}
+    study = small_study(lr90=at_least).model_dump()
+    write_json(project / "data/search/baseline-relu/study.json", study)
+    make_report(project)
+    theory = read_json(project / "reports/ceilings.json")["arms"][0]["theory"]
+    assert theory["initial"] == {
+        "median": 0.005, "least": 0.004, "most": 0.006, "n": 3,
+        "lr90_over_median": {"estimate": None, "ci95": [2.0, None]},
+        "lr50_over_median": {"estimate": 2.0, "ci95": [1.0, 4.0]},
+    }  # fmt: skip
+    assert theory["trained"]["lr50_over_median"] == {"estimate": None, "ci95": [None, None]}
+
+
+def test_a_wrong_early_call_is_told(project: Path) -> None:
+    assert "early calls" not in make_report(project)
+    study = small_study(early_decisions={"made": 5, "audited": 3, "wrong": 1}).model_dump()
+    write_json(project / "data/search/baseline-relu/study.json", study)
+    printed = " ".join(make_report(project).split())
+    assert "warning: baseline relu: 1 of 3 early calls that were not followed were wrong" in printed
 
 
 def test_dvc_gets_the_same_story(project: Path) -> None:

@@ -72,9 +72,14 @@ def subject_of(spec: RunSpec, grid: Grid) -> str:
 
 
 def claims_of(
-    cells: Mapping[tuple[Variant, Activation, float], Runs], ratios: Iterable[Ratio]
+    cells: Mapping[tuple[Variant, Activation, float], Runs],
+    ratios: Iterable[Ratio],
+    trials: Mapping[Activation, int],
 ) -> list[Claim]:
-    """The claims that the grid and the searches can tell of, activation by activation."""
+    """The claims that the grid and the searches can tell of, activation by activation.
+
+    `trials` is how many each ratio of the ceilings rests on.
+    """
     found = []
     for activation in dict.fromkeys(activation for _, activation, _ in cells):
         rates: dict[Variant, dict[float, Runs]] = {"baseline": {}, "batchnorm": {}}
@@ -85,7 +90,7 @@ def claims_of(
             found.append(faster(activation, rates["baseline"], rates["batchnorm"]))
             found.append(faster_at_best(activation, rates["baseline"], rates["batchnorm"]))
             found.append(better(activation, rates["baseline"], rates["batchnorm"]))
-    return found + [higher(ratio) for ratio in ratios]
+    return found + [higher(ratio, trials[ratio.activation]) for ratio in ratios]
 
 
 def faster(activation: Activation, baseline: Rates, batchnorm: Rates) -> Claim:
@@ -141,17 +146,17 @@ def better(activation: Activation, baseline: Rates, batchnorm: Rates) -> Claim:
     )
 
 
-def higher(ratio: Ratio) -> Claim:
+def higher(ratio: Ratio, trials: int) -> Claim:
     """That batch norm allows higher learning rates."""
     low, high = ratio.lr90.ci95
     return Claim(
         id=f"higher-learning-rate-{ratio.activation}",
         statement=f"With {ratio.activation}, batch norm allows higher learning rates",
         verdict=verdict((low and math.log(low), high and math.log(high))),
-        statistic="ratio of the ceilings lr90, batchnorm / baseline",
+        statistic="ratio of the ceilings lr90, batchnorm / baseline, of all trials",
         estimate=ratio.lr90.estimate,
         ci95=(low, high),
-        n=2,
+        n=trials,
     )
 
 

@@ -105,6 +105,11 @@ def in_times(ratio: Estimate) -> str:
     return _in_words(ratio, " times") or "a number of times that the trials don't bound"
 
 
+def over(times: Estimate) -> str:
+    """How many times something a measured rate is, with its 95% interval, in a few words."""
+    return _in_words(times, " times") or "-"
+
+
 def in_short(rate: Estimate) -> str:
     """A learning rate with its 95% interval in a few words."""
     return _in_words(rate) or "not bounded"

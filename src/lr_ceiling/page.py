@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from lr_ceiling import verification
 from lr_ceiling.ceiling import in_words
-from lr_ceiling.comparison import in_short, in_times
+from lr_ceiling.comparison import in_short, in_times, over
 from lr_ceiling.digits import short
 from lr_ceiling.figures import PALETTE
 from lr_ceiling.runs import Estimate, Ratio, Study
@@ -41,6 +41,7 @@ def render(figures: Path, **content: object) -> str:
         "in_times": in_times,
         "in_words": in_words,
         "number": number,
+        "over": over,
         "percent": percent,
         "median_steps": median_steps,
         "point_rows": verification.point_rows,

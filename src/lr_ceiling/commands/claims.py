@@ -135,7 +135,7 @@ def main(splits: Path, train: Path, output: Path, state: Path) -> None:
     ):
         source = RunSource(known, splits, state, workers, progress)
         results = dict(zip(cells, source.of_all(list(cells.values()), test=True), strict=True))
-        add(claims_of(results, []))
+        add(claims_of(results, [], {}))
         viabilities = [viability(runs) for runs in source.of_all(activations)]
         add([more_activations(viabilities)], cells=[one.model_dump() for one in viabilities])
         searches = edge_searches(template, arms, results)

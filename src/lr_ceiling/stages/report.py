@@ -1,6 +1,7 @@
 """Compare the cells, gather the ceilings, draw the figures and write the page."""
 
 import shutil
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import pandas as pd
 
 from lr_ceiling import facts, figures, page, params
 from lr_ceiling.batch import LIBRARIES, engine_digest
-from lr_ceiling.ceiling import Arm, ceilings, in_words, interval, ratios
+from lr_ceiling.ceiling import NOTHING, Arm, ceilings, in_words, interval, ratios
 from lr_ceiling.claims import bias_unnecessary, claims_of, subject_of
 from lr_ceiling.comparison import (
     around,
@@ -32,6 +33,7 @@ from lr_ceiling.params import Grid
 from lr_ceiling.runs import (
     Activation,
     Belief,
+    Estimate,
     Ratio,
     RunResult,
     Study,
@@ -125,7 +127,7 @@ def main(
         {arm: one.belief for arm, one in searches.items()},
     )
     effects = {arm[1]: critical[arm]["bias"] for arm in arms if arm[0] == "batchnorm"}
-    claims += [claim.model_dump() for claim in claims_of(cells, over_baseline)]
+    claims += [claim.model_dump() for claim in claims_of(cells, over_baseline, trials_of(studies))]
     claims += [bias_unnecessary(name, effect).model_dump() for name, effect in effects.items()]
     claims = updated(claims, from_more_runs["claims"])
     write_json(output / "comparison.json", {"cells": summaries, "claims": claims})
@@ -176,6 +178,14 @@ def main(
     console.print(pages, soft_wrap=True)
 
 
+def trials_of(studies: Iterable[Study]) -> dict[Activation, int]:
+    """How many trials the ratio of an activation's ceilings rests on."""
+    trials: Counter[Activation] = Counter()
+    for study in studies:
+        trials[study.activation] += study.trials
+    return dict(trials)
+
+
 def claims_on(subject: str, tested: Mapping[str, Any]) -> Mapping[str, Any]:
     """The parts of reports/claims.json if they are of this subject, else none in each of them."""
     return tested if tested.get("subject") == subject else {part: [] for part in page.TESTED}
@@ -189,17 +199,26 @@ def updated(
     return list(by_id.values())
 
 
-def held_against(study: Study, critical: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
-    """The critical learning rates of an arm, and how many times them its measured lr50 is."""
-    measured = study.lr50.estimate
+def held_against(study: Study, critical: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The critical learning rates of an arm, and how many times their median its ceilings are."""
 
-    def against(predicted: float | None) -> dict[str, float | None]:
-        if measured is None or predicted is None:
-            return {"critical": predicted, "measured_over_predicted": None}
-        times = significant(measured / predicted, 3)
-        return {"critical": predicted, "measured_over_predicted": times}
+    def over(found: Estimate, median: float | None) -> dict[str, Any]:
+        if median is None:
+            return NOTHING.model_dump()
+        low, value, high = (
+            end and significant(end / median, 3)
+            for end in (found.ci95[0], found.estimate, found.ci95[1])
+        )
+        return Estimate(estimate=value, ci95=(low, high)).model_dump()
 
-    return {state: against(critical[state]["median"]) for state in ("initial", "trained")}
+    def against(seen: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            **{name: seen[name] for name in ("median", "least", "most", "n")},
+            "lr90_over_median": over(study.lr90, seen["median"]),
+            "lr50_over_median": over(study.lr50, seen["median"]),
+        }
+
+    return {state: against(critical[state]) for state in ("initial", "trained")}
 
 
 def draw(
@@ -403,6 +422,13 @@ def _print_report(cells: Sequence[Mapping[str, Any]], studies: Sequence[Study]) 
         for study in studies
     ]
     print_table("ceilings", ("arm", "ceiling", "lr50", "trials", "full runs spent"), arms)
+    for study in studies:
+        if wrong := study.early_decisions.wrong:
+            console.print(
+                f"warning: {study.variant} {study.activation}: {wrong} of "
+                f"{study.early_decisions.audited} early calls that were not followed were wrong: "
+                "run `make audit`"
+            )
 
 
 if __name__ == "__main__":
