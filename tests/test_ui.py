@@ -1,5 +1,6 @@
 """`lr-ceiling ui` in a real browser: where it opens, and what people see when they compare."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -129,7 +130,9 @@ def test_two_runs_are_compared_on_the_same_axis(links: dict[str, str], watched: 
         page.locator(f".ag-row[row-index='{number}'] input[type=checkbox]").first.check()
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("heading", name="Comparing 2 Runs")).to_be_visible()
-    page.get_by_role("link", name="train/loss", exact=True).click()
+    # The table moves as charts arrive: a press that starts on the link may end beside it.
+    page.get_by_role("link", name="train/loss", exact=True).dispatch_event("click")
+    page.wait_for_url(re.compile("/metric[?]"))
     assert curves(page) == {
         "baseline relu lr=0.01 seed=3": list(STEPS),
         "batchnorm relu lr=0.01 seed=3": list(STEPS),
