@@ -1,12 +1,15 @@
-"""The judge, on scripted curves: what it must call, when, and what it must never call."""
+"""The judge, on scripted and recorded curves: what it must call, when, and what never."""
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import record
 from lr_ceiling.outcome import Judge
+from lr_ceiling.training import CHUNK_STEPS
 
 Steps = list[tuple[float, float]]
 
@@ -148,6 +151,43 @@ def test_steps_to_95_is_the_first_full_window() -> None:
     # 95 of the last 100 steps are right once 95 have been.
     assert judged(CHANCE * 500 + [(0.1, 1.0)] * 300).steps_to_95 == 595
     assert judged(CHANCE * 500).steps_to_95 is None
+
+
+@pytest.mark.parametrize(
+    ("name", "called", "called_at", "label", "steps_to_95"),
+    [
+        ("relu-edge", None, None, "stable", None),
+        ("relu-dead", "dead", 500, "dead", None),
+        ("sigmoid-late-escape", None, None, "stable", 2212),
+        ("sigmoid-plateau", None, None, "slow", None),
+        ("sigmoid-exploded", "exploded", 201, "exploded", None),
+        ("batchnorm-relu-large", None, None, "stable", 2164),
+        ("batchnorm-sigmoid-slow", None, None, "slow", None),
+    ],
+)
+def test_real_runs_are_called_what_they_were(
+    name: str, called: str | None, called_at: int | None, label: str, steps_to_95: int | None
+) -> None:
+    run = np.load(record.FOLDER / f"{name}.npz")
+    probes = dict(run["probes"].tolist())
+    judge = Judge(target_accuracy=0.9)
+    for start in range(0, len(run["losses"]), CHUNK_STEPS):
+        chunk = slice(start, start + CHUNK_STEPS)
+        judge.observe(run["losses"][chunk].tolist(), (run["hits"][chunk] / 32).tolist())
+        if (step := start + CHUNK_STEPS) in probes:
+            assert judge.wants_gradient
+            judge.probe(probes[step])
+    assert len(run["losses"]) == 5625
+    assert (judge.called, judge.called_at) == (called, called_at)
+    assert (judge.label(float(run["accuracy"])), judge.steps_to_95) == (label, steps_to_95)
+
+
+def test_a_recorded_plateau_lasts_before_it_ends_and_a_large_loss_may_go_with_skill() -> None:
+    escaped = np.load(record.FOLDER / "sigmoid-late-escape.npz")["losses"]
+    assert np.median(escaped[250:1000]) == pytest.approx(math.log(10), abs=0.1)
+    large = np.load(record.FOLDER / "batchnorm-relu-large.npz")
+    assert large["losses"].max() > 1e3
+    assert large["hits"][-100:].mean() / 32 > 0.9
 
 
 curves = st.lists(
