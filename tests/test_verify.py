@@ -116,6 +116,31 @@ def test_the_command_verifies_every_arm(
     assert {one["stopped"] for one in found["finders"]} <= {True, False}
 
 
+def test_every_arm_is_verified_before_any_range_test(
+    small_splits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small_project(tmp_path, {"training": {"steps_per_epoch": 10, "epochs": 1}}))
+    for variant in ("baseline", "batchnorm"):
+        arm = tmp_path / f"data/search/{variant}-relu"
+        write_runs(arm / "runs.json", [small_run(learning_rate=0.001)])
+        write_json(arm / "study.json", small_study(variant=variant).model_dump())
+    write_json(tmp_path / "audit.json", {"horizon_steps": 10, "rules": []})
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verify, "run_all", lambda specs, *_: run(specs))
+    monkeypatch.setattr(verify, "verify_finders", stopped)
+    command = [str(small_splits), "--search", "data/search", "--audit", "audit.json"]
+    command += ["--output", "verification.json", "--state", "state/runs"]
+    monkeypatch.setattr("lr_ceiling.training.configure", lambda: None)
+    assert CliRunner().invoke(verify.main, command).exit_code != 0
+    arms = read_json(tmp_path / "verification.json")["arms"]
+    assert [(arm["variant"], len(arm["points"]), arm["finders"]) for arm in arms] == [
+        ("baseline", 3, []), ("batchnorm", 3, []),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("audit", "told"),
     [

@@ -57,11 +57,10 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--state", type=FOLDER, required=True, help="folder of runs")
 @one_line_errors
 def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> None:
-    """Verify every arm; a verification that was stopped goes on where it was."""
+    """Verify every arm, then try range tests; one that was stopped goes on where it was."""
     values = params.load()
     digest = splits_digest(splits)
     calls = calls_of(read_audit(audit))
-    arms = []
     folders = sorted(path.parent for path in search.glob("*/study.json"))
     if not folders:
         raise ResultsError(f"{search} holds no search: run `dvc repro` to make them")
@@ -80,6 +79,12 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
         def run(specs: Sequence[RunSpec]) -> list[RunResult]:
             return run_all(specs, splits, state, workers)
 
+        def write() -> None:
+            # What is known so far, should this be stopped.
+            write_json(output, {"conditions": conditions_of(template), "arms": arms})
+
+        arms: list[dict[str, Any]] = []
+        swept: list[tuple[Posterior, RunSpec]] = []
         for folder in folders:
             study = read_study(folder / "study.json")
             aim = aim_of(study.key, study.variant, study.activation, values.search, calls)
@@ -94,18 +99,20 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
                 data_digest=digest,
             )
             points = verify_points(study, posterior, template, run)
-            finders = verify_finders(posterior, template, splits, run)
             arms.append(
                 {
                     "variant": study.variant,
                     "activation": study.activation,
                     "points": points,
-                    "finders": finders,
+                    "finders": [],
                 }
             )
-            # What is known so far, should this be stopped.
-            write_json(output, {"conditions": conditions_of(template), "arms": arms})
+            swept.append((posterior, template))
+            write()
             progress.say(f"{folder.name}: {points_in_words(points)}")
+        for arm, (posterior, template) in zip(arms, swept, strict=True):
+            arm["finders"] = verify_finders(posterior, template, splits, run)
+            write()
     print_table("verified", POINT_COLUMNS, point_rows(arms))
     print_table("range tests", FINDER_COLUMNS, finder_rows(arms))
 
