@@ -28,6 +28,7 @@ from lr_ceiling.runs import (
     RunResult,
     RunSpec,
     Study,
+    Variant,
     write_json,
     write_runs,
 )
@@ -303,7 +304,7 @@ def small_project(folder: Path, changes: dict[str, dict[str, Any]]) -> Path:
     return folder
 
 
-VARIANTS = ("baseline", "batchnorm")
+VARIANTS: tuple[Variant, ...] = ("baseline", "batchnorm")
 
 
 def write_results(folder: Path) -> Path:

@@ -38,6 +38,12 @@ def test_conditions_are_what_runs_share(name: str, value: object) -> None:
     assert SHARED.keys() | OF_ONE.keys() == RunSpec.model_fields.keys()
 
 
+def test_runs_of_other_code_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = conditions_of(small_run().spec)
+    monkeypatch.setattr("lr_ceiling.comparison.engine_digest", lambda: "another")
+    assert conditions_of(small_run().spec) != before
+
+
 def test_a_cell_is_summed_up_over_its_seeds() -> None:
     runs = [
         small_run(seed=0, label="stable", validation_accuracy=0.9, steps_to_95=400),

@@ -7,6 +7,8 @@ import pytest
 from conftest import ROOT, small_study
 from lr_ceiling.runs import Estimate, Study, read_json
 from lr_ceiling.verification import (
+    FINDER_COLUMNS,
+    POINT_COLUMNS,
     finder_rows,
     markdown,
     point_rows,
@@ -37,7 +39,15 @@ def arm_of(study: Study) -> dict[str, Any]:
                 "stopped": True,
                 "seeds": 5,
                 "stable": 2,
-            }
+            },
+            {
+                "name": "keras edge",
+                "learning_rate": 10.0,
+                "probability": None,
+                "stopped": False,
+                "seeds": 5,
+                "stable": 0,
+            },
         ],
     }
 
@@ -67,6 +77,17 @@ def test_an_arm_is_verified_where_its_points_are_its_ceilings(
     assert [arm["variant"] for arm in found] == expected
 
 
+def test_an_arm_without_a_point_is_not_verified() -> None:
+    nothing = Estimate(estimate=None, ci95=(None, None))
+    study = small_study(lr90=nothing, lr50=nothing)
+    assert verified_arms({"conditions": "these", "arms": [arm_of(study)]}, "these", [study]) == []
+
+
+def test_arms_come_in_the_order_of_the_studies() -> None:
+    found = verified_arms(REPORT, "these", STUDIES[::-1])
+    assert [arm["variant"] for arm in found] == ["batchnorm", "baseline"]
+
+
 def test_a_report_of_another_version_verifies_nothing() -> None:
     assert verified_arms({"arms": REPORT["arms"]}, "these", STUDIES) == []
 
@@ -76,15 +97,22 @@ def test_rows_are_for_people() -> None:
     assert point_rows(arms)[0] == (
         "batchnorm relu, lr90 low", "9,000", "18 of 20", "15 to 20", "yes",
     )  # fmt: skip
-    assert finder_rows(arms) == [("batchnorm relu, fastai edge", "12,350", "2 of 5", "0.500")]
+    assert finder_rows(arms) == [
+        ("batchnorm relu, fastai edge", "12,350", "2 of 5", "0.500"),
+        ("batchnorm relu, keras edge: never stopped", "10", "0 of 5", "-"),
+    ]
     assert points_in_words(arms[0]["points"]).startswith(
         "18 of 20 at lr90 low 9,000, predicted 15 to 20"
     )
-    assert markdown(arms)[-1] == "| batchnorm relu, fastai edge | 12,350 | 2 of 5 | 0.500 |"
+    assert markdown(arms)[-2] == "| batchnorm relu, fastai edge | 12,350 | 2 of 5 | 0.500 |"
     assert points_in_words([]) == "nothing to verify"
 
 
 def test_the_page_tells_what_the_report_holds() -> None:
     arms = read_json(ROOT / "reports" / "verification.json")["arms"]
     page = (ROOT / "docs" / "verification.md").read_text().splitlines()
-    assert not [line for line in markdown(arms) if line not in page]
+    tables = [line for line in page if line.startswith("|") and not line.startswith("|---")]
+    columns = [f"| {' | '.join(names)} |" for names in (POINT_COLUMNS, FINDER_COLUMNS)]
+    points = len(point_rows(arms))
+    rows = markdown(arms)
+    assert tables == [columns[0], *rows[:points], columns[1], *rows[points:]]

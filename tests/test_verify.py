@@ -1,20 +1,22 @@
 """Verification by fresh seeds, on drawn digits and on a posterior made by hand."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
-from conftest import ROOT, small_belief, small_project, small_run, small_spec, small_study
+from conftest import ROOT, VARIANTS, small_project, small_run, small_spec, small_study
 from lr_ceiling.commands import verify
 from lr_ceiling.comparison import conditions_of
 from lr_ceiling.dataset import splits_digest
 from lr_ceiling.params import load
+from lr_ceiling.plan import calls_of, make_plan
 from lr_ceiling.posterior import Observation, Posterior, Range, curves
-from lr_ceiling.runs import Estimate, RunResult, RunSpec, read_json, write_json, write_runs
+from lr_ceiling.runs import Audit, Estimate, RunResult, RunSpec, read_json, write_json, write_runs
 
 POSTERIOR = Posterior(
     curves(Range(-4, 0, -6, 2)),
@@ -80,18 +82,31 @@ def test_fresh_seeds_are_fresh() -> None:
     assert {spec.ended_by for spec in seen} == {()}
 
 
-def test_the_command_verifies_every_arm(
-    small_splits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def project(small_splits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in which both arms of relu were searched, with outcomes made by hand."""
     monkeypatch.chdir(small_project(tmp_path, {"training": {"steps_per_epoch": 10, "epochs": 1}}))
-    monkeypatch.setattr(verify, "SEEDS", 2)
-    monkeypatch.setattr(verify, "FINDER_SEEDS", 1)
-    arm = tmp_path / "data/search/baseline-relu"
+    values, audit = load(), Audit(horizon_steps=10, rules=())
+    write_json(tmp_path / "audit.json", audit.model_dump())
     trials = [small_run(learning_rate=0.001), small_run(learning_rate=0.1, label="dead")]
-    write_runs(arm / "runs.json", trials)
-    write_json(arm / "study.json", small_study().model_dump())
-    write_json(arm / "posterior.json", small_belief().model_dump())
-    write_json(tmp_path / "audit.json", {"horizon_steps": 10, "rules": []})
+    for variant in VARIANTS:
+        template = RunSpec.of(
+            values.training,
+            variant=variant,
+            activation="relu",
+            learning_rate=values.search.range[variant].low,
+            seed=values.search.seed,
+            data_digest=splits_digest(small_splits),
+        )
+        key = make_plan(template, values.search, calls_of(audit)).aim.key
+        folder = tmp_path / f"data/search/{variant}-relu"
+        write_runs(folder / "runs.json", trials)
+        write_json(folder / "study.json", small_study(variant=variant, key=key).model_dump())
+    return tmp_path
+
+
+def test_the_command_verifies_every_arm(small_splits: Path, project: Path) -> None:
+    shutil.rmtree(project / "data/search/batchnorm-relu")
     # In a process of its own: TensorFlow's threads are set before it is imported.
     code = (
         "import sys; from lr_ceiling.commands import verify; "
@@ -99,9 +114,9 @@ def test_the_command_verifies_every_arm(
     )
     command = [sys.executable, "-c", code, str(small_splits), "--search", "data/search"]
     command += ["--audit", "audit.json", "--output", "verification.json", "--state", "state/runs"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    report = read_json(tmp_path / "verification.json")
+    report = read_json(project / "verification.json")
     training = load().training
     spec = small_spec(splits_digest(small_splits), **training.model_dump())
     assert report["conditions"] == conditions_of(spec)
@@ -116,29 +131,34 @@ def test_the_command_verifies_every_arm(
     assert {one["stopped"] for one in found["finders"]} <= {True, False}
 
 
-def test_every_arm_is_verified_before_any_range_test(
-    small_splits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(small_project(tmp_path, {"training": {"steps_per_epoch": 10, "epochs": 1}}))
-    for variant in ("baseline", "batchnorm"):
-        arm = tmp_path / f"data/search/{variant}-relu"
-        write_runs(arm / "runs.json", [small_run(learning_rate=0.001)])
-        write_json(arm / "study.json", small_study(variant=variant).model_dump())
-    write_json(tmp_path / "audit.json", {"horizon_steps": 10, "rules": []})
+def verify_project(splits: Path) -> Result:
+    command = [str(splits), "--search", "data/search", "--audit", "audit.json"]
+    command += ["--output", "verification.json", "--state", "state/runs"]
+    return CliRunner().invoke(verify.main, command)
 
+
+def test_every_arm_is_verified_before_any_range_test(
+    small_splits: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(verify, "run_all", lambda specs, *_: run(specs))
     monkeypatch.setattr(verify, "verify_finders", stopped)
-    command = [str(small_splits), "--search", "data/search", "--audit", "audit.json"]
-    command += ["--output", "verification.json", "--state", "state/runs"]
     monkeypatch.setattr("lr_ceiling.training.configure", lambda: None)
-    assert CliRunner().invoke(verify.main, command).exit_code != 0
-    arms = read_json(tmp_path / "verification.json")["arms"]
+    assert verify_project(small_splits).exit_code != 0
+    arms = read_json(project / "verification.json")["arms"]
     assert [(arm["variant"], len(arm["points"]), arm["finders"]) for arm in arms] == [
         ("baseline", 3, []), ("batchnorm", 3, []),
     ]  # fmt: skip
+
+
+def test_searches_of_other_params_are_not_verified(small_splits: Path, project: Path) -> None:
+    small_project(project, {"training": {"steps_per_epoch": 20, "epochs": 1}})
+    shown = verify_project(small_splits)
+    assert shown.exit_code == 1
+    assert "data/search/baseline-relu is of other params, data or audit" in shown.stderr
+    assert not (project / "verification.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def higher(ratio: Ratio, trials: int) -> Claim:
         id=f"higher-learning-rate-{ratio.activation}",
         statement=f"With {ratio.activation}, batch norm allows higher learning rates",
         verdict=verdict((low and math.log(low), high and math.log(high))),
-        statistic="ratio of the ceilings lr90, batchnorm / baseline, of all trials",
+        statistic="ratio of the ceilings lr90, batchnorm / baseline; n counts trials",
         estimate=ratio.lr90.estimate,
         ci95=(low, high),
         n=trials,

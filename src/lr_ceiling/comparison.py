@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy import stats
 
+from lr_ceiling.batch import engine_digest
 from lr_ceiling.digits import short
 from lr_ceiling.runs import Estimate, RunResult, RunSpec, digest_of
 
@@ -15,8 +16,8 @@ NOT_SHARED = {"variant", "activation", "learning_rate", "seed", "init_scale", "e
 
 
 def conditions_of(spec: RunSpec) -> str:
-    """Identity of what runs must share to be compared: data, steps, optimizer, target."""
-    return digest_of(spec.model_dump(exclude=NOT_SHARED))
+    """Identity of what runs must share to be compared: code, data, steps, optimizer, target."""
+    return digest_of(engine_digest(), spec.model_dump(exclude=NOT_SHARED))
 
 
 def summarise_cell(runs: Sequence[RunResult]) -> dict[str, object]:

@@ -28,16 +28,19 @@ def verified_arms(
 ) -> list[dict[str, Any]]:
     """The arms of `report` whose points are the ceilings of these studies, made under `conditions`.
 
-    Those of another search, or of other params, say nothing of these.
+    In the studies' order. Those of another search, of other params or other code say nothing of
+    these, and an arm without a point says nothing at all.
     """
     if report.get("conditions") != conditions:
         return []
-    points = {(study.variant, study.activation): points_of(study) for study in studies}
+    arms = {(arm["variant"], arm["activation"]): arm for arm in report["arms"]}
+    found = ((study, arms.get((study.variant, study.activation))) for study in studies)
     return [
         arm
-        for arm in report["arms"]
-        if points.get((arm["variant"], arm["activation"]))
-        == {point["at"]: point["learning_rate"] for point in arm["points"]}
+        for study, arm in found
+        if arm
+        and arm["points"]
+        and points_of(study) == {one["at"]: one["learning_rate"] for one in arm["points"]}
     ]
 
 

@@ -3,21 +3,22 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
 
 from lr_ceiling import params
-from lr_ceiling.batch import run_all
-from lr_ceiling.ceiling import TARGETS, Ceiling
+from lr_ceiling.batch import path_of, run_all
+from lr_ceiling.ceiling import Ceiling
 from lr_ceiling.comparison import conditions_of
 from lr_ceiling.dataset import splits_digest
-from lr_ceiling.digits import significant
 from lr_ceiling.errors import ResultsError, one_line_errors
-from lr_ceiling.plan import aim_of, calls_of, posterior_of
+from lr_ceiling.params import Params
+from lr_ceiling.plan import calls_of, make_plan, posterior_of, qualified
 from lr_ceiling.posterior import CREDIBLE, Posterior
 from lr_ceiling.runs import (
+    Audit,
     RunResult,
     RunSpec,
     Study,
@@ -45,6 +46,9 @@ SEEDS, FINDER_SEEDS = 20, 5
 # where P(stable) is 0.9, 16 of 20 or more are with probability 0.96.
 LEAST = 0.8
 
+# What is read off a range test.
+RATES = ("suggestion", "edge")
+
 Run = Callable[[Sequence[RunSpec]], list[RunResult]]
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -59,62 +63,75 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> None:
     """Verify every arm, then try range tests; one that was stopped goes on where it was."""
     values = params.load()
-    digest = splits_digest(splits)
-    calls = calls_of(read_audit(audit))
+    audited, digest = read_audit(audit), splits_digest(splits)
     folders = sorted(path.parent for path in search.glob("*/study.json"))
     if not folders:
         raise ResultsError(f"{search} holds no search: run `dvc repro` to make them")
+    searches = [read_search(folder, values, audited, digest) for folder in folders]
     # Range tests train in this process; late, since TensorFlow takes 5 s to import.
     os.environ.update(ENVIRONMENT)
     with muted_stderr():
-        from lr_ceiling import training
+        from lr_ceiling import finders, training
 
         training.configure()
-    total = len(folders) * (len(TARGETS) + 1) * SEEDS * values.training.epochs
+    seeds = SEEDS * sum(len(points_of(one.study)) for one in searches)
+    seeds += FINDER_SEEDS * len(searches) * len(finders.FINDERS) * len(RATES)
+    horizon = searches[0].template.horizon
+    kept = 0
+    arms: list[dict[str, Any]] = []
     with (
-        step_progress("verify", total * values.training.steps_per_epoch) as progress,
-        Workers(values.workers.processes, progress.steps) as workers,
+        step_progress("verify", seeds * horizon) as progress,
+        Workers(values.workers.processes, lambda steps: progress.steps(kept + steps)) as workers,
     ):
 
         def run(specs: Sequence[RunSpec]) -> list[RunResult]:
+            nonlocal kept
+            kept += horizon * sum(path_of(spec, state).exists() for spec in specs)
             return run_all(specs, splits, state, workers)
 
         def write() -> None:
             # What is known so far, should this be stopped.
-            write_json(output, {"conditions": conditions_of(template), "arms": arms})
+            conditions = conditions_of(searches[0].template)
+            write_json(output, {"conditions": conditions, "arms": arms})
 
-        arms: list[dict[str, Any]] = []
-        swept: list[tuple[Posterior, RunSpec]] = []
-        for folder in folders:
-            study = read_study(folder / "study.json")
-            aim = aim_of(study.key, study.variant, study.activation, values.search, calls)
-            trials = read_runs(folder / "runs.json")
-            posterior = Ceiling(posterior_of(aim, trials)).posterior
-            template = RunSpec.of(
-                values.training,
-                variant=study.variant,
-                activation=study.activation,
-                learning_rate=1.0,
-                seed=0,
-                data_digest=digest,
-            )
+        for study, posterior, template in searches:
             points = verify_points(study, posterior, template, run)
-            arms.append(
-                {
-                    "variant": study.variant,
-                    "activation": study.activation,
-                    "points": points,
-                    "finders": [],
-                }
-            )
-            swept.append((posterior, template))
+            arm = {"variant": study.variant, "activation": study.activation}
+            arms.append({**arm, "points": points, "finders": []})
             write()
-            progress.say(f"{folder.name}: {points_in_words(points)}")
-        for arm, (posterior, template) in zip(arms, swept, strict=True):
-            arm["finders"] = verify_finders(posterior, template, splits, run)
+            progress.say(f"{study.variant}-{study.activation}: {points_in_words(points)}")
+        for found, (_, posterior, template) in zip(arms, searches, strict=True):
+            found["finders"] = verify_finders(posterior, template, splits, run)
             write()
     print_table("verified", POINT_COLUMNS, point_rows(arms))
     print_table("range tests", FINDER_COLUMNS, finder_rows(arms))
+
+
+class Search(NamedTuple):
+    """An arm's search as it was made, and the run that a fresh seed is, but for rate and seed."""
+
+    study: Study
+    posterior: Posterior
+    template: RunSpec
+
+
+def read_search(folder: Path, values: Params, audit: Audit, data_digest: str) -> Search:
+    """Read a search of these params. Raises ResultsError for one of other params, data or audit."""
+    study = read_study(folder / "study.json")
+    template = RunSpec.of(
+        values.training,
+        variant=study.variant,
+        activation=study.activation,
+        learning_rate=values.search.range[study.variant].low,
+        seed=values.search.seed,
+        ended_by=qualified(audit, study.variant),
+        data_digest=data_digest,
+    )
+    aim = make_plan(template, values.search, calls_of(audit)).aim
+    if aim.key != study.key:
+        raise ResultsError(f"{folder} is of other params, data or audit: run `dvc repro`")
+    posterior = Ceiling(posterior_of(aim, read_runs(folder / "runs.json"))).posterior
+    return Search(study, posterior, template.model_copy(update={"ended_by": ()}))
 
 
 def verify_points(
@@ -149,12 +166,13 @@ def verify_finders(
         said = finders.sweep(
             finder, template.variant, template.activation, template.optimizer, 0, splits
         )
-        for name, rate in (("suggestion", said.suggestion), ("edge", said.edge)):
+        for name in RATES:
+            rate = getattr(said, name)
             key = f"{finder.name} {name}"
             found.append(
                 {
                     "name": key,
-                    "learning_rate": significant(rate),
+                    "learning_rate": rate,
                     "stopped": said.stopped,
                     "probability": probability(posterior, rate),
                     "seeds": FINDER_SEEDS,

@@ -111,6 +111,7 @@ def main(
     spec = cells[next(iter(cells))][0].spec
     expectations = read_json(validation)
     verified = verified_arms(read_json(verification), conditions_of(spec), studies)
+    sure = {(arm["variant"], arm["activation"]) for arm in verified}
     from_more_runs = claims_on(subject_of(spec, grid), read_json(tested))
     remove_others(train, names.values())
     remove_others(search, arms.values())
@@ -161,8 +162,7 @@ def main(
         "unverified": [
             f"{study.variant}, {study.activation}"
             for study in studies
-            if (study.variant, study.activation)
-            not in {(arm["variant"], arm["activation"]) for arm in verified}
+            if (study.variant, study.activation) not in sure
         ],
         "tested": from_more_runs,
     }
@@ -202,7 +202,7 @@ def updated(
 def held_against(study: Study, critical: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The critical learning rates of an arm, and how many times their median its ceilings are."""
 
-    def over(found: Estimate, median: float | None) -> dict[str, Any]:
+    def times(median: float | None, found: Estimate) -> dict[str, Any]:
         if median is None:
             return NOTHING.model_dump()
         low, value, high = (
@@ -214,8 +214,8 @@ def held_against(study: Study, critical: Mapping[str, Any]) -> dict[str, dict[st
     def against(seen: Mapping[str, Any]) -> dict[str, Any]:
         return {
             **{name: seen[name] for name in ("median", "least", "most", "n")},
-            "lr90_over_median": over(study.lr90, seen["median"]),
-            "lr50_over_median": over(study.lr50, seen["median"]),
+            "lr90_over_median": times(seen["median"], study.lr90),
+            "lr50_over_median": times(seen["median"], study.lr50),
         }
 
     return {state: against(critical[state]) for state in ("initial", "trained")}
