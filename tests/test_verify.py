@@ -23,6 +23,10 @@ POSTERIOR = Posterior(
     [Observation(u, stable=u < -2) for u in np.linspace(-3, -1, 30)],
 )
 TEMPLATE = small_spec("d")
+OPTIONS = (
+    *("--search", "data/search", "--audit", "audit.json"),
+    *("--output", "verification.json", "--state", "state/runs"),
+)
 
 
 def run(specs: "list[RunSpec]") -> list[RunResult]:
@@ -112,8 +116,7 @@ def test_the_command_verifies_every_arm(small_splits: Path, project: Path) -> No
         "import sys; from lr_ceiling.commands import verify; "
         "verify.SEEDS, verify.FINDER_SEEDS = 2, 1; verify.main(sys.argv[1:])"
     )
-    command = [sys.executable, "-c", code, str(small_splits), "--search", "data/search"]
-    command += ["--audit", "audit.json", "--output", "verification.json", "--state", "state/runs"]
+    command = [sys.executable, "-c", code, str(small_splits), *OPTIONS]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     report = read_json(project / "verification.json")
@@ -132,9 +135,7 @@ def test_the_command_verifies_every_arm(small_splits: Path, project: Path) -> No
 
 
 def verify_project(splits: Path) -> Result:
-    command = [str(splits), "--search", "data/search", "--audit", "audit.json"]
-    command += ["--output", "verification.json", "--state", "state/runs"]
-    return CliRunner().invoke(verify.main, command)
+    return CliRunner().invoke(verify.main, [str(splits), *OPTIONS])
 
 
 def test_every_arm_is_verified_before_any_range_test(

@@ -74,13 +74,14 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
         from lr_ceiling import finders, training
 
         training.configure()
-    seeds = SEEDS * sum(len(points_of(one.study)) for one in searches)
-    seeds += FINDER_SEEDS * len(searches) * len(finders.FINDERS) * len(RATES)
-    horizon = searches[0].template.horizon
+    runs = SEEDS * sum(len(points_of(one.study)) for one in searches)
+    runs += FINDER_SEEDS * len(searches) * len(finders.FINDERS) * len(RATES)
+    # What they share, whatever the arm.
+    horizon, conditions = searches[0].template.horizon, conditions_of(searches[0].template)
     kept = 0
     arms: list[dict[str, Any]] = []
     with (
-        step_progress("verify", seeds * horizon) as progress,
+        step_progress("verify", runs * horizon) as progress,
         Workers(values.workers.processes, lambda steps: progress.steps(kept + steps)) as workers,
     ):
 
@@ -91,7 +92,6 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
 
         def write() -> None:
             # What is known so far, should this be stopped.
-            conditions = conditions_of(searches[0].template)
             write_json(output, {"conditions": conditions, "arms": arms})
 
         for study, posterior, template in searches:
