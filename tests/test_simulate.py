@@ -32,6 +32,7 @@ def test_the_report_and_what_a_second_run_reuses(tmp_path: Path) -> None:
     assert [peer["name"] for peer in oracle["peers"]] == ["grid", "bisection"]
     for peer in oracle["peers"]:
         assert peer["at_least"] > 0
+        assert len(peer["full_run_equivalents_ci95"]) == 2
         assert (peer["steps_ratio_at_equal_error"] is None) == (
             peer["full_run_equivalents"] is None
         )

@@ -1,13 +1,25 @@
 """Studies on known truth: the oracles are what they say, and our search and its peers find them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from conftest import ROOT
+from lr_ceiling import params
 from lr_ceiling.ceiling import TARGETS
+from lr_ceiling.plan import calls_of
 from lr_ceiling.posterior import Observation
+from lr_ceiling.runs import read_audit
 from lr_ceiling.simulation import (
+    BUDGET,
+    CALLS,
     CAP,
+    HIGH,
+    INTERVAL,
+    LAG,
     LATTICE,
+    LOW,
     ORACLES,
     PEERS,
     Fit,
@@ -15,6 +27,7 @@ from lr_ceiling.simulation import (
     cost_of_error,
     error_of,
     errors_by_cost,
+    interval_of_cost,
     study,
     summarise,
 )
@@ -41,10 +54,37 @@ def test_a_logistic_oracle_is_as_wide_as_its_name_says(width: float) -> None:
     assert oracle.transition_decades == width
 
 
-def test_a_failed_run_costs_what_the_oracle_says() -> None:
+def test_the_searches_are_those_of_the_params_and_the_audit() -> None:
+    search = params.load(ROOT / "params.yaml").search
+    bounds = search.range["baseline"]
+    assert (bounds.low, bounds.high) == (LOW, HIGH)
+    assert (search.interval_decades, search.lag) == (INTERVAL, LAG)
+    assert search.budget("baseline-sigmoid") == BUDGET
+    assert calls_of(read_audit(ROOT / "reports" / "audit.json")) == CALLS
+
+
+def test_a_failure_is_called_and_ended_where_that_is_cheap() -> None:
     rng = np.random.default_rng(0)
-    ran = [SHARP.run(u, -2, rng) for u in (-3.0, -1.0)]
-    assert [(one.stable, one.cost) for one in ran] == [(True, 1.0), (False, 0.1)]
+    assert SHARP.run(-3.0, -2, rng) == Observation(-3.0, stable=True)
+    assert SHARP.run(-1.0, -2, rng) == Observation(-1.0, False, called=True, ended=True, cost=0.1)
+    let_on = SHARP.run(-1.0, -2, rng, let_run_on=True)
+    assert let_on == Observation(-1.0, False, called=True, ended=False, cost=1.0)
+    wide = next(oracle for oracle in ORACLES if oracle.name == "logistic-0.8")
+    assert wide.run(2.0, -2, rng) == Observation(2.0, False, called=False, ended=False, cost=1.0)
+
+
+def test_a_study_lets_some_failures_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    let_on: list[bool] = []
+    run = Oracle.run
+
+    def noted(self: Oracle, *given: Any) -> Observation:
+        let_on.append(given[-1])
+        return run(self, *given)
+
+    monkeypatch.setattr(Oracle, "run", noted)
+    trials = sum(study(SHARP, seed)["trials"] for seed in range(4))
+    assert len(let_on) == trials
+    assert 0.02 < np.mean(let_on) < 0.25
 
 
 def test_a_study_finds_the_edge_and_can_be_repeated() -> None:
@@ -83,6 +123,20 @@ def test_the_cost_of_an_error_is_where_the_median_stays_below() -> None:
     assert cost_of_error(errors, 0.05) == 11
     assert cost_of_error(errors, 2) == 1
     assert cost_of_error(errors, 0.0001) is None
+
+
+def test_a_cost_has_an_interval_that_holds_it() -> None:
+    rng = np.random.default_rng(1)
+    errors = rng.normal(size=(100, CAP)) / np.sqrt(np.arange(1, CAP + 1))
+    low, high = interval_of_cost(errors, 0.1)
+    cost = cost_of_error(errors, 0.1)
+    assert low is not None
+    assert high is not None
+    assert cost is not None
+    assert low < cost < high
+    assert interval_of_cost(errors, 0.1) == (low, high)
+    assert interval_of_cost(errors, 0.01) == (None, None)
+    assert interval_of_cost(np.zeros((5, CAP)), 0.1) == (1, 1)
 
 
 def test_a_trial_is_an_observation() -> None:

@@ -15,18 +15,22 @@ from optuna.samplers import TPESampler
 
 from lr_ceiling.ceiling import TARGETS, Ceiling
 from lr_ceiling.course import Aim, Course
-from lr_ceiling.posterior import WIDTH_OF_SCALE, Floats, Observation, Posterior, curves
+from lr_ceiling.plan import AUDITED
+from lr_ceiling.posterior import WIDTH_OF_SCALE, Calls, Floats, Observation, Posterior, curves
 from lr_ceiling.runs import derived_seed
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-# As in params.yaml, for the baseline.
+# As in params.yaml, for the sigmoid baseline.
 LOW, HIGH = 1e-4, 1e0
 INTERVAL, BUDGET, LAG = 0.3, 15.0, 4
+# As in reports/audit.json.
+CALLS = Calls(audited=118, wrong=0)
 # Full runs after which a peer is given up.
 CAP = 100
 # A true edge is drawn at least this far, in decades, from the ends of the range.
 MARGIN = 0.5
+BOOTSTRAPS = 500
 # Where a true curve is looked at, in decades from its edge.
 LATTICE = np.arange(-3, 3, 0.001)
 
@@ -35,6 +39,7 @@ LATTICE = np.arange(-3, 3, 0.001)
 class Oracle:
     """A made-up network: P(stable) by u - theta in decades, and what a failed run costs.
 
+    Where that is less than a full run, failures are called early, and no call is wrong.
     `well_specified` says that the posterior's family of curves holds this one; `near_end` draws
     theta within half a decade of the range's upper end.
     """
@@ -57,10 +62,14 @@ class Oracle:
         """The highest u with P(stable) of `target` or more."""
         return float(theta + LATTICE[self.shape(LATTICE) >= target].max())
 
-    def run(self, u: float, theta: float, rng: np.random.Generator) -> Observation:
-        """One run of a fresh seed at u."""
+    def run(
+        self, u: float, theta: float, rng: np.random.Generator, let_run_on: bool = False
+    ) -> Observation:
+        """One run of a fresh seed at u; one that is let run on is called, but not ended."""
         stable = bool(rng.random() < self.shape(np.array([u - theta]))[0])
-        return Observation(u, stable, cost=1.0 if stable else self.failure_cost)
+        called = not stable and self.failure_cost < 1
+        ended = called and not let_run_on
+        return Observation(u, stable, called, ended, self.failure_cost if ended else 1.0)
 
 
 def _logistic(width: float, at: float = 0.0) -> Callable[[Floats], Floats]:
@@ -105,13 +114,14 @@ def study(oracle: Oracle, seed: int) -> dict[str, float]:
     """One study by the pipeline's own search: what it found, the truth, and what it cost."""
     rng = np.random.default_rng(derived_seed("simulation", oracle.name, seed))
     theta = oracle.theta(rng)
-    aim = Aim(str(seed), LOW, HIGH, interval_decades=INTERVAL, budget=BUDGET, lag=LAG)
+    aim = Aim(str(seed), LOW, HIGH, interval_decades=INTERVAL, budget=BUDGET, lag=LAG, calls=CALLS)
     course = Course(aim)
     done: dict[int, Observation] = {}
     while course.may_start(done):
-        done[course.index] = oracle.run(course.propose(), theta, rng)
+        let_run_on = bool(rng.random() < 1 / AUDITED)
+        done[course.index] = oracle.run(course.propose(), theta, rng, let_run_on)
         course.started(done[course.index].u)
-    ceiling = Ceiling(Posterior(curves(aim.bounds), list(done.values())))
+    ceiling = Ceiling(Posterior(curves(aim.bounds), list(done.values()), aim.calls))
     found = {
         "trials": float(len(done)),
         "cost": sum(one.cost for one in done.values()),
@@ -340,3 +350,13 @@ def cost_of_error(errors: Floats, error: float) -> int | None:
     if not len(above):
         return 1
     return None if above[-1] == CAP - 1 else int(above[-1]) + 2
+
+
+def interval_of_cost(errors: Floats, error: float) -> tuple[int | None, int | None]:
+    """The 95% interval of `cost_of_error`, by bootstrap of the studies; None is beyond the cap."""
+    rng = np.random.default_rng(derived_seed("bootstrap"))
+    samples = rng.integers(len(errors), size=(BOOTSTRAPS, len(errors)))
+    costs = sorted(cost_of_error(errors[sample], error) or CAP + 1 for sample in samples)
+    ends = (costs[int(q * (BOOTSTRAPS - 1))] for q in (0.025, 0.975))
+    low, high = (None if end > CAP else end for end in ends)
+    return low, high

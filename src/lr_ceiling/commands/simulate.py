@@ -20,7 +20,9 @@ from lr_ceiling.simulation import (
     PEERS,
     Oracle,
     cost_of_error,
+    error_of,
     errors_by_cost,
+    interval_of_cost,
     study,
     summarise,
 )
@@ -66,20 +68,22 @@ def measure(oracle: Oracle, name: str, ours: dict[str, Any], executor: Executor)
     The configuration is chosen on other seeds than it is measured on.
     """
     error = ours["error_decades"]
-    costs = {
-        configuration: cost_of_error(
-            _errors(executor, oracle, name, configuration, range(CHOOSING)), error
-        )
-        for configuration in PEERS[name]
-    }
-    best = min(costs, key=lambda configuration: costs[configuration] or np.inf)
+
+    def merit(configuration: str) -> tuple[float, float]:
+        # Of those that never get there, the one that ends nearest.
+        errors = _errors(executor, oracle, name, configuration, range(CHOOSING))
+        return cost_of_error(errors, error) or np.inf, error_of(errors[:, -1].tolist())
+
+    best = min(PEERS[name], key=merit)
     seeds = range(CHOOSING, CHOOSING + MEASURING)
-    cost = cost_of_error(_errors(executor, oracle, name, best, seeds), error)
+    errors = _errors(executor, oracle, name, best, seeds)
+    cost = cost_of_error(errors, error)
     ratio = None if cost is None else round(cost / ours["full_run_equivalents"], 2)
     return {
         "name": name,
         "configuration": best,
         "full_run_equivalents": cost,
+        "full_run_equivalents_ci95": interval_of_cost(errors, error),
         # Null where it never got there: then it is above `at_least`.
         "steps_ratio_at_equal_error": ratio,
         "at_least": round(CAP / ours["full_run_equivalents"], 2) if cost is None else ratio,
@@ -120,13 +124,16 @@ def peers_row(oracle: dict[str, Any]) -> Sequence[str]:
         oracle["name"],
         f"{oracle['error_decades']:.3f}",
         f"{oracle['full_run_equivalents']:.1f}",
-        *(
-            f"{peer['full_run_equivalents']} = {peer['at_least']:.1f} x ({peer['configuration']})"
-            if peer["full_run_equivalents"]
-            else f"> {CAP} = {peer['at_least']:.1f} x"
-            for peer in oracle["peers"]
-        ),
+        *map(_spent, oracle["peers"]),
     )
+
+
+def _spent(peer: dict[str, Any]) -> str:
+    low, high = (f"> {CAP}" if end is None else end for end in peer["full_run_equivalents_ci95"])
+    cost = peer["full_run_equivalents"]
+    spread = "" if low == high else f" ({low} to {high})"
+    spent = f"> {CAP}" if cost is None else cost
+    return f"{spent}{spread} = {peer['at_least']:.1f} x, {peer['configuration']}"
 
 
 def markdown(oracles: Sequence[dict[str, Any]]) -> list[str]:
