@@ -31,7 +31,7 @@ from lr_ceiling.workers import cores
 
 # Studies of a peer's configuration that choose it, and that then measure the chosen one.
 CHOOSING, MEASURING = 30, 100
-MODULES = ("ceiling", "course", "posterior", "sampler", "simulation")
+MODULES = ("ceiling", "course", "plan", "posterior", "sampler", "simulation")
 
 
 @click.command()
