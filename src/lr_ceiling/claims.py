@@ -13,6 +13,7 @@ from scipy import stats
 
 from lr_ceiling.ceiling import Measured, ratio
 from lr_ceiling.comparison import CONFIDENCE, conditions_of, mean_interval, verdict
+from lr_ceiling.digits import short
 from lr_ceiling.params import Grid
 from lr_ceiling.posterior import Floats
 from lr_ceiling.runs import (
@@ -50,6 +51,28 @@ class Claim(Record):
     estimate: float | None
     ci95: tuple[float | None, float | None]
     n: int
+
+
+CLAIM_COLUMNS = ("claim", "estimate (95% interval)", "n", "verdict")
+
+
+def claim_row(claim: Claim) -> tuple[str, ...]:
+    """A claim as a row under CLAIM_COLUMNS."""
+    return claim.id, figures_of(claim), str(claim.n), claim.verdict
+
+
+def figures_of(claim: Claim) -> str:
+    """A claim's estimate with its 95% interval in words, as far as its runs bound them."""
+    low, middle, high = (
+        None if end is None else short(end, 3)
+        for end in (claim.ci95[0], claim.estimate, claim.ci95[1])
+    )
+    if low and high:
+        return f"{middle} ({low} to {high})"
+    if low or high:
+        bound = f"at least {low}" if low else f"at most {high}"
+        return f"{middle} ({bound})" if middle else bound
+    return f"{middle} (no interval)" if middle else "not bounded"
 
 
 class Viability(Record):

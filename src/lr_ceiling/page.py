@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from lr_ceiling import verification
 from lr_ceiling.ceiling import in_words
+from lr_ceiling.claims import Claim, figures_of
 from lr_ceiling.comparison import in_short, in_times, over
 from lr_ceiling.digits import short
 from lr_ceiling.figures import PALETTE
@@ -36,6 +37,7 @@ def render(figures: Path, **content: object) -> str:
         "commas": "{:,}".format,
         "counts": counts,
         "estimate": Estimate.model_validate,
+        "figures_of": lambda claim: figures_of(Claim.model_validate(claim)),
         "figure": lambda name, text: inline(figures / f"{name}.svg", text),
         "in_short": in_short,
         "in_times": in_times,

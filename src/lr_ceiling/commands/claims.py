@@ -13,9 +13,10 @@ import click
 
 from lr_ceiling import params
 from lr_ceiling.batch import path_of, run_all
-from lr_ceiling.ceiling import interval
 from lr_ceiling.claims import (
+    CLAIM_COLUMNS,
     Claim,
+    claim_row,
     claims_of,
     easier_initialisation,
     in_decades,
@@ -144,7 +145,8 @@ def main(splits: Path, train: Path, output: Path, state: Path) -> None:
             initialisation_claims(searches, template.learning_rate),
             initialisation=[initialisation_of(*pair) for pair in searches.values()],
         )
-    _print(parts["claims"])
+    tested = map(Claim.model_validate, parts["claims"])
+    print_table("claims", CLAIM_COLUMNS, map(claim_row, tested))
 
 
 def seeds_from(seeds: Sequence[int]) -> list[int]:
@@ -241,19 +243,6 @@ def rounded(found: Estimate) -> Estimate:
         end and significant(end) for end in (found.ci95[0], found.estimate, found.ci95[1])
     )
     return Estimate(estimate=value, ci95=(low, high))
-
-
-def _print(claims: Iterable[Mapping[str, Any]]) -> None:
-    rows = [
-        (
-            claim["id"],
-            interval(Estimate(estimate=claim["estimate"], ci95=claim["ci95"])),
-            str(claim["n"]),
-            claim["verdict"],
-        )
-        for claim in claims
-    ]
-    print_table("claims", ("claim", "estimate (95% interval)", "n", "verdict"), rows)
 
 
 if __name__ == "__main__":
