@@ -132,8 +132,10 @@ def _spent(peer: dict[str, Any]) -> str:
     low, high = (f"> {CAP}" if end is None else end for end in peer["full_run_equivalents_ci95"])
     cost = peer["full_run_equivalents"]
     spread = "" if low == high else f" ({low} to {high})"
-    spent = f"> {CAP}" if cost is None else cost
-    return f"{spent}{spread} = {peer['at_least']:.1f} x, {peer['configuration']}"
+    above = "> " if cost is None else ""
+    return (
+        f"{above}{cost or CAP}{spread} = {above}{peer['at_least']:.1f} x, {peer['configuration']}"
+    )
 
 
 def markdown(oracles: Sequence[dict[str, Any]]) -> list[str]:
