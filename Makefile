@@ -48,7 +48,7 @@ verify: $(RUNTIME) data/splits.npz ## fresh seeds at the ceilings, about an hour
 claims: $(RUNTIME) data/splits.npz ## the claims that need more runs, 40 minutes; can be stopped and goes on
 	lr-ceiling claims data/splits.npz --train data/train --output reports/claims.json --state state/runs
 
-simulate: $(RUNTIME) ## hold the search against networks whose ceilings are known; can be stopped
+simulate: $(RUNTIME) ## hold the search against networks whose ceilings are known, 45 minutes; can be stopped
 	lr-ceiling simulate --output reports/simulation.json --state state/simulation
 
 bench: $(RUNTIME) $(PEERS) data/splits.npz ## the benchmarks: 15 minutes, with nothing else on the machine

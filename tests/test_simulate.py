@@ -4,13 +4,14 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from conftest import ROOT
 from lr_ceiling.commands import simulate
 from lr_ceiling.runs import read_json
-from lr_ceiling.simulation import ORACLES, PEERS
+from lr_ceiling.simulation import CAP, ORACLES, PEERS
 
 
 @pytest.fixture(autouse=True)
@@ -56,4 +57,26 @@ def test_the_page_tells_what_the_report_holds() -> None:
     oracles = read_json(ROOT / "reports" / "simulation.json")["oracles"]
     assert [oracle["name"] for oracle in oracles] == [oracle.name for oracle in ORACLES]
     page = (ROOT / "docs" / "simulation.md").read_text().splitlines()
-    assert not [line for line in simulate.markdown(oracles) if line not in page]
+    names = tuple(f"| {oracle.name} |" for oracle in ORACLES)
+    assert [line for line in page if line.startswith(names)] == simulate.markdown(oracles)
+
+
+def test_where_no_configuration_gets_there_the_nearest_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = {"far": 0.5, "near": 0.2, "middle": 0.3}
+    monkeypatch.setattr(simulate, "PEERS", {"grid": dict.fromkeys(ends)})
+    monkeypatch.setattr(
+        simulate,
+        "_errors",
+        lambda executor, oracle, name, configuration, seeds: np.full(
+            (len(seeds), CAP), ends[configuration]
+        ),
+    )
+    ours = {"error_decades": 0.1, "full_run_equivalents": 10.0}
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        found = simulate.measure(ORACLES[1], "grid", ours, executor)
+        reached = simulate.measure(ORACLES[1], "grid", ours | {"error_decades": 0.25}, executor)
+    assert (found["configuration"], found["at_least"]) == ("near", 10.0)
+    assert found["full_run_equivalents"] is found["steps_ratio_at_equal_error"] is None
+    assert (reached["configuration"], reached["full_run_equivalents"]) == ("near", 1)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from conftest import ROOT
-from lr_ceiling import params
+from lr_ceiling import params, simulation
 from lr_ceiling.ceiling import TARGETS
 from lr_ceiling.plan import calls_of
-from lr_ceiling.posterior import Observation
+from lr_ceiling.posterior import Calls, Observation
 from lr_ceiling.runs import read_audit
 from lr_ceiling.simulation import (
     BUDGET,
@@ -73,18 +73,28 @@ def test_a_failure_is_called_and_ended_where_that_is_cheap() -> None:
     assert wide.run(2.0, -2, rng) == Observation(2.0, False, called=False, ended=False, cost=1.0)
 
 
-def test_a_study_lets_some_failures_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    let_on: list[bool] = []
+def test_a_study_lets_one_trial_of_eight_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[Observation] = []
     run = Oracle.run
 
-    def noted(self: Oracle, *given: Any) -> Observation:
-        let_on.append(given[-1])
-        return run(self, *given)
+    def noted(*given: Any, **named: Any) -> Observation:
+        ran.append(run(*given, **named))
+        return ran[-1]
 
     monkeypatch.setattr(Oracle, "run", noted)
-    trials = sum(study(SHARP, seed)["trials"] for seed in range(4))
-    assert len(let_on) == trials
-    assert 0.02 < np.mean(let_on) < 0.25
+    costs = [study(SHARP, seed)["cost"] for seed in range(8)]
+    assert sum(costs) == pytest.approx(sum(one.cost for one in ran))
+    called = [one for one in ran if one.called]
+    assert 0.02 < np.mean([not one.ended for one in called]) < 0.3
+
+
+def test_a_study_allows_for_wrong_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spent() -> float:
+        return sum(study(SHARP, seed)["cost"] for seed in range(4))
+
+    sure = spent()
+    monkeypatch.setattr(simulation, "CALLS", Calls(audited=20, wrong=10))
+    assert spent() > sure
 
 
 def test_a_study_finds_the_edge_and_can_be_repeated() -> None:

@@ -31,7 +31,9 @@ from lr_ceiling.workers import cores
 
 # Studies of a peer's configuration that choose it, and that then measure the chosen one.
 CHOOSING, MEASURING = 30, 100
-MODULES = ("ceiling", "course", "plan", "posterior", "sampler", "simulation")
+MODULES = (
+    "ceiling", "commands/simulate", "course", "plan", "posterior", "runs", "sampler", "simulation",
+)  # fmt: skip
 
 
 @click.command()
@@ -110,7 +112,8 @@ def row(oracle: dict[str, Any]) -> Sequence[str]:
         oracle["name"],
         f"{oracle['coverage_lr50']:.1%}",
         f"{oracle['coverage_lr90']:.1%}",
-        f"{oracle['bias_decades']:+.3f}",
+        # Adding 0 makes 0 of -0.
+        f"{round(oracle['bias_decades'], 3) + 0:+.3f}",
         f"{oracle['error_decades']:.3f}",
         f"{oracle['interval_decades']:.2f}",
         f"{oracle['trials']:.1f}",
@@ -129,10 +132,9 @@ def peers_row(oracle: dict[str, Any]) -> Sequence[str]:
 
 
 def _spent(peer: dict[str, Any]) -> str:
-    low, high = (f"> {CAP}" if end is None else end for end in peer["full_run_equivalents_ci95"])
-    cost = peer["full_run_equivalents"]
-    spread = "" if low == high else f" ({low} to {high})"
+    cost, (low, high) = peer["full_run_equivalents"], peer["full_run_equivalents_ci95"]
     above = "> " if cost is None else ""
+    spread = f" ({low} to {high or f'> {CAP}'})" if low else ""
     return (
         f"{above}{cost or CAP}{spread} = {above}{peer['at_least']:.1f} x, {peer['configuration']}"
     )
