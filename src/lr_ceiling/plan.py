@@ -8,7 +8,7 @@ import pandas as pd
 
 from lr_ceiling.ceiling import TARGETS, Ceiling
 from lr_ceiling.course import Aim
-from lr_ceiling.params import Search
+from lr_ceiling.params import Search, Training
 from lr_ceiling.posterior import Calls, Posterior, curves
 from lr_ceiling.runs import (
     Activation,
@@ -48,6 +48,26 @@ def qualified(audit: Audit, variant: Variant) -> tuple[Label, ...]:
 def calls_of(audit: Audit) -> Calls:
     """The early calls that an audit did not follow, of all rules."""
     return Calls(sum(rule.audited for rule in audit.rules), sum(rule.wrong for rule in audit.rules))
+
+
+def template_of(
+    training: Training,
+    search: Search,
+    variant: Variant,
+    activation: str,
+    audit: Audit,
+    data_digest: str,
+) -> RunSpec:
+    """A trial of the arm's study, but for learning rate and seed."""
+    return RunSpec.of(
+        training,
+        variant=variant,
+        activation=activation,
+        learning_rate=search.range[variant].low,
+        seed=search.seed,
+        ended_by=qualified(audit, variant),
+        data_digest=data_digest,
+    )
 
 
 def make_plan(template: RunSpec, search: Search, calls: Calls) -> Plan:

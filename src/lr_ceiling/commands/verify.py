@@ -15,7 +15,7 @@ from lr_ceiling.comparison import conditions_of
 from lr_ceiling.dataset import splits_digest
 from lr_ceiling.errors import ResultsError, one_line_errors
 from lr_ceiling.params import Params
-from lr_ceiling.plan import calls_of, make_plan, posterior_of, qualified
+from lr_ceiling.plan import calls_of, make_plan, posterior_of, template_of
 from lr_ceiling.posterior import CREDIBLE, Posterior
 from lr_ceiling.runs import (
     Audit,
@@ -118,14 +118,8 @@ class Search(NamedTuple):
 def read_search(folder: Path, values: Params, audit: Audit, data_digest: str) -> Search:
     """Read a search of these params. Raises ResultsError for one of other params, data or audit."""
     study = read_study(folder / "study.json")
-    template = RunSpec.of(
-        values.training,
-        variant=study.variant,
-        activation=study.activation,
-        learning_rate=values.search.range[study.variant].low,
-        seed=values.search.seed,
-        ended_by=qualified(audit, study.variant),
-        data_digest=data_digest,
+    template = template_of(
+        values.training, values.search, study.variant, study.activation, audit, data_digest
     )
     aim = make_plan(template, values.search, calls_of(audit)).aim
     if aim.key != study.key:

@@ -15,11 +15,11 @@ from lr_ceiling.plan import (
     make_plan,
     make_sampler,
     posterior_of,
-    qualified,
+    template_of,
     write_study,
 )
 from lr_ceiling.posterior import Posterior
-from lr_ceiling.runs import RunResult, RunSpec, Study, digest_of, read_audit
+from lr_ceiling.runs import RunResult, Study, digest_of, read_audit
 from lr_ceiling.study import Plan, drive, finished, observation, open_study, search_digest
 from lr_ceiling.terminal import print_table, quiet_option, step_progress
 from lr_ceiling.workers import Ended, Workers
@@ -42,17 +42,9 @@ def main(
     if variant not in values.search.range:
         known = ", ".join(values.search.range)
         raise ParamsError(f"--variant is {variant!r}: search.range has {known}")
-    bounds = values.search.range[variant]
     audited = read_audit(audit)
-    template = RunSpec.of(
-        values.training,
-        variant=variant,
-        activation=activation,
-        learning_rate=bounds.low,
-        seed=values.search.seed,
-        ended_by=qualified(audited, variant),
-        data_digest=splits_digest(splits),
-    )
+    digest = splits_digest(splits)
+    template = template_of(values.training, values.search, variant, activation, audited, digest)
     plan = make_plan(template, values.search, calls_of(audited))
     journal = state / f"{output.name}-{digest_of(plan.aim.key, search_digest())}.journal"
     runs = search(output.name, plan, template.horizon, splits, journal, values.workers.processes)
