@@ -277,7 +277,7 @@ def test_a_bias_is_unnecessary_if_neither_logits_nor_gradients_know_it(
         (0.0, (0.0, 4.0), "0 (0 to 4)"),
         (None, (1711000.0, None), "at least 1,710,000"),
         (None, (None, 0.00037), "at most 0.00037"),
-        (5.0, (2.0, None), "5 (at least 2)"),
+        (5.0, (2.0, None), "at least 2"),
         (3.5e-12, (None, None), "3.5e-12 (no interval)"),
         (None, (None, None), "not bounded"),
     ],

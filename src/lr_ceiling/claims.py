@@ -12,7 +12,13 @@ import numpy as np
 from scipy import stats
 
 from lr_ceiling.ceiling import Measured, ratio
-from lr_ceiling.comparison import CONFIDENCE, conditions_of, mean_interval, verdict
+from lr_ceiling.comparison import (
+    CONFIDENCE,
+    conditions_of,
+    estimate_in_words,
+    mean_interval,
+    verdict,
+)
 from lr_ceiling.digits import short
 from lr_ceiling.params import Grid
 from lr_ceiling.posterior import Floats
@@ -63,16 +69,10 @@ def claim_row(claim: Claim) -> tuple[str, ...]:
 
 def figures_of(claim: Claim) -> str:
     """A claim's estimate with its 95% interval in words, as far as its runs bound them."""
-    low, middle, high = (
-        None if end is None else short(end, 3)
-        for end in (claim.ci95[0], claim.estimate, claim.ci95[1])
-    )
-    if low and high:
-        return f"{middle} ({low} to {high})"
-    if low or high:
-        bound = f"at least {low}" if low else f"at most {high}"
-        return f"{middle} ({bound})" if middle else bound
-    return f"{middle} (no interval)" if middle else "not bounded"
+    found = Estimate(estimate=claim.estimate, ci95=claim.ci95)
+    if words := estimate_in_words(found, digits=3):
+        return words
+    return "not bounded" if claim.estimate is None else f"{short(claim.estimate, 3)} (no interval)"
 
 
 class Viability(Record):

@@ -103,26 +103,31 @@ def _beyond(ratio: float) -> tuple[bool, float]:
 
 def in_times(ratio: Estimate) -> str:
     """A ratio with its 95% interval in words."""
-    return _in_words(ratio, " times") or "a number of times that the trials don't bound"
+    return estimate_in_words(ratio, " times") or "a number of times that the trials don't bound"
 
 
 def over(times: Estimate) -> str:
     """How many times something a measured rate is, with its 95% interval, in a few words."""
-    return _in_words(times, " times") or "-"
+    return estimate_in_words(times, " times") or "-"
 
 
 def in_short(rate: Estimate) -> str:
     """A learning rate with its 95% interval in a few words."""
-    return _in_words(rate) or "not bounded"
+    return estimate_in_words(rate) or "not bounded"
 
 
-def _in_words(found: Estimate, unit: str = "") -> str | None:
+def estimate_in_words(found: Estimate, unit: str = "", digits: int = 2) -> str | None:
+    """An estimate with its 95% interval, or the one limit that is known; None without either."""
+
+    def figure(value: float) -> str:
+        return short(value, digits)
+
     low, high = found.ci95
     if found.estimate is not None and low is not None and high is not None:
-        return f"{short(found.estimate)}{unit} ({short(low)} to {short(high)})"
+        return f"{figure(found.estimate)}{unit} ({figure(low)} to {figure(high)})"
     if low is not None:
-        return f"at least {short(low)}{unit}"
-    return None if high is None else f"at most {short(high)}{unit}"
+        return f"at least {figure(low)}{unit}"
+    return None if high is None else f"at most {figure(high)}{unit}"
 
 
 def more_accurate(
