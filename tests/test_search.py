@@ -128,7 +128,7 @@ def test_neither_workers_nor_kills_change_a_byte(
     kill(process)
     if kill is kill_driver:
         process.wait()
-        assert wait_until(lambda: not any(map(is_alive, children)), seconds=10)
+        assert wait_until(lambda: not any(map(is_alive, children)), seconds=60)
         assert not (project / OUTPUT).exists()
         process = start(project, small_splits)
     finish(process)

@@ -141,7 +141,7 @@ def free_port() -> int:
 
 def answers(address: str) -> bool:
     try:
-        with urlopen(address, timeout=1):
+        with urlopen(address, timeout=5):
             return True
     except OSError:
         return False

@@ -156,7 +156,7 @@ def printed_by(command: str, folder: Path, mnist: Path) -> str:
         printed += line
         if line.startswith("Ctrl-C"):
             process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0, printed
+    assert process.wait(60) == 0, printed
     return printed.replace(str(folder), HOME)
 
 
