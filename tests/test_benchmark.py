@@ -3,8 +3,10 @@
 import itertools
 import json
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from benchmarks import overhead, post, repro, scaling, stages, step
-from benchmarks.fleet import FLOOR, KERAS, NOTEBOOK, OURS, SINGLE, Fleet, Peer, Process
+from benchmarks.fleet import FLOOR, KERAS, NOTEBOOK, OURS, SINGLE, Fleet, Peer
 from benchmarks.peers.floor import step_flops
 from benchmarks.places import REPORT, ROOT
 from benchmarks.protocol import CHUNK, COMPARED, Order, Trained, initial
@@ -38,32 +40,44 @@ PARAMETERS = {"baseline": 93_322, "batchnorm": 93_556}
 STEP = 0.004
 
 
+@pytest.fixture(scope="module")
+def fleet_of(small_splits: Path) -> Iterator[Callable[[Peer], Fleet]]:
+    """Gives a peer's fleet, on one core; each is started once."""
+    with ExitStack() as stack:
+
+        @lru_cache
+        def started(peer: Peer) -> Fleet:
+            # Steps are compared of those alone that have a core each.
+            arms = post.arms() if peer.one_a_core else []
+            return stack.enter_context(Fleet(peer, small_splits, arms, [0]))
+
+        yield started
+
+
 @pytest.mark.parametrize("peer", [OURS, NOTEBOOK, *SINGLE], ids=lambda peer: peer.module)
-def test_every_way_trains_the_same_network(peer: Peer, small_splits: Path, tmp_path: Path) -> None:
+def test_every_way_trains_the_same_network(
+    peer: Peer, fleet_of: Callable[[Peer], Fleet], small_splits: Path, tmp_path: Path
+) -> None:
     if not peer.is_installed:
         pytest.skip("the alternatives' environment .venv/peers is not there: `make bench` makes it")
-    process = Process(peer, small_splits, 0 if peer.one_a_core else None)
-    try:
-        process.started()
-        for variant, activation in ARMS:
-            order = Order("probabilities", variant, activation, seed=1)
-            weights = _generic(initial(order))
-            np.savez(tmp_path / "weights.npz", *weights)
-            named = replace(order, weights=str(tmp_path / "weights.npz"))
-            theirs = np.array(process.ask(named)["probabilities"])
-            assert theirs.shape == (COMPARED, 10)
-            assert theirs == pytest.approx(_keras(order, weights, small_splits), abs=2e-4)
-        for variant, parameters in PARAMETERS.items():
-            prepared = process.ask(Order("prepare", variant, "relu"))
-            assert prepared == {"parameters": parameters}
-        # Of the baseline, since batch norm's averages need more steps than these.
-        trained = process.train(Order("train", "baseline", "relu", 0.003, steps=2 * CHUNK))
-        # It learns: drawn digits are easier than MNIST.
-        assert trained.accuracy > 0.5
-        assert trained.training > 0
-        assert trained.evaluation > 0
-    finally:
-        process.end()
+    (process,) = fleet_of(peer).processes
+    for variant, activation in ARMS:
+        order = Order("probabilities", variant, activation, seed=1)
+        weights = _generic(initial(order))
+        np.savez(tmp_path / "weights.npz", *weights)
+        named = replace(order, weights=str(tmp_path / "weights.npz"))
+        theirs = np.array(process.ask(named)["probabilities"])
+        assert theirs.shape == (COMPARED, 10)
+        assert theirs == pytest.approx(_keras(order, weights, small_splits), abs=2e-4)
+    for variant, parameters in PARAMETERS.items():
+        prepared = process.ask(Order("prepare", variant, "relu"))
+        assert prepared == {"parameters": parameters}
+    # Of the baseline, since batch norm's averages need more steps than these.
+    trained = process.train(Order("train", "baseline", "relu", 0.003, steps=2 * CHUNK))
+    # It learns: drawn digits are easier than MNIST.
+    assert trained.accuracy > 0.5
+    assert trained.training > 0
+    assert trained.evaluation > 0
 
 
 def _generic(weights: list[Any]) -> list[Any]:
@@ -90,17 +104,17 @@ def test_the_floor_counts_every_product_of_the_network() -> None:
     assert step_flops() == 32 * per_image
 
 
-def test_post_experiment_and_steps_give_a_row_a_peer(small_splits: Path) -> None:
+def test_post_experiment_and_steps_give_a_row_a_peer(
+    fleet_of: Callable[[Peer], Fleet], small_splits: Path
+) -> None:
+    keras = fleet_of(KERAS)
     with ExitStack() as stack:
-        keras = stack.enter_context(Fleet(KERAS, small_splits, post.arms(), [0]))
-        workers = post.OurExperiment(small_splits, 1, post.arms(), stack)
+        workers = post.OurExperiment(small_splits, 1, post.arms()[:1], stack)
         (row,) = post.measure(workers, [keras], CHUNK, repeats=1)
-        assert (row.id, row.peer_name, row.runs) == ("post-experiment", KERAS.name, 1)
-        assert row.extra["steps"] == 6 * CHUNK
-        assert row.extra["peer_startup"] > 0
-        ours = stack.enter_context(Fleet(OURS, small_splits, post.arms(), [0]))
-        floor = stack.enter_context(Fleet(FLOOR, small_splits, post.arms(), [0]))
-        rows = step.measure(ours, floor, [keras], CHUNK, repeats=2)
+    assert (row.id, row.peer_name, row.runs) == ("post-experiment", KERAS.name, 1)
+    assert row.extra["steps"] == 6 * CHUNK
+    assert row.extra["peer_startup"] > 0
+    rows = step.measure(fleet_of(OURS), fleet_of(FLOOR), [keras], CHUNK, repeats=1)
     told = {(row.id, row.of, row.peer_name) for row in rows}
     names = {"floor", KERAS.name}
     assert told == {
@@ -108,7 +122,7 @@ def test_post_experiment_and_steps_give_a_row_a_peer(small_splits: Path) -> None
         for variant, activation in ARMS
         for name in names | ({"our baseline"} if variant == "batchnorm" else set())
     }
-    assert all(row.runs == 2 and row.range[0] <= row.ours <= row.range[1] for row in rows)
+    assert all(row.runs == 1 and row.range[0] <= row.ours <= row.range[1] for row in rows)
 
 
 class Scripted:
