@@ -55,7 +55,7 @@ def test_what_is_needed_later_is_imported_while_runs_train(
     def on_steps(steps: int) -> None:
         imported.append((steps, "needed_later" in sys.modules))
 
-    task = Task(small_spec(digest, steps_per_epoch=2_000), small_splits)
+    task = Task(small_spec(digest, steps_per_epoch=600), small_splits)
     with Workers(1, on_steps, ["needed_later"]) as workers:
         workers.execute([task])
     # Not before the first steps, and not as late as the end.
