@@ -112,9 +112,7 @@ def kill_worker(process: "subprocess.Popen[str]") -> None:
     os.kill(workers[0], signal.SIGKILL)
 
 
-@pytest.mark.parametrize(
-    ("kill", "processes"), [(kill_driver, 4), (kill_worker, 2)]
-)
+@pytest.mark.parametrize(("kill", "processes"), [(kill_driver, 4), (kill_worker, 2)])
 def test_neither_workers_nor_kills_change_a_byte(
     kill: Callable[["subprocess.Popen[str]"], None],
     processes: int,
