@@ -5,6 +5,7 @@ import re
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ OTHER_RANGE = {
     "baseline": {"low": 1e-5, "high": 1.0},
     "batchnorm": {"low": 1e-3, "high": 1e3},
 }
-SMALLER = {
+SMALLER: dict[str, dict[str, Any]] = {
     "grid": {"activations": ["relu"]},
     "training": {"epochs": 1},
     "train": {"seeds": [1]},
