@@ -27,8 +27,8 @@ OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# A page that is waited for may be a minute's work of one core, shared with other tests.
-WAIT_MS = 60_000
+# What is waited for may be a minute's work of one core, shared with other tests.
+WAIT_SECONDS = 60.0
 AXE = "axe-core@4.14.1"
 AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 STATE = Path(__file__).parents[1] / "state" / "tests"
@@ -93,8 +93,8 @@ class Watched:
 def watched_page(browser: Browser, width: int = 1600, height: int = 1000) -> Iterator[Watched]:
     """A page in a browser profile of its own, empty."""
     context = browser.new_context(viewport={"width": width, "height": height})
-    context.set_default_timeout(WAIT_MS)
-    expect.set_options(timeout=WAIT_MS)
+    context.set_default_timeout(WAIT_SECONDS * 1000)
+    expect.set_options(timeout=WAIT_SECONDS * 1000)
     watched = Watched(context.new_page())
     watched.page.on("console", watched.hear)
     watched.page.on("pageerror", lambda error: watched.errors.append(str(error)))

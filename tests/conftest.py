@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser
 from ruamel.yaml import YAML
 
-from browser import Watched, started_chromium, watched_page
+from browser import WAIT_SECONDS, Watched, started_chromium, watched_page
 from lr_ceiling import dataset, params, tracking
 from lr_ceiling.dataset import Arrays, Bytes
 from lr_ceiling.errors import DatasetError
@@ -413,7 +413,7 @@ def is_alive(process: int) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> bool:
     """Wait for `condition`, for so long at most; whether it came true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from browser import WAIT_SECONDS
 from conftest import ROOT
 from lr_ceiling import dataset, serving, tracking
 from lr_ceiling.commands import serve
@@ -45,7 +46,7 @@ class Client:
     ) -> Answer:
         request = Request(f"http://127.0.0.1:{self.port}{path}", body, {"Content-Type": kind})
         try:
-            with urlopen(request, timeout=60) as response:
+            with urlopen(request, timeout=WAIT_SECONDS) as response:
                 read = response.read()
                 return Answer(
                     response.status, json.loads(read), response.headers["X-Model-Version"]
@@ -189,7 +190,7 @@ def test_a_huge_body_is_not_read_to_its_end(client: Client) -> None:
 
 
 def test_the_server_goes_on_after_all_that(client: Client) -> None:
-    with urlopen(f"http://127.0.0.1:{client.port}/ping", timeout=60) as response:
+    with urlopen(f"http://127.0.0.1:{client.port}/ping", timeout=WAIT_SECONDS) as response:
         assert response.status == 200
     assert client.post(b"{}", path="/nowhere").status == 404
 

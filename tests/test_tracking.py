@@ -9,8 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -22,6 +21,7 @@ from mlflow.entities import Run
 from mlflow.store.db import utils as database_utils
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 
+from conftest import wait_until
 from lr_ceiling import facts, tracking
 from lr_ceiling.errors import TrackingError
 from lr_ceiling.runs import Check, Curve, Label, RunResult, RunSpec, Variant, write_runs
@@ -126,7 +126,7 @@ def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         start_new_session=True,
     )
     try:
-        wait_for(lambda: answers(f"{address}/health"))
+        assert wait_until(lambda: answers(f"{address}/health"))
         yield address
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -145,13 +145,6 @@ def answers(address: str) -> bool:
             return True
     except OSError:
         return False
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until, "waited for 60 s"
-        time.sleep(0.05)
 
 
 def client(root: Path) -> MlflowClient:
@@ -390,7 +383,7 @@ def count_rows(root: Path, query: str) -> int:
 def test_what_a_killed_logger_leaves_is_logged_again(root: Path) -> None:
     write_runs(root / "runs.json", trials(300))
     logger = start_logger(root / "runs.json", "search")
-    wait_for(lambda: count_rows(root, "SELECT count(*) FROM runs") > 5)
+    assert wait_until(lambda: count_rows(root, "SELECT count(*) FROM runs") > 5)
     logger.kill()
     logger.communicate()
     assert 1 <= count_rows(root, "SELECT count(*) FROM runs WHERE status = 'RUNNING'") <= 2

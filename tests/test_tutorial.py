@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
+from browser import WAIT_SECONDS
 from conftest import ROOT
 from smoke import OUTSIDE, change_params, run, search_path
 
@@ -156,7 +157,7 @@ def printed_by(command: str, folder: Path, mnist: Path) -> str:
         printed += line
         if line.startswith("Ctrl-C"):
             process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0, printed
+    assert process.wait(WAIT_SECONDS) == 0, printed
     return printed.replace(str(folder), HOME)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser import Watched
+from browser import WAIT_SECONDS, Watched
 from conftest import children_of, is_alive, small_run, wait_until
 from lr_ceiling.runs import Curve, RunResult
 from lr_ceiling.tracking import open_store
@@ -83,7 +83,7 @@ def ui(project: Path, port: int) -> Iterator[tuple["subprocess.Popen[str]", list
         servers = [child for one in children_of(process.pid) for child in (one, *children_of(one))]
         process.kill()
         process.wait()
-        assert wait_until(lambda: not any(map(is_alive, servers)), 60)
+        assert wait_until(lambda: not any(map(is_alive, servers)))
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ def test_a_busy_port_is_told_and_ctrl_c_leaves_nothing(project: Path) -> None:
             servers = {server, *children_of(server)}
             assert len(servers) > 1
             process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0
+            assert process.wait(WAIT_SECONDS) == 0
             assert not any(map(is_alive, servers))
 
 

@@ -128,4 +128,4 @@ def test_workers_end_with_a_driver_that_is_killed(small_splits: Path, digest: st
     assert len(workers) >= 2
     driver.kill()
     driver.wait()
-    assert wait_until(lambda: not any(map(is_alive, workers)), seconds=60)
+    assert wait_until(lambda: not any(map(is_alive, workers)))
