@@ -24,13 +24,17 @@ from optuna.trial import FrozenTrial
 from benchmarks.places import ROOT
 from benchmarks.post import CHECK_STEPS, EPOCH
 from benchmarks.rows import Row, against_bar
-from lr_ceiling import params, tracking
-from lr_ceiling.facts import write_ended, write_study_facts
-from lr_ceiling.plan import make_plan, make_sampler, write_study
-from lr_ceiling.posterior import NO_CALLS
-from lr_ceiling.runs import Check, Curve, Label, RunResult, RunSpec, write_runs
-from lr_ceiling.study import Plan, drive, finished, open_study
-from lr_ceiling.workers import Ended, Task, Workers
+from lr_ceiling import tracking
+from lr_ceiling.evidence.study import make_plan, make_sampler, write_study
+from lr_ceiling.execution.driver import Plan, drive, finished
+from lr_ceiling.execution.journal import open_study
+from lr_ceiling.execution.provenance import write_ended, write_study_facts
+from lr_ceiling.execution.workers import Ended, Task, Workers
+from lr_ceiling.mnist.results import Check, Curve, RunResult, write_runs
+from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.pipeline import params
+from lr_ceiling.problems.judge import Label
+from lr_ceiling.search.posterior import NO_CALLS
 
 # Overhead that a search may have, in percent of its trials' time.
 BAR = 3.0

@@ -16,8 +16,8 @@ from benchmarks.places import SCRATCH
 from benchmarks.protocol import CHUNK, Order
 from benchmarks.rows import Row, against_peer
 from benchmarks.specs import spec_of
-from lr_ceiling import dataset
-from lr_ceiling.workers import Task, Workers
+from lr_ceiling.execution.workers import Task, Workers
+from lr_ceiling.mnist import dataset
 
 VARIANTS = ("batchnorm", "baseline")
 ACTIVATIONS = ("sigmoid", "relu")

@@ -19,9 +19,9 @@ import click
 
 from benchmarks.places import REPORT, ROOT
 from benchmarks.rows import HEADER, Row, against_bar, cells, write_report
-from lr_ceiling.facts import Facts
-from lr_ceiling.runs import read_runs
-from lr_ceiling.terminal import console, print_table
+from lr_ceiling.execution.provenance import Facts
+from lr_ceiling.mnist.results import read_runs
+from lr_ceiling.pipeline.terminal import console, print_table
 
 ID = "non-training-share"
 BAR = 12.0

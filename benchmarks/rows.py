@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.places import PEERS_PYTHON, REPORT
-from lr_ceiling.digits import significant
-from lr_ceiling.runs import read_json, write_json
+from lr_ceiling.execution.files import read_json, write_json
+from lr_ceiling.rounding import significant
 
 LIBRARIES = ("tensorflow", "keras", "numpy", "optuna", "mlflow", "dvc")
 PEER_LIBRARIES = ("torch", "jax", "jaxlib")

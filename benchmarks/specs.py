@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.protocol import BATCH, Order
-from lr_ceiling.runs import RunSpec
+from lr_ceiling.mnist.specification import RunSpec
 
 
 def spec_of(order: Order, splits: Path) -> RunSpec:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.places import ROOT, SCRATCH
 from benchmarks.rows import Row, against_bar, against_peer
-from lr_ceiling.workers import ENVIRONMENT
+from lr_ceiling.execution.workers import ENVIRONMENT
 
 SMOKE = SCRATCH / "smoke"
 # Seconds between looks at the memory; the kernel keeps the peak itself.

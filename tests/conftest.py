@@ -18,21 +18,17 @@ from playwright.sync_api import Browser
 from ruamel.yaml import YAML
 
 from browser import WAIT_SECONDS, Watched, started_chromium, watched_page
-from lr_ceiling import dataset, params, tracking
-from lr_ceiling.dataset import Arrays, Bytes
+from lr_ceiling import tracking
 from lr_ceiling.errors import DatasetError
-from lr_ceiling.runs import (
-    Belief,
-    Check,
-    Curve,
-    RunResult,
-    RunSpec,
-    Study,
-    Variant,
-    write_json,
-    write_runs,
-)
-from lr_ceiling.stages.fetch import check_digests, fetch
+from lr_ceiling.evidence.records import Study
+from lr_ceiling.execution.files import write_json
+from lr_ceiling.mnist import dataset
+from lr_ceiling.mnist.dataset import Arrays, Bytes
+from lr_ceiling.mnist.results import Check, Curve, RunResult, write_runs
+from lr_ceiling.mnist.specification import RunSpec, Variant
+from lr_ceiling.pipeline import params
+from lr_ceiling.pipeline.stages.fetch import check_digests, fetch
+from lr_ceiling.search.ceiling import Belief
 
 # Toy runs have no business on a server, or in a project, that a person has set.
 for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING"):
@@ -250,7 +246,7 @@ def trained(
     small_splits: Path, digest: str, tmp_path_factory: pytest.TempPathFactory
 ) -> list[tuple[RunResult, Path]]:
     """Three runs on drawn digits with their models: two learned them, the last one hardly."""
-    from lr_ceiling import training
+    from lr_ceiling.mnist import training
 
     folder = tmp_path_factory.mktemp("trained")
     made = []
@@ -388,7 +384,7 @@ def make_report(project: Path) -> str:
         "--claims reports/claims.json --output reports"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "lr_ceiling.stages.report", *options.split()],
+        [sys.executable, "-m", "lr_ceiling.pipeline.stages.report", *options.split()],
         cwd=project,
         env=os.environ | {"COLUMNS": "120"},
         stdout=subprocess.PIPE,

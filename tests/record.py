@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lr_ceiling import params, training
-from lr_ceiling.dataset import splits_digest
-from lr_ceiling.outcome import Judge
-from lr_ceiling.runs import RunSpec
+from lr_ceiling.mnist import training
+from lr_ceiling.mnist.dataset import splits_digest
+from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.pipeline import params
+from lr_ceiling.problems.judge import Judge
 
 FOLDER = Path(__file__).parent / "recorded"
 # Variant, activation, learning rate, seed.

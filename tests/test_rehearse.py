@@ -17,8 +17,8 @@ from ruamel.yaml import YAML
 
 import rehearse
 from conftest import ROOT
-from lr_ceiling.gate import Check, Decision
-from lr_ceiling.retraining import Outcome, summary
+from lr_ceiling.live.gate import Check, Decision
+from lr_ceiling.live.retraining import Outcome, summary
 from rehearse import Rehearsal, Run, equivalents, used
 
 GITHUB = ROOT / ".github"

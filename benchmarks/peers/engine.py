@@ -7,15 +7,15 @@ import tensorflow as tf
 
 from benchmarks.protocol import COMPARED, Data, Floats, Order, Trained, serve
 from benchmarks.specs import spec_of
-from lr_ceiling import network, training
-from lr_ceiling.runs import RunResult
+from lr_ceiling.mnist import engine, network, training
+from lr_ceiling.mnist.results import RunResult
 
 
 class Engine:
     """Runs as a worker of the pipeline executes them."""
 
     def __init__(self, splits: Path) -> None:
-        training.configure()
+        engine.configure()
         self._splits = splits
 
     def prepare(self, order: Order) -> int:

@@ -27,7 +27,7 @@ from benchmarks.protocol import (
     initial,
     serve,
 )
-from lr_ceiling import network
+from lr_ceiling.mnist import network
 
 
 class Times(keras.callbacks.Callback):  # type: ignore[misc]

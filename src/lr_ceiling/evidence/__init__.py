@@ -1,0 +1,1 @@
+"""What holds a result: comparison, claims, theory, audit, verification, range tests."""

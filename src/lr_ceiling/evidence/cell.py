@@ -1,0 +1,63 @@
+"""A cell of the grid: one network at one learning rate, trained once a seed."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lr_ceiling.evidence.store import RunStore
+from lr_ceiling.execution.files import write_bytes
+from lr_ceiling.execution.runner import Ended
+from lr_ceiling.mnist.results import RunResult
+from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.mnist.task import TrainingTask
+
+
+class Cell:
+    """Gives the runs of a cell that the store lacks as tasks, and keeps what they come to."""
+
+    def __init__(
+        self,
+        specs: Sequence[RunSpec],
+        splits: Path,
+        store: RunStore,
+        on_ended: Callable[[Ended], None] = lambda ended: None,
+    ) -> None:
+        """`on_ended` is told of each run that ended."""
+        self._specs = specs
+        self._splits = splits
+        self._store = store
+        self._on_ended = on_ended
+        found = {spec: store.find(spec, test=True, model=True) for spec in specs}
+        self._waiting = deque(spec for spec, run in found.items() if run is None)
+        self._runs = {spec: run for spec, run in found.items() if run is not None}
+
+    @property
+    def missing(self) -> int:
+        """How many runs have not ended."""
+        return len(self._specs) - len(self._runs)
+
+    @property
+    def runs(self) -> list[RunResult]:
+        """The results of all runs, in the order of their specs; once none is missing."""
+        return [self._runs[spec] for spec in self._specs]
+
+    def next(self) -> TrainingTask | None:
+        """The next run to start; None where all have started."""
+        if not self._waiting:
+            return None
+        spec = self._waiting.popleft()
+        return TrainingTask(spec, self._splits, self._store.model_path(spec), test=True)
+
+    def take(self, ended: Ended) -> None:
+        """Keep a run that ended."""
+        run: RunResult = ended.result
+        self._store.keep(run)
+        self._runs[run.spec] = run
+        self._on_ended(ended)
+
+
+def copy_models(runs: Sequence[RunResult], store: RunStore, folder: Path) -> None:
+    """Copy the trained networks of `runs` from the store into `folder`, as seed-<seed>.keras."""
+    for run in runs:
+        model = store.model_path(run.spec).read_bytes()
+        write_bytes(folder / f"seed-{run.spec.seed}.keras", model)

@@ -1,0 +1,350 @@
+"""The post's claims about batch norm, each with a statistic, its interval, n and a verdict.
+
+Runs are paired by seed: equal seeds start from the same kernels and see the same batches. With few
+seeds "inconclusive" is the honest verdict.
+"""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from pydantic import BaseModel
+from scipy import stats
+
+from lr_ceiling.evidence.comparison import (
+    CONFIDENCE,
+    conditions_of,
+    estimate_in_words,
+    mean_interval,
+    verdict,
+)
+from lr_ceiling.evidence.records import Ratio
+from lr_ceiling.execution.records import Record
+from lr_ceiling.identity import digest_of
+from lr_ceiling.mnist.results import RunResult
+from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
+from lr_ceiling.rounding import short
+from lr_ceiling.search.ceiling import Estimate, Measured, ratio
+from lr_ceiling.search.posterior import Floats
+
+Runs = Sequence[RunResult]
+# The cells of one activation: the runs of each variant by learning rate.
+Rates = Mapping[float, Runs]
+# Differences of test accuracy within this are none.
+NO_DIFFERENCE = 0.001
+# A cell is viable if a fresh seed is stable with more than this probability.
+VIABLE = 0.5
+# Jeffreys' prior of a probability.
+JEFFREYS = 0.5
+# What biases may change if they change nothing: far less than any prediction depends on, and far
+# more than float64's rounding (1e-16 in each of up to 21,632 terms) makes of a gradient of 0.
+LOGIT_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-9
+
+
+class Claim(Record):
+    """A claim and what the runs say of it; an interval's unbounded side is None."""
+
+    id: str
+    statement: str
+    verdict: str
+    statistic: str
+    estimate: float | None
+    ci95: tuple[float | None, float | None]
+    n: int
+
+
+CLAIM_COLUMNS = ("claim", "estimate (95% interval)", "n", "verdict")
+
+
+def claim_row(claim: Claim) -> tuple[str, ...]:
+    """A claim as a row under CLAIM_COLUMNS."""
+    return claim.id, figures_of(claim), str(claim.n), claim.verdict
+
+
+def figures_of(claim: Claim) -> str:
+    """A claim's estimate with its 95% interval in words, as far as its runs bound them."""
+    found = Estimate(estimate=claim.estimate, ci95=claim.ci95)
+    if words := estimate_in_words(found, digits=3):
+        return words
+    return "not bounded" if claim.estimate is None else f"{short(claim.estimate, 3)} (no interval)"
+
+
+class Viability(Record):
+    """How many seeds of a cell were stable, and how probable it is that the cell is viable."""
+
+    variant: Variant
+    activation: Activation
+    learning_rate: float
+    seeds: int
+    stable: int
+    viable: float
+
+
+def subject_of(spec: RunSpec, grid: BaseModel) -> str:
+    """Identity of what claims are about: the grid's cells, and what their runs share.
+
+    Their seeds are left out: twelve of them say more than the few that a retraining takes.
+    """
+    return digest_of(conditions_of(spec), grid.model_dump())
+
+
+def claims_of(
+    cells: Mapping[tuple[Variant, Activation, float], Runs],
+    ratios: Iterable[Ratio],
+    trials: Mapping[Activation, int],
+) -> list[Claim]:
+    """The claims that the grid and the searches can tell of, activation by activation.
+
+    `trials` is how many each ratio of the ceilings rests on.
+    """
+    found = []
+    for activation in dict.fromkeys(activation for _, activation, _ in cells):
+        rates: dict[Variant, dict[float, Runs]] = {"baseline": {}, "batchnorm": {}}
+        for (variant, of, rate), runs in cells.items():
+            if of == activation:
+                rates[variant][rate] = runs
+        if rates["baseline"] and rates["batchnorm"]:
+            found.append(faster(activation, rates["baseline"], rates["batchnorm"]))
+            found.append(faster_at_best(activation, rates["baseline"], rates["batchnorm"]))
+            found.append(better(activation, rates["baseline"], rates["batchnorm"]))
+    return found + [higher(ratio, trials[ratio.activation]) for ratio in ratios]
+
+
+def faster(activation: Activation, baseline: Rates, batchnorm: Rates) -> Claim:
+    """That batch norm gets to 95% in fewer steps at equal learning rates."""
+    ratios = [
+        ratio
+        for rate in baseline
+        if rate in batchnorm
+        for ratio in step_ratios(baseline[rate], batchnorm[rate])
+    ]
+    return _faster(
+        f"faster-{activation}",
+        f"With {activation}, batch norm gets to 95% in fewer steps at the same learning rate",
+        "pairs of a seed and a learning rate",
+        ratios,
+    )
+
+
+def faster_at_best(activation: Activation, baseline: Rates, batchnorm: Rates) -> Claim:
+    """That batch norm gets to 95% in fewer steps, each variant at its own fastest rate."""
+    slow, quick = fastest(baseline), fastest(batchnorm)
+    return _faster(
+        f"faster-at-best-{activation}",
+        f"With {activation}, batch norm at learning rate {quick:g} gets to 95% in fewer steps than "
+        f"the baseline at {slow:g}, each at its fastest",
+        "pairs of a seed",
+        step_ratios(baseline[slow], batchnorm[quick]),
+    )
+
+
+def better(activation: Activation, baseline: Rates, batchnorm: Rates) -> Claim:
+    """That batch norm ends more accurate, each variant at the rate that validation chooses."""
+    rate = {"baseline": most_accurate(baseline), "batchnorm": most_accurate(batchnorm)}
+    of_seed = {run.spec.seed: run.test_accuracy for run in baseline[rate["baseline"]]}
+    differences = [
+        run.test_accuracy - before
+        for run in batchnorm[rate["batchnorm"]]
+        if run.test_accuracy is not None and (before := of_seed.get(run.spec.seed)) is not None
+    ]
+    low, high = mean_interval(differences)
+    none = low is not None and high is not None and -NO_DIFFERENCE <= low <= high <= NO_DIFFERENCE
+    return Claim(
+        id=f"better-results-{activation}",
+        statement=(
+            f"With {activation}, batch norm at learning rate {rate['batchnorm']:g} ends more "
+            f"accurate than the baseline at {rate['baseline']:g}, each chosen on validation images"
+        ),
+        verdict="not supported" if none else verdict((low, high)),
+        statistic="mean difference of test accuracy, batchnorm - baseline, pairs of a seed",
+        estimate=statistics.fmean(differences) if differences else None,
+        ci95=(low, high),
+        n=len(differences),
+    )
+
+
+def higher(ratio: Ratio, trials: int) -> Claim:
+    """That batch norm allows higher learning rates."""
+    low, high = ratio.lr90.ci95
+    return Claim(
+        id=f"higher-learning-rate-{ratio.activation}",
+        statement=f"With {ratio.activation}, batch norm allows higher learning rates",
+        verdict=verdict((low and math.log(low), high and math.log(high))),
+        statistic="ratio of the ceilings lr90, batchnorm / baseline; n counts trials",
+        estimate=ratio.lr90.estimate,
+        ci95=(low, high),
+        n=trials,
+    )
+
+
+def viability(runs: Runs) -> Viability:
+    """Whether the cell of these runs is viable, as far as they tell."""
+    stable = sum(run.label == "stable" for run in runs)
+    failed = len(runs) - stable
+    spec = runs[0].spec
+    return Viability(
+        variant=spec.variant,
+        activation=spec.activation,
+        learning_rate=spec.learning_rate,
+        seeds=len(runs),
+        stable=stable,
+        viable=round(float(stats.beta.sf(VIABLE, JEFFREYS + stable, JEFFREYS + failed)), 4),
+    )
+
+
+def more_activations(cells: Sequence[Viability]) -> Claim:
+    """That more of the cells, the same of both variants, are viable with batch norm.
+
+    The cells are these and no sample of others: what is uncertain is what their seeds leave open.
+    No more of them than the baseline's is "not supported".
+    """
+    viable = {
+        variant: [cell.viable for cell in cells if cell.variant == variant]
+        for variant in ("baseline", "batchnorm")
+    }
+    # From -len(baseline) on: a number that is not viable is one more in the difference.
+    not_viable = [1 - p for p in viable["baseline"]]
+    below = count_of([*viable["batchnorm"], *not_viable]).cumsum()
+    tail = (1 - CONFIDENCE) / 2
+    # Less than any interval's share, more than rounding.
+    low, middle, high = (
+        int(np.searchsorted(below, share - 1e-12)) - len(viable["baseline"])
+        for share in (tail, 0.5, 1 - tail)
+    )
+    return Claim(
+        id="more-activations",
+        statement=(
+            "Batch norm makes more activations viable: of "
+            f"{len(viable['batchnorm'])} pairs of an activation and a learning rate, "
+            "more are stable in most seeds"
+        ),
+        verdict="supported" if low > 0 else "not supported" if high <= 0 else "inconclusive",
+        statistic="number of viable cells, batchnorm - baseline; n counts runs",
+        estimate=middle,
+        ci95=(low, high),
+        n=sum(cell.seeds for cell in cells),
+    )
+
+
+def count_of(probabilities: Sequence[float]) -> Floats:
+    """The distribution of how many of independent events happen: of 0, 1, ... all of them."""
+    found = np.ones(1)
+    for p in probabilities:
+        found = np.convolve(found, [1 - p, p])
+    return found
+
+
+def easier_initialisation(
+    activation: Activation, rate: float, baseline: Measured, batchnorm: Measured, runs: int
+) -> Claim:
+    """That batch norm learns from a wider range of initial scales.
+
+    Each width is a factor: the highest stable scale over the lowest.
+    """
+    difference = in_decades(ratio(batchnorm, baseline))
+    return Claim(
+        id=f"easier-initialisation-{activation}",
+        statement=(
+            f"With {activation} at learning rate {rate:g}, batch norm is stable over a wider range "
+            "of scales of the initial kernels"
+        ),
+        verdict=verdict(difference.ci95),
+        statistic=(
+            "width in decades of the scales at which a fresh seed is stable with probability 0.9, "
+            "batchnorm - baseline; n counts runs"
+        ),
+        estimate=difference.estimate,
+        ci95=difference.ci95,
+        n=runs,
+    )
+
+
+def in_decades(factor: Estimate) -> Estimate:
+    """The decimal logarithm of a factor and of its interval."""
+
+    def decades(value: float | None) -> float | None:
+        return None if value is None else round(math.log10(value), 3)
+
+    low, high = factor.ci95
+    return Estimate(estimate=decades(factor.estimate), ci95=(decades(low), decades(high)))
+
+
+def bias_unnecessary(activation: Activation, effect: Mapping[str, float]) -> Claim:
+    """That a bias before batch norm changes nothing; `effect` is of the theory stage."""
+    logits, gradient = effect["logit_difference"], effect["gradient_ratio"]
+    nothing = logits < LOGIT_TOLERANCE and gradient < GRADIENT_TOLERANCE
+    return Claim(
+        id=f"bias-unnecessary-{activation}",
+        statement=f"With {activation}, a bias before batch norm changes nothing",
+        verdict="supported" if nothing else "not supported",
+        statistic=(
+            "largest difference of a logit in training mode, with random biases and without "
+            f"(the largest gradient of a bias is {gradient:.2g} of a weight's)"
+        ),
+        estimate=logits,
+        ci95=(None, None),
+        n=int(effect["n"]),
+    )
+
+
+def step_ratios(baseline: Runs, batchnorm: Runs) -> list[float]:
+    """The baseline's steps to 95% over batch norm's, pair by pair.
+
+    A run that never gets there takes longer than any: the ratio is infinite or 0. Pairs in which
+    neither does are left out.
+    """
+    steps = {run.spec.seed: run.steps_to_95 or math.inf for run in baseline}
+    pairs = [
+        (steps[run.spec.seed], run.steps_to_95 or math.inf)
+        for run in batchnorm
+        if run.spec.seed in steps
+    ]
+    return [slow / quick for slow, quick in pairs if min(slow, quick) < math.inf]
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
+    """The sign test's 95% interval of the median; (None, None) for fewer than six values."""
+    if not values:
+        return None, None
+    low, high = stats.quantile_test(values, p=0.5).confidence_interval(CONFIDENCE)
+    return (None, None) if math.isnan(low) or math.isnan(high) else (float(low), float(high))
+
+
+def fastest(rates: Rates) -> float:
+    """The learning rate with the least median of steps to 95%."""
+    return min(
+        rates,
+        key=lambda rate: statistics.median_high(run.steps_to_95 or math.inf for run in rates[rate]),
+    )
+
+
+def most_accurate(rates: Rates) -> float:
+    """The learning rate with the best mean accuracy on the validation images."""
+    return max(
+        rates, key=lambda rate: statistics.fmean(run.validation_accuracy for run in rates[rate])
+    )
+
+
+def _faster(name: str, statement: str, pairs: str, ratios: Sequence[float]) -> Claim:
+    low, high = median_interval(ratios)
+    middle = statistics.median(ratios) if ratios else math.nan
+    return Claim(
+        id=name,
+        statement=statement,
+        verdict=verdict((_log(low), _log(high))),
+        statistic=f"median of the baseline's steps to 95% over batch norm's, {pairs}",
+        estimate=_finite(middle),
+        ci95=(_finite(low), _finite(high)),
+        n=len(ratios),
+    )
+
+
+def _log(value: float | None) -> float | None:
+    if value is None:
+        return None
+    return math.log(value) if value > 0 else -math.inf
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

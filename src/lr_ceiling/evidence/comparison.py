@@ -1,0 +1,188 @@
+"""What the cells of the grid say about batch norm: means, spreads, and paired differences."""
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from scipy import stats
+
+from lr_ceiling.identity import digest_of
+from lr_ceiling.mnist.results import RunResult
+from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.mnist.version import engine_digest
+from lr_ceiling.rounding import short
+from lr_ceiling.search.ceiling import Estimate
+
+CONFIDENCE = 0.95
+# What distinguishes the runs of one comparison; the rest of their specs they have in common.
+NOT_SHARED = {"variant", "activation", "learning_rate", "seed", "init_scale", "ended_by"}
+
+
+def conditions_of(spec: RunSpec) -> str:
+    """Identity of what runs must share to be compared: code, data, steps, optimizer, target."""
+    return digest_of(engine_digest(), spec.model_dump(exclude=NOT_SHARED))
+
+
+def summarise_cell(runs: Sequence[RunResult]) -> dict[str, object]:
+    """One cell of `comparison.json` from its runs, one a seed."""
+    spec = runs[0].spec
+    return {
+        "variant": spec.variant,
+        "activation": spec.activation,
+        "learning_rate": spec.learning_rate,
+        "seeds": [run.spec.seed for run in runs],
+        "labels": dict(sorted(Counter(run.label for run in runs).items())),
+        "validation_accuracy": spread([run.validation_accuracy for run in runs]),
+        "test_accuracy": spread(
+            [run.test_accuracy for run in runs if run.test_accuracy is not None]
+        ),
+        "steps_to_95": [run.steps_to_95 for run in runs],
+        "parameters": runs[0].parameters,
+    }
+
+
+def best_run(cells: Mapping[str, Sequence[RunResult]]) -> tuple[str, RunResult]:
+    """The cell with the best mean validation accuracy, and the best of its runs."""
+
+    def accuracy(cell: str) -> tuple[float, str]:
+        return statistics.fmean(run.validation_accuracy for run in cells[cell]), cell
+
+    cell = max(cells, key=accuracy)
+    return cell, max(cells[cell], key=lambda run: (run.validation_accuracy, -run.spec.seed))
+
+
+def spread(values: Sequence[float]) -> dict[str, object]:
+    """Mean, sample standard deviation (None for fewer than two) and the values themselves."""
+    return {
+        "mean": statistics.fmean(values) if values else None,
+        "std": statistics.stdev(values) if len(values) > 1 else None,
+        "values": list(values),
+    }
+
+
+def mean_by_step(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """The mean over curves, each a value by step, at the steps that all of them have, in order.
+
+    A run that diverged has fewer: a mean over the others alone would rise with each such run.
+    """
+    shared = set.intersection(*(set(curve) for curve in curves))
+    return {step: statistics.fmean(curve[step] for curve in curves) for step in sorted(shared)}
+
+
+def validation_curve(run: RunResult) -> dict[int, float]:
+    """Inference accuracy on validation images by optimizer step."""
+    return {check.step: check.inference for check in run.checks}
+
+
+def training_curve(run: RunResult) -> dict[int, float]:
+    """The same by batch norm's other mode, which takes the images' own statistics."""
+    return {check.step: check.training for check in run.checks if check.training is not None}
+
+
+def gap(runs: Sequence[RunResult]) -> dict[str, object]:
+    """The spread of training mode's accuracy less inference mode's, where each run ended.
+
+    Both are on the same validation images; nothing but what batch norm divides by differs.
+    """
+    ends = [run.checks[-1] for run in runs if run.checks]
+    return spread([end.training - end.inference for end in ends if end.training is not None])
+
+
+def around(runs: Sequence[RunResult], edge: float) -> list[RunResult]:
+    """The stable run nearest below the learning rate `edge` and the failed one nearest above it.
+
+    Where there is none on that side, it is the nearest on the other; none at all is left out.
+    """
+    stable = [run for run in runs if run.label == "stable"]
+    failed = [run for run in runs if run.label != "stable"]
+    below = min(stable, key=lambda run: _beyond(edge / run.spec.learning_rate), default=None)
+    above = min(failed, key=lambda run: _beyond(run.spec.learning_rate / edge), default=None)
+    return [run for run in (below, above) if run]
+
+
+def _beyond(ratio: float) -> tuple[bool, float]:
+    return ratio < 1, max(ratio, 1 / ratio)
+
+
+def in_times(ratio: Estimate) -> str:
+    """A ratio with its 95% interval in words."""
+    return estimate_in_words(ratio, " times") or "a number of times that the trials don't bound"
+
+
+def over(times: Estimate) -> str:
+    """How many times something a measured rate is, with its 95% interval, in a few words."""
+    return estimate_in_words(times, " times") or "-"
+
+
+def in_short(rate: Estimate) -> str:
+    """A learning rate with its 95% interval in a few words."""
+    return estimate_in_words(rate) or "not bounded"
+
+
+def estimate_in_words(found: Estimate, unit: str = "", digits: int = 2) -> str | None:
+    """An estimate with its 95% interval, or the one limit that is known; None without either."""
+
+    def figure(value: float) -> str:
+        return short(value, digits)
+
+    low, high = found.ci95
+    if found.estimate is not None and low is not None and high is not None:
+        return f"{figure(found.estimate)}{unit} ({figure(low)} to {figure(high)})"
+    if low is not None:
+        return f"at least {figure(low)}{unit}"
+    return None if high is None else f"at most {figure(high)}{unit}"
+
+
+def more_accurate(
+    pair: str, baseline: Sequence[RunResult], batchnorm: Sequence[RunResult]
+) -> dict[str, object]:
+    """The claim that batch norm ends more accurate than the baseline beside it; `pair` names both.
+
+    The statistic is the mean difference of test accuracies, paired by seed (the same initial
+    kernels, the same batches), with Student's t interval, None for fewer than two pairs.
+    """
+    by_seed = {
+        run.spec.seed: run.test_accuracy for run in baseline if run.test_accuracy is not None
+    }
+    differences = [
+        run.test_accuracy - by_seed[run.spec.seed]
+        for run in batchnorm
+        if run.test_accuracy is not None and run.spec.seed in by_seed
+    ]
+    spec = batchnorm[0].spec
+    interval = mean_interval(differences)
+    return {
+        "id": f"more-accurate-{pair}",
+        "statement": (
+            f"With {spec.activation} at learning rate {spec.learning_rate:g}, "
+            f"batch norm ends more accurate after {spec.horizon} steps"
+        ),
+        "verdict": verdict(interval),
+        "statistic": "mean paired difference of test accuracy, batchnorm - baseline",
+        "estimate": statistics.fmean(differences) if differences else None,
+        "ci95": list(interval),
+        "n": len(differences),
+    }
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Student's t 95% interval of the mean; (None, None) for fewer than two values."""
+    if len(values) < 2:
+        return None, None
+    margin = (
+        stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
+        * statistics.stdev(values)
+        / len(values) ** 0.5
+    )
+    mean = statistics.fmean(values)
+    return float(mean - margin), float(mean + margin)
+
+
+def verdict(interval: tuple[float | None, float | None]) -> str:
+    """What an interval of an effect says of the claim that the effect is above zero."""
+    low, high = interval
+    if low is not None and low > 0:
+        return "supported"
+    if high is not None and high < 0:
+        return "not supported"
+    return "inconclusive"

@@ -1,0 +1,227 @@
+"""The study of one arm: its trials, and what they found."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel
+
+from lr_ceiling.evidence.records import Audit, EarlyDecisions, Study
+from lr_ceiling.execution.files import write_json, write_text
+from lr_ceiling.identity import derived_seed, digest_of, versions
+from lr_ceiling.mnist.results import RunResult, write_runs
+from lr_ceiling.mnist.specification import RunSpec, Variant
+from lr_ceiling.mnist.task import TrainingTask
+from lr_ceiling.mnist.version import run_digest
+from lr_ceiling.problems.judge import Label
+from lr_ceiling.search.ceiling import TARGETS, Ceiling
+from lr_ceiling.search.posterior import Calls, Observation, Posterior, curves
+from lr_ceiling.search.sampler import CeilingSampler
+from lr_ceiling.search.schedule import AUDITED, Aim
+
+
+def qualified(audit: Audit, variant: Variant) -> tuple[Label, ...]:
+    """The rules that may end a trial of a variant.
+
+    An audit, with runs of this variant among its own, found them wrong in less than one call of
+    twenty. What explodes without batch norm may learn with it.
+    """
+    return tuple(
+        rule.rule
+        for rule in audit.rules
+        if rule.wrong_share_below < 0.05 and any(arm.startswith(f"{variant}-") for arm in rule.arms)
+    )
+
+
+def calls_of(audit: Audit) -> Calls:
+    """The early calls that an audit did not follow, of all rules."""
+    return Calls(sum(rule.audited for rule in audit.rules), sum(rule.wrong for rule in audit.rules))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an arm is searched: the section `search` of params.yaml, as far as it is this arm's.
+
+    Trials' learning rates and seeds follow from `seed`; `lag` is how many trials back results are
+    known at the latest; the ceiling is expected between `low` and `high`; the search ends when the
+    95% interval of lr90 is `interval_decades` wide or `budget` full runs are spent.
+    """
+
+    seed: int
+    lag: int
+    interval_decades: float
+    budget: float
+    low: float
+    high: float
+
+
+def template_of(
+    training: BaseModel,
+    settings: Settings,
+    variant: Variant,
+    activation: str,
+    audit: Audit,
+    data_digest: str,
+) -> RunSpec:
+    """A trial of the arm's study, but for learning rate and seed."""
+    return RunSpec.of(
+        training,
+        variant=variant,
+        activation=activation,
+        learning_rate=settings.low,
+        seed=settings.seed,
+        ended_by=qualified(audit, variant),
+        data_digest=data_digest,
+    )
+
+
+class ArmTrials:
+    """The trials of an arm's study: `template` with learning rates and seeds of their own.
+
+    One of each eight, by lot, is not ended early, so that wrong calls show; two in a row would
+    spend a fifth of a budget of ten full runs. The budget is no part of the study's key, so that a
+    larger one goes on where a smaller one ended.
+    """
+
+    def __init__(self, template: RunSpec, settings: Settings, calls: Calls, splits: Path) -> None:
+        """`calls` are the early calls that were audited; `splits` is the data file."""
+        self.template = template
+        self._splits = splits
+        bounds = {"low": settings.low, "high": settings.high}
+        self.aim = Aim(
+            key=digest_of(
+                template.model_dump(), settings.lag, settings.interval_decades, bounds, calls
+            ),
+            low=settings.low,
+            high=settings.high,
+            interval_decades=settings.interval_decades,
+            budget=settings.budget,
+            lag=settings.lag,
+            calls=calls,
+        )
+
+    def spec(self, index: int, learning_rate: float) -> RunSpec:
+        """The run that trial `index` is."""
+        key = self.aim.key
+        changes: dict[str, object] = {
+            "learning_rate": learning_rate,
+            "seed": derived_seed(key, "run", index),
+        }
+        if derived_seed(key, "audit", index // AUDITED) % AUDITED == index % AUDITED:
+            changes["ended_by"] = ()
+        return self.template.model_copy(update=changes)
+
+    def task(self, index: int, learning_rate: float) -> TrainingTask:
+        """The same as a task."""
+        return TrainingTask(self.spec(index, learning_rate), self._splits)
+
+    def is_of(self, result: RunResult, task: TrainingTask) -> bool:
+        """Whether `result` is what `task` gives."""
+        return result.spec == task.spec
+
+    def observe(self, result: RunResult) -> Observation:
+        """What a run says of its learning rate."""
+        return observation(result)
+
+    def dump(self, result: RunResult) -> str:
+        """A run as JSON."""
+        return result.model_dump_json()
+
+    def load(self, text: str) -> RunResult:
+        """The run that `dump` wrote."""
+        return RunResult.model_validate_json(text)
+
+
+def journal_of(state: Path, arm: str, trials: ArmTrials) -> Path:
+    """Where the study of an arm keeps its trials: by what makes them."""
+    made_by = digest_of(trials.aim.key, run_digest(), versions(("optuna", "scipy")))
+    return state / f"{arm}-{made_by}.journal"
+
+
+def observation(run: RunResult) -> Observation:
+    """What a run says of its learning rate."""
+    ended = run.called is not None and run.steps < run.spec.horizon
+    return Observation(
+        u=math.log10(run.spec.learning_rate),
+        stable=run.label == "stable",
+        called=run.called is not None,
+        # A number that is no number is a fact: such a call is never wrong.
+        ended=ended and run.called != "diverged",
+        cost=run.steps / run.spec.horizon,
+    )
+
+
+def make_sampler(aim: Aim) -> CeilingSampler:
+    """The sampler of the study."""
+    return CeilingSampler(aim.key, aim.lag, (aim.low, aim.high), aim.calls)
+
+
+def posterior_of(aim: Aim, runs: Sequence[RunResult]) -> Posterior:
+    """The posterior of these trials."""
+    return Posterior(curves(aim.bounds), list(map(observation, runs)), aim.calls)
+
+
+def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Ceiling) -> Study:
+    """What the trials of this aim found."""
+    stable = [run.spec.learning_rate for run in runs if run.label == "stable"]
+    steps = sum(run.steps for run in runs)
+    audited = [run for run in runs if run.called and run.steps == run.spec.horizon]
+    spec = runs[0].spec
+    return Study(
+        variant=spec.variant,
+        activation=spec.activation,
+        optimizer=spec.optimizer,
+        target=spec.target_accuracy,
+        horizon_steps=spec.horizon,
+        key=aim.key,
+        lr50=ceiling.estimate(TARGETS["lr50"]),
+        lr90=ceiling.estimate(TARGETS["lr90"]),
+        transition_decades=round(ceiling.posterior.width(), 4),
+        bounded=ceiling.bounds_of(TARGETS["lr90"]),
+        highest_stable=max(stable, default=None),
+        stopped="interval" if ceiling.settled(aim.interval_decades) else "budget",
+        trials=len(runs),
+        labels=dict(sorted(Counter(run.label for run in runs).items())),
+        steps_spent=steps,
+        full_run_equivalents=round(steps / spec.horizon, 3),
+        early_decisions=EarlyDecisions(
+            made=sum(run.steps < run.spec.horizon for run in runs),
+            audited=len(audited),
+            wrong=sum(run.label == "stable" for run in audited),
+        ),
+        checks=ceiling.checks(),
+    )
+
+
+def write_study(folder: Path, aim: Aim, runs: Sequence[RunResult]) -> Study:
+    """Write all that a search leaves into its folder, and give what its trials found."""
+    ceiling = Ceiling(posterior_of(aim, runs))
+    study = summarise(aim, runs, ceiling)
+    write_runs(folder / "runs.json", runs)
+    write_trials(folder / "trials.csv", runs)
+    write_json(folder / "posterior.json", asdict(ceiling.belief()))
+    write_json(folder / "study.json", study.model_dump())
+    return study
+
+
+def write_trials(path: Path, runs: Sequence[RunResult]) -> None:
+    """Write the trial table, a row a trial in order of index."""
+    rows = [
+        {
+            "index": index,
+            "learning_rate": run.spec.learning_rate,
+            "seed": run.spec.seed,
+            "label": run.label,
+            "called": run.called,
+            "called_at": run.called_at,
+            "steps": run.steps,
+            "validation_accuracy": run.validation_accuracy,
+            "reestimated_accuracy": run.reestimated_accuracy,
+        }
+        for index, run in enumerate(runs)
+    ]
+    frame = pd.DataFrame(rows).astype({"called_at": "Int64"})
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))

@@ -1,0 +1,1 @@
+"""Where runs execute, and what survives a kill: executors, the journal, files."""

@@ -1,0 +1,178 @@
+"""Drives one study: starts its trials in order of their index, and tells Optuna their results.
+
+Trial i depends on the study's key, on i and on results of earlier trials alone: on those of trials
+0..i-lag always, on later ones where it is better to wait for them. So the trials are the same for
+any number of workers up to the lag, and after any interruption.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import Trial, TrialState
+
+from lr_ceiling.execution.journal import open_study
+from lr_ceiling.execution.runner import Ended, Task
+from lr_ceiling.search.posterior import Observation
+from lr_ceiling.search.sampler import INDEX, KNOWN, OBSERVATION
+from lr_ceiling.search.schedule import Aim, Schedule
+
+LEARNING_RATE = "learning_rate"
+# The user attribute that holds a trial's result as text.
+RESULT = "result"
+
+
+class Trials(Protocol):
+    """What the trials of a study are: their tasks, and what the results of these say."""
+
+    @property
+    def aim(self) -> Aim:
+        """What the study is to find."""
+
+    def task(self, index: int, learning_rate: float) -> Task:
+        """The run that trial `index` is."""
+
+    def is_of(self, result: Any, task: Any) -> bool:
+        """Whether `result` is what `task` gives."""
+
+    def observe(self, result: Any) -> Observation:
+        """What a result says of its learning rate."""
+
+    def dump(self, result: Any) -> str:
+        """A result as text."""
+
+    def load(self, text: str) -> Any:
+        """The result that `dump` wrote."""
+
+
+class Driver:
+    """Gives a study's trials as tasks, when each may start, and takes in their results.
+
+    Results in the journal are used again if their trials are still those that the sampler proposes:
+    see `opened`. `results` holds all that are known, by index; `ended` says whether the study has
+    come to its end. `on_ended` is told of new results.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        trials: Trials,
+        on_ended: Callable[[int, Ended], None] = lambda index, ended: None,
+        known: Mapping[int, Any] | None = None,
+    ) -> None:
+        """`known` results of a study that is not continued serve where the tasks are the same."""
+        self.results = finished(study, trials)
+        self.ended = False
+        self._study = study
+        self._trials = trials
+        self._on_ended = on_ended
+        self._known = known or {}
+        self._seen = {index: trials.observe(result) for index, result in self.results.items()}
+        self._schedule = Schedule(trials.aim)
+        self._under_way: dict[int, tuple[int, Trial]] = {}
+
+    def next(self) -> Task | None:
+        """The next trial's task; None while it needs a result of those under way, and at the end."""
+        schedule = self._schedule
+        while schedule.may_start(self._seen):
+            index = schedule.index
+            if index in self.results:
+                schedule.started(self._seen[index].u)
+                continue
+            trial = self._ask(index)
+            rate = trial.suggest_float(LEARNING_RATE, *limits(self._trials.aim), log=True)
+            task = self._trials.task(index, rate)
+            schedule.started(math.log10(rate))
+            if index in self._known and self._trials.is_of(self._known[index], task):
+                self._tell(index, trial, self._known[index])
+                continue
+            self._under_way[id(task)] = index, trial
+            return task
+        self.ended = not self._under_way
+        return None
+
+    def take(self, ended: Ended) -> None:
+        """Take in a trial that ended."""
+        index, trial = self._under_way.pop(id(ended.task))
+        self._tell(index, trial, ended.result)
+        self._on_ended(index, ended)
+
+    @property
+    def in_order(self) -> list[Any]:
+        """The results of an ended study, in order of index."""
+        return [self.results[index] for index in range(self._schedule.index)]
+
+    def _ask(self, index: int) -> Trial:
+        attributes = {INDEX: index, KNOWN: self._schedule.known}
+        self._study.enqueue_trial({}, user_attrs=attributes)
+        return self._study.ask()
+
+    def _tell(self, index: int, trial: Trial, result: Any) -> None:
+        seen = self._trials.observe(result)
+        trial.set_user_attr(OBSERVATION, seen)
+        trial.set_user_attr(RESULT, self._trials.dump(result))
+        self._study.tell(trial, 10**seen.u if seen.stable else 0.0)
+        self.results[index], self._seen[index] = result, seen
+
+
+@contextmanager
+def opened(
+    journal: Path,
+    sampler: BaseSampler,
+    trials: Trials,
+    on_ended: Callable[[int, Ended], None] = lambda index, ended: None,
+) -> Iterator[Driver]:
+    """Open the study in `journal`, new or left by an earlier driver, and give its driver.
+
+    A journal whose trials are no longer those that the sampler proposes, since its code changed, is
+    begun anew; the results of trials that are still the same are kept. Raises LockedError where
+    another driver has it open.
+    """
+    known: dict[int, Any] = {}
+    with open_study(journal, sampler) as study:
+        if replays(study, trials):
+            yield Driver(study, trials, on_ended)
+            return
+        known = finished(study, trials)
+    journal.unlink()
+    with open_study(journal, sampler) as study:
+        yield Driver(study, trials, on_ended, known)
+
+
+def replays(study: Study, trials: Trials) -> bool:
+    """Whether the trials that have ended are those that are proposed now."""
+    results = finished(study, trials)
+    seen = {index: trials.observe(result) for index, result in results.items()}
+    schedule = Schedule(trials.aim)
+    low, high = limits(trials.aim)
+    while schedule.may_start(seen):
+        u = schedule.propose()
+        if schedule.index in results:
+            rate = float(np.clip(10**u, low, high))
+            if not trials.is_of(results[schedule.index], trials.task(schedule.index, rate)):
+                return False
+            u = seen[schedule.index].u
+        schedule.started(u)
+        if schedule.index > max(results, default=-1):
+            return True
+    return True
+
+
+def finished(study: Study, trials: Trials) -> dict[int, Any]:
+    """The results of the trials that have ended, by index."""
+    ended = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    return {
+        trial.user_attrs[INDEX]: trials.load(trial.user_attrs[RESULT])
+        for trial in ended
+        if RESULT in trial.user_attrs
+    }
+
+
+def limits(aim: Aim) -> tuple[float, float]:
+    """The learning rates that no trial may leave."""
+    return 10**aim.bounds.lowest, 10**aim.bounds.highest

@@ -1,0 +1,60 @@
+"""The environment of every process that does arithmetic: nothing that the caller has set decides.
+
+Backend, float type, image format, threads, instruction sets and all other switches of the libraries
+that do the arithmetic are pinned, so that a run is what its specification makes it.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+# Families of variables by which those libraries, and those below them, are switched.
+FAMILIES = (
+    *("CUDA_", "CUDNN_", "DNNL_", "GOMP_", "HIP_", "ITEX_", "KERAS_", "KMP_", "MKL_", "NPY_"),
+    *("NVIDIA_", "OMP_", "ONEDNN_", "ROCM_", "ROCR_", "TF_", "TPU_", "XLA_"),
+)
+SETTINGS = {
+    # Two single-threaded trainings side by side do nearly twice the work of one with two threads,
+    # and their arithmetic is deterministic.
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    # No result may depend on the machine having a GPU.
+    "CUDA_VISIBLE_DEVICES": "-1",
+    # The default on this kind of processor, said aloud: off, other kernels give other bytes.
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "KERAS_BACKEND": "tensorflow",
+    # A folder that can't be: Keras takes float type, image format and more from keras.json there,
+    # and uses its defaults where there is none.
+    "KERAS_HOME": f"{os.devnull}/keras",
+}
+
+
+def pinned(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` with all switches of the arithmetic as they must be."""
+    others = {name: value for name, value in environment.items() if not name.startswith(FAMILIES)}
+    return others | SETTINGS
+
+
+def pin() -> None:
+    """Pin this process's environment; before TensorFlow or Keras is imported."""
+    wanted = pinned(os.environ)
+    for name in set(os.environ) - set(wanted):
+        del os.environ[name]
+    os.environ.update(wanted)
+
+
+@contextlib.contextmanager
+def muted_stderr() -> Iterator[None]:
+    """Nothing that is written to stderr inside is seen."""
+    # TensorFlow's libraries greet people on stderr, from C, before they read any log level.
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,110 @@
+"""The local executor: processes that are forked from a server which has imported what they need.
+
+Measured with TensorFlow on two cores: docs/engine.md. Workers exit when the driver exits.
+"""
+
+import importlib
+import math
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from lr_ceiling.errors import WorkerError
+
+# Seconds between looks at the parent.
+POLL = 0.5
+# The server forks before it has threads; forking the driver would copy locks that are held.
+CONTEXT = multiprocessing.get_context("forkserver")
+CGROUP = Path("/sys/fs/cgroup")
+
+_failure: BaseException | None = None
+
+
+def cores() -> int:
+    """How many cores this process may use, by its affinity and by its container's quota."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota = cpu_quota(CGROUP)
+    return max(1, min(allowed or 1, math.ceil(quota) if quota else allowed or 1))
+
+
+def cpu_quota(cgroup: Path) -> float | None:
+    """Cores that the control group mounted at `cgroup` may use; None where it sets no limit."""
+    try:
+        # Version 2: "max 100000" or "150000 100000", in microseconds.
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    try:
+        return float(quota) / float(period) if float(quota) > 0 else None
+    except ValueError:
+        return None
+
+
+def local_executor(processes: int | None = None, prepared_by: str | None = None) -> Executor:
+    """Processes of this machine, by default one a core.
+
+    `prepared_by` names a module: the server imports it before it forks, and each process calls its
+    `prepare()` first. What that raises ends the first task of the process, as a WorkerError.
+    """
+    if prepared_by:
+        CONTEXT.set_forkserver_preload([prepared_by])
+    return ProcessPoolExecutor(processes or cores(), CONTEXT, _begin, (prepared_by,))
+
+
+def kill(executor: Executor) -> None:
+    """End the processes of this executor at once, and no others."""
+    for process in dict(getattr(executor, "_processes", None) or {}).values():
+        process.kill()
+
+
+def check_worker() -> None:
+    """Raise WorkerError if this process could not be prepared."""
+    if _failure is not None:
+        reason = " ".join(str(_failure).split()) or "no reason given"
+        raise WorkerError(f"a worker can't start: {type(_failure).__name__}: {reason}")
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone.
+
+    A stage needs it: DVC that is killed leaves its stage behind, and the next `dvc repro` meets it.
+    """
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _begin(prepared_by: str | None) -> None:
+    global _failure
+    # Ctrl-C reaches the whole process group; the driver alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        threading.Thread(target=_end_after, args=(driver.sentinel,), daemon=True).start()
+    try:
+        if prepared_by:
+            prepare: Callable[[], None] = importlib.import_module(prepared_by).prepare
+            prepare()
+    # Raised here it would be told as a process that was killed.
+    except BaseException as error:
+        _failure = error
+
+
+def _end_after(sentinel: int) -> None:
+    # Ready when the driver is gone, however it ended.
+    wait([sentinel])
+    os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL)
+    os._exit(1)

@@ -1,0 +1,65 @@
+"""A study's journal: it survives kills, and one driver at a time has it open."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import Study
+from optuna.trial import TrialState
+
+from lr_ceiling.errors import LockedError
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@contextmanager
+def open_study(journal: Path, sampler: BaseSampler) -> Iterator[Study]:
+    """Open the study in `journal`, new or left by a driver that was killed, for this driver alone.
+
+    What a kill leaves is mended: a half-written last line is cut off, and trials that were under
+    way are told FAIL, so that the driver runs their index again. Raises LockedError where another
+    driver has the study open.
+    """
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(journal.with_suffix(".driver"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise LockedError(
+            f"another search has the study {journal} open: wait until it ends, or stop it"
+        ) from None
+    try:
+        _mend(journal)
+        study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(journal))),
+            study_name=journal.stem,
+            direction="maximize",
+            sampler=sampler,
+            load_if_exists=True,
+        )
+        _fail_orphans(study)
+        yield study
+    finally:
+        lock.release()
+
+
+def _mend(journal: Path) -> None:
+    # Optuna's own lock is left by a kill, and waits 30 s before it takes itself for stale.
+    Path(f"{journal}.lock").unlink(missing_ok=True)
+    if not journal.exists():
+        return
+    with journal.open("r+b") as file:
+        file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _fail_orphans(study: Study) -> None:
+    for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+        study.tell(trial.number, state=TrialState.FAIL)
+    # Enqueued, but never asked for: a kill came between the two.
+    for _ in study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
+        study.tell(study.ask(), state=TrialState.FAIL)

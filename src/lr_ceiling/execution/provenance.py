@@ -1,0 +1,80 @@
+"""What is true of one execution of a run and of no other: when, how long, where, from which commit.
+
+It lies in `state/facts/<key>.json`, declared to no stage, since results must not depend on it.
+"""
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import pydantic
+
+from lr_ceiling.execution.files import write_text
+from lr_ceiling.execution.records import Record
+from lr_ceiling.execution.runner import Ended
+
+
+class Facts(Record):
+    """One execution; `started` is in seconds since 1970, UTC."""
+
+    started: float
+    seconds: float
+    commit: str | None
+    machine: str
+
+
+def root() -> Path:
+    """The project's folder. The stages of `dvc exp` run in temporary ones; DVC names the real."""
+    return Path(os.environ.get("DVC_ROOT", ".")).absolute()
+
+
+def write_facts(key: str, started: float, seconds: float) -> None:
+    """Keep when the run or study `key` began and how many seconds it took."""
+    facts = Facts(started=started, seconds=seconds, commit=commit(), machine=machine())
+    write_text(_path(key), facts.model_dump_json(indent=2) + "\n")
+
+
+def write_ended(key: str, ended: Ended) -> None:
+    """Keep the facts of the run `key`, which ended."""
+    write_facts(key, ended.started, ended.seconds)
+
+
+def write_study_facts(key: str, runs: Iterable[str]) -> None:
+    """Keep when the study `key` began and how long its runs took together, interrupted or not.
+
+    `runs` are the keys of its trials' runs.
+    """
+    known = [facts for run in runs if (facts := read_facts(run))]
+    if known:
+        started = min(facts.started for facts in known)
+        write_facts(key, started, sum(facts.seconds for facts in known))
+
+
+def read_facts(key: str) -> Facts | None:
+    """The facts of the run or study `key`; None where it was executed elsewhere."""
+    try:
+        return Facts.model_validate_json(_path(key).read_bytes())
+    except (FileNotFoundError, pydantic.ValidationError):
+        return None
+
+
+def commit() -> str | None:
+    """The commit that is checked out; None outside a git checkout."""
+    try:
+        git = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root(), capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return git.stdout.strip()
+
+
+def machine() -> str:
+    """The kind of machine, without its name."""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+
+
+def _path(key: str) -> Path:
+    return root() / "state" / "facts" / f"{key}.json"

@@ -1,0 +1,1 @@
+"""The live model: registry, gate, predictor, serving, retraining."""

@@ -1,0 +1,243 @@
+"""The models that were put forward, in MLflow's model registry, and which of them is live.
+
+An alias names a version: `champion` is live, `previous` was live before it, `challenger` is put
+forward and not live. The aliases are the truth; tags tell where a version comes from and why it was
+promoted or refused.
+"""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+import mlflow
+from mlflow import MlflowClient, pyfunc
+from mlflow.entities import LoggedModel
+from mlflow.exceptions import MlflowException
+
+from lr_ceiling.errors import LockedError, RegistryError
+from lr_ceiling.execution.provenance import root
+from lr_ceiling.execution.records import Record
+from lr_ceiling.tracking import Store, store_uri
+
+Alias = Literal["champion", "challenger", "previous"]
+
+STORE = "MLFLOW_TRACKING_URI"
+# The tags that code reads back.
+SHA256 = "sha256"
+# The number of the version that went live instead.
+ROLLED_BACK = "rolled_back"
+
+
+class Version(Record):
+    """A registered model; `created` is in seconds since 1970, UTC."""
+
+    number: int
+    created: float
+    source: str
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+
+
+class Registry:
+    """The versions of the model `name`, in an open store."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._client: MlflowClient = store.client
+        self._name = name
+
+    def history(self) -> list[Version]:
+        """Every version, the oldest first."""
+        aliases = self._aliases()
+        found = self._client.search_model_versions(f"name = '{self._name}'")
+        versions = [
+            Version(
+                number=int(one.version),
+                created=one.creation_timestamp / 1000,
+                source=one.source or "",
+                aliases=tuple(sorted(a for a in aliases if aliases[a] == int(one.version))),
+                tags=one.tags,
+            )
+            for one in found
+        ]
+        return sorted(versions, key=lambda version: version.number)
+
+    def at(self, alias: Alias) -> Version | None:
+        """The version that `alias` names."""
+        return next((version for version in self.history() if alias in version.aliases), None)
+
+    def put_forward(self, model: LoggedModel, tags: Mapping[str, str]) -> Version:
+        """Register a logged model as the challenger; it stays the version that it is already.
+
+        `tags` hold the SHA-256 of its file.
+        """
+        with _allowing("RESOURCE_ALREADY_EXISTS"):
+            self._client.create_registered_model(self._name)
+        known = [
+            version.number
+            for version in self.history()
+            if (version.tags.get(SHA256), version.source) == (tags[SHA256], model.artifact_location)
+        ]
+        number = known[-1] if known else self._create(model, tags)
+        if number == self._aliases().get("champion"):
+            self._client.delete_registered_model_alias(self._name, "challenger")
+        else:
+            self._set("challenger", number)
+        return self._version(number)
+
+    def tag(self, version: Version, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        for key, value in tags.items():
+            self._client.set_model_version_tag(self._name, str(version.number), key, value)
+
+    def promote(self, version: Version, over: Version | None) -> None:
+        """Make `version` the champion in the place of `over`, which becomes the previous one.
+
+        Raises RegistryError where another than `over` is live by now: a server can have several
+        machines that promote.
+        """
+        live = self.at("champion")
+        if (live and live.number) != (over and over.number):
+            raise RegistryError(
+                f"version {live.number if live else 'none'} of {self._name} went live meanwhile: "
+                "nothing is changed; promote again to be held against it"
+            )
+        # Last of all what makes it live: until then a crash leaves the old champion.
+        if over:
+            self._set("previous", over.number)
+        self._set("champion", version.number)
+        self._client.delete_registered_model_alias(self._name, "challenger")
+        self._client.delete_model_version_tag(self._name, str(version.number), ROLLED_BACK)
+
+    def rollback(self) -> tuple[Version, Version]:
+        """Make the previous version the champion again, and the champion the previous one.
+
+        One that a crash ended early is finished, not undone. Gives what is live now and what was.
+        Raises RegistryError where there is no previous version, or its file is not the one that was
+        promoted.
+        """
+        live, previous = self.at("champion"), self.at("previous")
+        if live and previous and live.number == previous.number:
+            live = self._left_for(previous)
+        if not live or not previous:
+            raise RegistryError(
+                f"{self._name} has no previous version to go back to: "
+                "`lr-ceiling registry` shows what there is"
+            )
+        self.check_file(previous)
+        # The veto first: after a crash in between the gate brings nothing back, and another
+        # rollback finishes this one.
+        self.tag(live, {ROLLED_BACK: str(previous.number)})
+        self._set("champion", previous.number)
+        self._set("previous", live.number)
+        self._client.delete_model_version_tag(self._name, str(previous.number), ROLLED_BACK)
+        if "challenger" in previous.aliases:
+            self._client.delete_registered_model_alias(self._name, "challenger")
+        return self._version(previous.number), self._version(live.number)
+
+    def rolled_back(self, version: Version) -> Version | None:
+        """The version with this one's file that was rolled back, it or another; None for none."""
+        same = [one for one in self.history() if one.tags.get(SHA256) == version.tags.get(SHA256)]
+        return next((one for one in same if ROLLED_BACK in one.tags), None)
+
+    def check_file(self, version: Version) -> None:
+        """Raise RegistryError unless the model's file is there, as it was registered."""
+        uri = f"models:/{self._name}/{version.number}"
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                # What `models:/` names MLflow looks up in its default store, whatever it is told.
+                file = f"{version.source}/data/model.keras"
+                found = mlflow.artifacts.download_artifacts(
+                    file, dst_path=folder, tracking_uri=store_uri()
+                )
+                digest = sha256_of(Path(found))
+            except (MlflowException, OSError) as error:
+                raise _unloadable(uri, error) from None
+        if digest != version.tags.get(SHA256):
+            raise RegistryError(f"{uri} has SHA-256 {digest}: it is not what was registered")
+
+    def _create(self, model: LoggedModel, tags: Mapping[str, str]) -> int:
+        # The folder itself, not `models:/<id>`: that name ends when the run is logged anew.
+        created = self._client.create_model_version(
+            self._name,
+            model.artifact_location,
+            run_id=model.source_run_id,
+            model_id=model.model_id,
+            tags=dict(tags),
+        )
+        return int(created.version)
+
+    def _left_for(self, live: Version) -> Version | None:
+        left = [one for one in self.history() if one.tags.get(ROLLED_BACK) == str(live.number)]
+        return left[-1] if left else None
+
+    def _version(self, number: int) -> Version:
+        return next(version for version in self.history() if version.number == number)
+
+    def _aliases(self) -> dict[str, int]:
+        with _allowing("RESOURCE_DOES_NOT_EXIST"):
+            aliases = self._client.get_registered_model(self._name).aliases
+            return {alias: int(number) for alias, number in aliases.items()}
+        return {}
+
+    def _set(self, alias: Alias, number: int) -> None:
+        self._client.set_registered_model_alias(self._name, alias, str(number))
+
+
+@contextlib.contextmanager
+def _allowing(code: str) -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != code:
+            raise
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let nobody else on this machine promote or roll back. Raises LockedError if one does."""
+    lock = root() / "state" / "promotion.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(lock, timeout=0):
+            yield
+    except filelock.Timeout:
+        raise LockedError(
+            f"another promotion or rollback holds {lock}: wait for its end and try again"
+        ) from None
+
+
+def load(store: str, name: str, number: int) -> Any:
+    """The model as MLflow itself loads it from `store`: `predict` takes images (n, 28, 28, 1).
+
+    Raises RegistryError for one that can't be loaded.
+    """
+    uri = f"models:/{name}/{number}"
+    named = os.environ.get(STORE)
+    try:
+        # MLflow asks its default store for what `models:/` names; naming it sets the variable too.
+        mlflow.set_tracking_uri(store)
+        return pyfunc.load_model(uri)
+    # Keras raises whatever a damaged archive makes it.
+    except Exception as error:
+        raise _unloadable(uri, error) from None
+    finally:
+        if named is None:
+            os.environ.pop(STORE, None)
+        else:
+            os.environ[STORE] = named
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _unloadable(uri: str, error: Exception) -> RegistryError:
+    reason = textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
+    return RegistryError(f"{uri} can't be loaded ({reason})")

@@ -1,0 +1,1 @@
+"""What a training of the post's network is: data, specification, network, engine."""

@@ -1,0 +1,1 @@
+"""The DVC pipeline and the command line: params, stages, commands."""

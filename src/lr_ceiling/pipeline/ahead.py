@@ -1,0 +1,216 @@
+"""Work ahead: a stage with cores to spare runs what later stages will need.
+
+No output depends on it. Runs go to the run store, trials to the studies' journals, theory to its
+own folder, all by what makes them, and whoever finds them there checks that. LR_CEILING_AHEAD says
+how much of it is done: `idle`, the default, uses the cores that the stage leaves idle; `all` lets
+the first stage that trains do everything; `off` does nothing.
+"""
+
+import contextlib
+import os
+import queue
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Literal, Self
+
+from lr_ceiling.errors import LrCeilingError, ParamsError
+from lr_ceiling.evidence.cell import Cell, copy_models
+from lr_ceiling.evidence.records import read_audit
+from lr_ceiling.evidence.store import RunStore
+from lr_ceiling.evidence.study import journal_of, make_sampler, write_study
+from lr_ceiling.execution.driver import Driver, opened
+from lr_ceiling.execution.provenance import write_ended, write_study_facts
+from lr_ceiling.execution.runner import Ended, Source, Task
+from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.pipeline.arms import trials_of
+from lr_ceiling.pipeline.params import Params
+from lr_ceiling.pipeline.terminal import trial_in_words
+from lr_ceiling.search.schedule import Aim
+
+SWITCH = "LR_CEILING_AHEAD"
+Mode = Literal["idle", "all", "off"]
+# As dvc.yaml names them; tests/test_structure.py holds the two together.
+AUDIT = Path("reports/audit.json")
+STUDIES = Path("state/search")
+
+
+def mode() -> Mode:
+    """How much is done ahead. Raises ParamsError for a value that says nothing."""
+    said = os.environ.get(SWITCH) or "idle"
+    for known in ("idle", "all", "off"):
+        if said == known:
+            return known
+    raise ParamsError(f"{SWITCH} is {said!r}: it must be idle, all or off")
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What may be done ahead: `own` sources count as the stage's own, `spare` ones don't."""
+
+    own: Mapping[str, Source]
+    spare: Mapping[str, Source]
+
+
+@contextlib.contextmanager
+def work_ahead(
+    values: Params,
+    splits: Path,
+    digest: str,
+    store: RunStore,
+    name: str,
+    say: Callable[[str], None],
+) -> Iterator[Ahead]:
+    """Give the work of all stages but `name`, and log in MLflow what of it is complete.
+
+    What can't be prepared is left to its own stage, which tells the reason.
+    """
+    chosen = mode()
+    if chosen == "off":
+        yield Ahead({}, {})
+        return
+    with contextlib.ExitStack() as stack:
+        logger = _Logger()
+        studies: dict[str, Source] = {}
+        for variant, activation in product(values.grid.variants, values.grid.activations):
+            arm = f"{variant}-{activation}"
+            if arm == name:
+                continue
+            # One that another driver has open, or that lacks an audit, is left to its own stage.
+            with contextlib.suppress(LrCeilingError):
+                trials = trials_of(values, variant, activation, read_audit(AUDIT), splits, digest)
+                opening = opened(journal_of(STUDIES, arm, trials), make_sampler(trials.aim), trials)
+                driver = stack.enter_context(opening)
+                studies[arm] = _Study(arm, driver, trials.aim, logger, say)
+        cells: dict[str, Source] = {
+            cell: _Cell(cell, Cell(specs, splits, store), store, logger)
+            for cell, specs in cells_of(values, digest).items()
+            if cell != name
+        }
+        # Ends before the journals are closed.
+        stack.enter_context(logger)
+        # Studies first: their trials wait for one another, and everything else fills the gaps.
+        sources: dict[str, Source] = {**studies, **cells}
+        yield Ahead(sources, {}) if chosen == "all" else Ahead({}, sources)
+
+
+def cells_of(values: Params, digest: str) -> dict[str, list[RunSpec]]:
+    """The runs of each cell of the grid, by the cell's name as dvc.yaml's matrix makes it."""
+    grid = values.grid
+    return {
+        f"{variant}-{activation}-{rate}": [
+            RunSpec.of(
+                values.training,
+                variant=variant,
+                activation=activation,
+                learning_rate=rate,
+                seed=seed,
+                data_digest=digest,
+            )
+            for seed in values.train.seeds
+        ]
+        for variant, activation, rate in product(
+            grid.variants, grid.activations, grid.learning_rates
+        )
+    }
+
+
+class _Logger:
+    """Sends to MLflow in a thread of its own, so that no run waits for it; a context manager."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[Callable[[Path], None] | None] = queue.Queue()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._thread:
+            self._waiting.put(None)
+            self._thread.join()
+
+    def log(self, send: Callable[[Path], None]) -> None:
+        """Let `send` log what it writes into a folder that is removed afterwards."""
+        self._waiting.put(send)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._send_all)
+            self._thread.start()
+
+    def _send_all(self) -> None:
+        while (send := self._waiting.get()) is not None:
+            with tempfile.TemporaryDirectory(prefix="lr-ceiling-") as folder:
+                send(Path(folder))
+
+
+class _Cell:
+    """A cell that is logged as soon as its last missing run has ended here."""
+
+    def __init__(self, name: str, cell: Cell, store: RunStore, logger: _Logger) -> None:
+        self._name, self._cell, self._store, self._logger = name, cell, store, logger
+
+    def next(self) -> Task | None:
+        """The next run that is missing."""
+        return self._cell.next()
+
+    def take(self, ended: Ended) -> None:
+        """Take in a run."""
+        self._cell.take(ended)
+        write_ended(ended.result.spec.key, ended)
+        if not self._cell.missing:
+            self._logger.log(self._send)
+
+    def _send(self, folder: Path) -> None:
+        # Late, since mlflow takes 2.4 s to import.
+        from lr_ceiling import tracking
+
+        runs = self._cell.runs
+        copy_models(runs, self._store, folder)
+        tracking.mirror(lambda store: store.log_train(self._name, runs, folder))
+
+
+class _Study:
+    """A study that is logged as soon as it has ended, if any of its trials ran here."""
+
+    def __init__(
+        self,
+        arm: str,
+        driver: Driver,
+        aim: Aim,
+        logger: _Logger,
+        say: Callable[[str], None],
+    ) -> None:
+        self._arm, self._driver, self._aim = arm, driver, aim
+        self._logger, self._say = logger, say
+        self._ran = False
+
+    def next(self) -> Task | None:
+        """The study's next trial."""
+        task = self._driver.next()
+        if self._driver.ended and self._ran:
+            self._ran = False
+            self._logger.log(self._send)
+        return task
+
+    def take(self, ended: Ended) -> None:
+        """Take in a trial."""
+        self._driver.take(ended)
+        write_ended(ended.result.spec.key, ended)
+        self._say(f"{self._arm}, ahead: {trial_in_words(ended.result)}")
+        self._ran = True
+
+    def _send(self, folder: Path) -> None:
+        # Late, since mlflow takes 2.4 s to import, matplotlib 0.5 s.
+        from lr_ceiling import tracking
+        from lr_ceiling.report.figures import draw_study
+
+        runs = self._driver.in_order
+        output = folder / self._arm
+        study = write_study(output, self._aim, runs)
+        write_study_facts(self._aim.key, [run.spec.key for run in runs])
+        figure = draw_study(output, folder)
+        files = [output / "trials.csv", figure]
+        tracking.mirror(lambda store: store.log_search(self._arm, study.model_dump(), runs, files))

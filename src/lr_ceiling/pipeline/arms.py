@@ -1,0 +1,36 @@
+"""The arms' studies as params.yaml and the audit make them."""
+
+from pathlib import Path
+
+from lr_ceiling.errors import ParamsError
+from lr_ceiling.evidence.records import Audit
+from lr_ceiling.evidence.study import ArmTrials, Settings, calls_of, template_of
+from lr_ceiling.pipeline.params import Params
+
+
+def trials_of(
+    values: Params, variant: str, activation: str, audit: Audit, splits: Path, data_digest: str
+) -> ArmTrials:
+    """The trials of an arm's study. Raises ParamsError for an arm that can't be searched."""
+    search = values.search
+    bounds = {str(known): limits for known, limits in search.range.items()}.get(variant)
+    if bounds is None:
+        known = ", ".join(search.range)
+        raise ParamsError(f"--variant is {variant!r}: search.range has {known}")
+    settings = Settings(
+        seed=search.seed,
+        lag=search.lag,
+        interval_decades=search.interval_decades,
+        budget=search.budget(f"{variant}-{activation}"),
+        low=bounds.low,
+        high=bounds.high,
+    )
+    template = template_of(
+        values.training,
+        settings,
+        "baseline" if variant == "baseline" else "batchnorm",
+        activation,
+        audit,
+        data_digest,
+    )
+    return ArmTrials(template, settings, calls_of(audit), splits)

@@ -1,0 +1,82 @@
+"""`lr-ceiling promote`: make the best new model live, if it has earned that at the gate."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from lr_ceiling.errors import one_line_errors
+from lr_ceiling.pipeline import params
+from lr_ceiling.pipeline.terminal import print_table
+
+if TYPE_CHECKING:
+    from lr_ceiling.live.gate import Decision, Entrant
+
+# Apart from 1, an error, and 2, a wrong call.
+REFUSED = 3
+
+
+@click.command()
+@click.option("--fail-on-refusal", is_flag=True, help=f"exit with {REFUSED} if it is refused")
+@click.option(
+    "--without-champion",
+    is_flag=True,
+    help="judge the challenger alone where the champion can't be loaded any more",
+)
+@one_line_errors
+def main(fail_on_refusal: bool, without_champion: bool) -> None:
+    """Hold the best model of `dvc repro` against the champion on the gate images.
+
+    A refusal is a result, in state/promotion.json, and exits with 0.
+    """
+    settings = params.load().promote
+    # Late, since mlflow takes 2 s to import.
+    from lr_ceiling.live import gate
+    from lr_ceiling.live.predictor import Predictor
+
+    with Predictor() as predictor:
+        decision = gate.promote(settings, predictor, without_champion=without_champion)
+    show(decision)
+    if fail_on_refusal and decision.decision == "refused":
+        sys.exit(REFUSED)
+
+
+def show(decision: "Decision") -> None:
+    """Print what was checked, what was measured, and what is live now."""
+    for check in decision.checks:
+        click.echo(f"{'passed' if check.passed else 'FAILED'}  {check.name}: {check.detail}")
+    entrants = {"challenger": decision.challenger, "champion": decision.champion}
+    measured = [
+        (f"{role}, version {entrant.version}", *figures(entrant))
+        for role, entrant in entrants.items()
+        if entrant and entrant.measured
+    ]
+    header = ("model", "accuracy %", "worst class %", "calibration error", "bytes", "ms an image")
+    if measured:
+        print_table(f"on {decision.gate_images} gate images", header, measured)
+    if decision.paired:
+        paired = decision.paired
+        click.echo(
+            f"right in the challenger alone: {paired.challenger_only_right}, in the champion "
+            f"alone: {paired.champion_only_right}; exact McNemar p = {paired.p_value:.3g}"
+        )
+    live = "no version" if decision.live is None else f"version {decision.live}"
+    click.echo(f"{decision.decision}: {decision.reason}. Live: {live}")
+
+
+def figures(entrant: "Entrant") -> tuple[str, ...]:
+    """What was measured of a model, as a row of a table has it."""
+    measured = entrant.measured
+    assert measured
+    worst = measured.worst_class
+    return (
+        f"{100 * measured.accuracy.estimate:.2f}",
+        f"{100 * worst.recall:.2f} ({worst.digit})",
+        f"{measured.calibration_error:.4f}",
+        entrant.origin.get("bytes", "-"),
+        f"{entrant.latency_ms:.1f}",
+    )
+
+
+if __name__ == "__main__":
+    main()

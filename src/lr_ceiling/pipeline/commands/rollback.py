@@ -1,0 +1,30 @@
+"""`lr-ceiling rollback`: the version that was live before is live again."""
+
+import click
+
+from lr_ceiling.errors import one_line_errors
+from lr_ceiling.pipeline import params
+
+
+@click.command()
+@one_line_errors
+def main() -> None:
+    """Make the previous version the champion, and the champion the previous one; twice undoes it.
+
+    The version that was rolled back is not promoted again.
+    """
+    name = params.load().promote.model
+    # Late, since mlflow takes 2 s to import.
+    from lr_ceiling import tracking
+    from lr_ceiling.live import registry
+
+    with registry.one_at_a_time(), tracking.open_store() as store:
+        live, left = registry.Registry(store, name).rollback()
+    click.echo(
+        f"live: version {live.number} of {name} ({live.tags.get('cell', 'of unknown origin')}); "
+        f"rolled back: version {left.number}"
+    )
+
+
+if __name__ == "__main__":
+    main()

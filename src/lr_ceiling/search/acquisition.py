@@ -1,0 +1,187 @@
+"""Where the next trial tells most about the edge, per training step that it is expected to cost."""
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from lr_ceiling.identity import derived_seed
+from lr_ceiling.search.posterior import (
+    CREDIBLE,
+    DRAWS,
+    NO_CALLS,
+    Calls,
+    Floats,
+    Observation,
+    Posterior,
+    Range,
+    curves,
+)
+
+# The probability whose learning rate is measured.
+TARGET = 0.9
+
+# Between candidates, in decades: an eighth of the narrowest interval that is asked for.
+STEP = 0.025
+
+CANDIDATES = 80
+
+# A trial whose outcome is this certain tells nothing.
+CERTAIN = 0.01
+
+# Groups of equal probability by which the edge is told apart.
+BINS = 20
+
+# Outcomes of trials under way that are thought through: all of them up to six such trials.
+FANTASIES = 64
+
+# One trial in so many looks for islands of stability above the interval.
+SENTINELS = 10
+
+# Full runs that any trial costs: starting, evaluating. Else trials that diverge at once look free.
+OVERHEAD = 0.02
+
+# A trial that promises less than this share of what it will after the next result waits for it.
+WORTH_WAITING = 0.7
+
+# What a failed trial costs is learned; before any is seen it is taken for half a run, twice.
+FAILURE_COST, FAILURE_SEEN = 0.5, 2
+
+
+class Explorer:
+    """Chooses log10 learning rates from what earlier trials showed; it draws on nothing else.
+
+    Equal trials give equal choices. What it keeps between calls only saves time.
+    """
+
+    def __init__(self, bounds: Range, key: str, calls: Calls = NO_CALLS) -> None:
+        """`key` seeds the sentinels; `calls` is for Posterior."""
+        self._key = key
+        self._bounds = bounds
+        self._known = self._nothing_known = Posterior(curves(bounds), (), calls)
+
+    def posterior(self, observations: Sequence[Observation]) -> Posterior:
+        """The posterior of these trials."""
+        count = len(self._known.observations)
+        if self._known.observations != tuple(observations[:count]):
+            self._known, count = self._nothing_known, 0
+        for observation in observations[count:]:
+            self._known = self._known.after(observation)
+        return self._known
+
+    def choose(self, index: int, observations: Sequence[Observation], pending: Floats) -> float:
+        """The log10 learning rate of trial `index`, when others are under way at `pending`."""
+        posterior = self.posterior(observations)
+        sentinel = self._sentinel(index, posterior)
+        return Prospect(posterior, pending).best() if sentinel is None else sentinel
+
+    def waits(self, observations: Sequence[Observation], pending: Floats) -> bool:
+        """Whether a trial is worth much more once one of those under way has ended.
+
+        With up to four under way, a search that waits spends 25% less than one that never does,
+        and is as fast on two cores.
+        """
+        if not len(pending):
+            return False
+        posterior = self.posterior(observations)
+        now = Prospect(posterior, pending).worth()
+        return now < WORTH_WAITING * Prospect(posterior, np.array([])).worth()
+
+    def _sentinel(self, index: int, posterior: Posterior) -> float | None:
+        generator = np.random.default_rng(derived_seed(self._key, "sentinel", index))
+        above = posterior.edge(TARGET).high
+        if generator.random() * SENTINELS >= 1 or not above < self._bounds.high:
+            return None
+        return float(generator.uniform(above, self._bounds.high))
+
+
+class Prospect:
+    """What a trial at each candidate promises: information about the edge per expected cost.
+
+    The outcomes of the trials under way at `pending` are unknown: the information is averaged over
+    them.
+    """
+
+    def __init__(self, posterior: Posterior, pending: Floats) -> None:
+        cells = posterior.sample(DRAWS, TARGET)
+        bounds = posterior.curves.bounds
+        lattice = np.arange(bounds.lowest, bounds.highest + STEP / 2, STEP)
+        p = posterior.curves.chosen(cells[:: DRAWS // 200], lattice).mean(axis=1)
+        undecided = np.flatnonzero((p > CERTAIN) & (p < 1 - CERTAIN))
+        if not len(undecided):
+            undecided = np.array([np.abs(p - 0.5).argmin()])
+        self._candidates = lattice[undecided[:: -(-len(undecided) // CANDIDATES)]]
+        p = posterior.curves.chosen(cells, self._candidates)
+        gain = information(p, _fantasies(posterior.curves.chosen(cells, pending)))
+        mean = p.mean(axis=1)
+        cost = OVERHEAD + mean + (1 - mean) * failure_cost(posterior.observations)
+        self._worth = gain / cost
+
+    def best(self) -> float:
+        """The log10 learning rate that promises most."""
+        return float(self._candidates[np.argmax(self._worth)])
+
+    def worth(self) -> float:
+        """What that promises, in nats a full run."""
+        return float(self._worth.max())
+
+
+def narrow_after(posterior: Posterior, pending: Floats, decades: float) -> float:
+    """How probable it is that the interval of the edge is so narrow once `pending` have ended."""
+    cells = posterior.sample(DRAWS, TARGET)
+    edges = posterior.curves.edges(TARGET).ravel()[cells]
+    fantasies = _fantasies(posterior.curves.chosen(cells, pending)) * np.isfinite(edges)
+    below = fantasies.cumsum(axis=1)
+    probable = below[:, -1]
+    tail = (1 - CREDIBLE) / 2
+    low, high = (
+        edges[np.minimum((below < share * probable[:, None]).sum(axis=1), DRAWS - 1)]
+        for share in (tail, 1 - tail)
+    )
+    return float(probable[high <= low + decades].sum() / max(probable.sum(), 1e-300))
+
+
+def information(p: Floats, fantasies: Floats) -> Floats:
+    """Mutual information, in nats, of each candidate's outcome and the edge: (candidates,).
+
+    `p` (candidates, draws) is P(stable) of each candidate by each draw of the posterior, the draws
+    in the order of their edge; `fantasies` (outcomes, draws) is the probability of each outcome of
+    the trials under way by each draw.
+    """
+    # (bins, candidates, outcomes): the joint probability with "stable", and the bin's own.
+    draws = p.shape[1]
+    by_bin = p.reshape(len(p), BINS, draws // BINS).transpose(1, 0, 2)
+    weights = fantasies.reshape(len(fantasies), BINS, draws // BINS).transpose(1, 2, 0)
+    stable = by_bin @ weights / draws
+    either = weights.sum(axis=1)[:, None, :] / draws
+    within = (either * _entropy(stable / np.maximum(either, 1e-300))).sum(axis=0)
+    total = either.sum(axis=0)
+    without = total * _entropy(stable.sum(axis=0) / np.maximum(total, 1e-300))
+    return np.asarray((without - within).sum(axis=1))
+
+
+def failure_cost(observations: Sequence[Observation]) -> float:
+    """Full runs that a failed trial is expected to cost."""
+    seen = [observation.cost for observation in observations if not observation.stable]
+    return (FAILURE_SEEN * FAILURE_COST + sum(seen)) / (FAILURE_SEEN + len(seen))
+
+
+def _fantasies(p: Floats) -> Floats:
+    """Probability, by each draw, of outcomes of trials with P(stable) `p` (trials, draws)."""
+    count = len(p)
+    if 2**count <= FANTASIES:
+        outcomes = np.array(list(product((False, True), repeat=count)), dtype=bool)
+        outcomes = outcomes.reshape(2**count, count)
+    else:
+        # Outcomes of some of the draws, evenly chosen; which are stable follows from a fixed seed.
+        chosen = np.linspace(0, p.shape[1] - 1, FANTASIES).astype(int)
+        outcomes = np.random.default_rng(0).random((FANTASIES, count)) < p[:, chosen].T
+        outcomes = np.unique(outcomes, axis=0)
+    log = np.where(outcomes[:, :, None], np.log(p + 1e-12), np.log1p(1e-12 - p)).sum(axis=1)
+    return np.asarray(np.exp(log))
+
+
+def _entropy(p: npt.NDArray[np.float64]) -> Floats:
+    p = np.clip(p, 1e-12, 1 - 1e-12)
+    return -(p * np.log(p) + (1 - p) * np.log1p(-p))

@@ -1,0 +1,1 @@
+"""Made-up networks with known ceilings, and the other ways that people use."""

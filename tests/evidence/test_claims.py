@@ -1,0 +1,300 @@
+"""The claims: their statistics against plain arithmetic, and verdicts that few seeds can't give."""
+
+import math
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from conftest import ROOT, small_run
+from lr_ceiling.evidence.claims import (
+    CLAIM_COLUMNS,
+    Claim,
+    Runs,
+    Viability,
+    better,
+    bias_unnecessary,
+    claim_row,
+    claims_of,
+    count_of,
+    easier_initialisation,
+    faster,
+    faster_at_best,
+    figures_of,
+    higher,
+    median_interval,
+    more_activations,
+    step_ratios,
+    subject_of,
+    viability,
+)
+from lr_ceiling.evidence.records import Ratio
+from lr_ceiling.execution.files import read_json
+from lr_ceiling.pipeline import params
+from lr_ceiling.search.ceiling import Estimate
+
+
+def runs(*steps: int | None, **changes: object) -> Runs:
+    return [small_run(seed=seed, steps_to_95=one, **changes) for seed, one in enumerate(steps)]
+
+
+def test_claims_are_about_the_grid_and_what_its_runs_share() -> None:
+    grid = params.load(ROOT / "params.yaml").grid
+    wider = grid.model_copy(update={"learning_rates": (*grid.learning_rates, 0.003)})
+    spec, longer, other_seed = (
+        small_run(**changes).spec for changes in ({}, {"epochs": 2}, {"seed": 7})
+    )
+    subject = subject_of(spec, grid)
+    assert subject == subject_of(other_seed, grid)
+    assert len({subject, subject_of(spec, wider), subject_of(longer, grid)}) == 3
+
+
+def test_step_ratios_are_paired_by_seed_and_know_never() -> None:
+    baseline = runs(400, None, 300, None)
+    batchnorm = [run.model_copy() for run in reversed(runs(200, 100, None, None))]
+    assert sorted(step_ratios(baseline, batchnorm)) == [0, 2, math.inf]
+
+
+@pytest.mark.parametrize("n", range(6))
+def test_five_values_are_too_few_for_the_median(n: int) -> None:
+    assert median_interval([float(i) for i in range(n)]) == (None, None)
+
+
+def test_the_interval_of_the_median_knows_infinity() -> None:
+    assert median_interval([1.0, 2.0, 3.0, *[math.inf] * 5]) == (1.0, math.inf)
+
+
+@pytest.mark.parametrize(("n", "outside"), [(6, 0), (8, 0), (9, 1), (12, 2), (20, 5)])
+def test_how_many_values_the_interval_leaves_out(n: int, outside: int) -> None:
+    # Tables of the sign test: for 12 values the third and the tenth.
+    assert median_interval([float(i) for i in range(n)]) == (outside, n - 1 - outside)
+
+
+def test_batch_norm_is_faster_where_all_pairs_say_so() -> None:
+    baseline = {0.001: runs(400, 420, 380, 390), 0.01: runs(None, None, None, None)}
+    batchnorm = {0.001: runs(200, 210, 190, 195), 0.01: runs(300, 300, 300, 300)}
+    claim = faster("relu", baseline, batchnorm)
+    assert (claim.id, claim.verdict, claim.n) == ("faster-relu", "supported", 8)
+    assert claim.ci95[0] == pytest.approx(2, rel=0.01)
+    assert claim.ci95[1] is None
+    assert claim.estimate is None
+    assert faster("relu", batchnorm, baseline).verdict == "not supported"
+
+
+def test_four_seeds_say_nothing_of_the_fastest_rates() -> None:
+    baseline = {0.001: runs(400, 420, 380, 390), 0.01: runs(None, None, None, None)}
+    batchnorm = {0.001: runs(200, 210, 190, 195), 0.01: runs(300, 300, 300, 300)}
+    claim = faster_at_best("relu", baseline, batchnorm)
+    assert claim.verdict == "inconclusive"
+    assert claim.estimate == pytest.approx(2, rel=0.01)
+    assert "0.001 gets to 95%" in claim.statement
+    assert claim.ci95 == (None, None)
+
+
+def accurate(*accuracies: float, validation: float = 0.9) -> Runs:
+    return [
+        small_run(seed=seed, test_accuracy=one, validation_accuracy=validation)
+        for seed, one in enumerate(accuracies)
+    ]
+
+
+def test_better_is_judged_where_validation_chooses() -> None:
+    baseline = {0.001: accurate(0.97, 0.972, 0.971), 0.01: accurate(0.99, 0.99, 0.99, validation=0)}
+    batchnorm = {0.001: accurate(0.98, 0.982, 0.981)}
+    claim = better("relu", baseline, batchnorm)
+    assert claim.verdict == "supported"
+    assert claim.estimate == pytest.approx(0.01)
+    assert claim.n == 3
+
+
+def test_a_tenth_of_a_point_is_no_difference() -> None:
+    same = {0.001: accurate(0.98, 0.98, 0.98)}
+    little = {0.001: accurate(0.9805, 0.9806, 0.9805)}
+    assert better("relu", same, little).verdict == "not supported"
+
+
+@pytest.mark.parametrize(
+    ("ci95", "verdict"),
+    [
+        ((2.0, 9.0), "supported"),
+        ((2.0, None), "supported"),
+        ((0.5, 2.0), "inconclusive"),
+        ((0.1, 0.5), "not supported"),
+        ((None, None), "inconclusive"),
+    ],
+)
+def test_higher_learning_rates_follow_from_the_ratio(
+    ci95: tuple[float | None, float | None], verdict: str
+) -> None:
+    estimate = Estimate(estimate=None, ci95=ci95)
+    claim = higher(Ratio(activation="relu", lr50=estimate, lr90=estimate), trials=31)
+    assert (claim.verdict, claim.ci95, claim.n) == (verdict, ci95, 31)
+
+
+def test_an_activation_has_its_claims_once_both_variants_ran() -> None:
+    four = runs(1, 2, 3, 4)
+    assert claims_of({("baseline", "relu", 0.001): four}, [], {}) == []
+    both = claims_of({("baseline", "relu", 0.1): four, ("batchnorm", "relu", 0.1): four}, [], {})
+    assert [claim.id for claim in both] == [
+        "faster-relu", "faster-at-best-relu", "better-results-relu",
+    ]  # fmt: skip
+
+
+probability = st.floats(0, 1)
+
+
+@given(st.lists(probability, max_size=6))
+def test_the_distribution_of_a_count_is_exact(events: list[float]) -> None:
+    """Held against the sum over all outcomes."""
+    brute = np.zeros(len(events) + 1)
+    for outcome in product((False, True), repeat=len(events)):
+        chances = [p if happens else 1 - p for p, happens in zip(events, outcome, strict=True)]
+        brute[sum(outcome)] += math.prod(chances)
+    np.testing.assert_allclose(count_of(events), brute, atol=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=6))
+def test_the_interval_of_viable_cells_is_that_of_their_difference(
+    stable: list[tuple[int, int]],
+) -> None:
+    cells = cells_with(*zip(*stable, strict=True))
+    claim = more_activations(cells)
+    p = {
+        variant: count_of([cell.viable for cell in cells if cell.variant == variant])
+        for variant in ("baseline", "batchnorm")
+    }
+    of_difference: dict[int, float] = {}
+    for less, q in enumerate(p["baseline"]):
+        for more, r in enumerate(p["batchnorm"]):
+            of_difference[more - less] = of_difference.get(more - less, 0.0) + q * r
+    low, high = claim.ci95
+    assert low is not None
+    assert high is not None
+    assert sum(share for k, share in of_difference.items() if low <= k <= high) >= 0.95 - 1e-9
+    assert sum(share for k, share in of_difference.items() if k < low) <= 0.025 + 1e-9
+    assert sum(share for k, share in of_difference.items() if k > high) <= 0.025 + 1e-9
+    assert claim.estimate is not None
+    assert low <= claim.estimate <= high
+    assert claim.n == 8 * len(stable)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "batchnorm", "verdict"),
+    [
+        ([4, 4, 0, 0, 0], [4, 4, 4, 4, 4], "supported"),
+        ([4, 4, 4, 2, 2], [4, 4, 4, 3, 2], "inconclusive"),
+        ([4, 4, 4, 4, 4], [4, 4, 4, 4, 4], "inconclusive"),
+        ([4, 4, 4, 4, 4], [4, 4, 0, 0, 0], "not supported"),
+    ],
+)
+def test_more_activations_needs_more_cells(
+    baseline: list[int], batchnorm: list[int], verdict: str
+) -> None:
+    assert more_activations(cells_with(baseline, batchnorm)).verdict == verdict
+
+
+def test_a_cell_is_viable_as_jeffreys_posterior_says() -> None:
+    four = [small_run(seed=seed, label="stable" if seed else "slow") for seed in range(4)]
+    found = viability(four)
+    assert (found.seeds, found.stable) == (4, 3)
+    assert found.viable == pytest.approx(stats.beta(3.5, 1.5).sf(0.5), abs=1e-4)
+    assert viability([small_run(), small_run(label="dead")]).viable == 0.5
+
+
+def cells_with(baseline: Sequence[int], batchnorm: Sequence[int]) -> list[Viability]:
+    """Cells of four seeds, so many of which were stable."""
+    return [
+        viability(
+            [
+                small_run(variant=variant, seed=seed, label="stable" if seed < count else "dead")
+                for seed in range(4)
+            ]
+        )
+        for variant, counts in (("baseline", baseline), ("batchnorm", batchnorm))
+        for count in counts
+    ]
+
+
+def factor(low: float | None, high: float | None) -> tuple[Estimate, list[float]]:
+    """A width as a factor, between `low` and `high`."""
+    if low is None or high is None:
+        return Estimate(estimate=None, ci95=(low, high)), []
+    values = np.geomspace(low, high, 400).tolist()
+    return Estimate(estimate=(low * high) ** 0.5, ci95=(low, high)), values
+
+
+@pytest.mark.parametrize(
+    ("baseline", "batchnorm", "verdict", "bounded"),
+    [
+        ((10, 100), (1000, 1e4), "supported", (True, True)),
+        ((10, 100), (50, 500), "inconclusive", (True, True)),
+        ((1000, 1e4), (10, 100), "not supported", (True, True)),
+        # One-sided: still more than the other's most.
+        ((10, 100), (1000, None), "supported", (True, False)),
+        ((10, 100), (50, None), "inconclusive", (True, False)),
+        ((1000, None), (10, 100), "not supported", (False, True)),
+        ((10, None), (1000, None), "inconclusive", (False, False)),
+    ],
+)
+def test_easier_initialisation_follows_from_the_widths(
+    baseline: tuple[float | None, float | None],
+    batchnorm: tuple[float | None, float | None],
+    verdict: str,
+    bounded: tuple[bool, bool],
+) -> None:
+    claim = easier_initialisation("relu", 0.001, factor(*baseline), factor(*batchnorm), 40)
+    assert claim.verdict == verdict
+    assert tuple(end is not None for end in claim.ci95) == bounded
+    assert (claim.id, claim.n) == ("easier-initialisation-relu", 40)
+    if verdict == "supported" and all(bounded):
+        assert claim.estimate == pytest.approx(2, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("logits", "gradient", "verdict"),
+    [
+        (1e-12, 1e-13, "supported"),
+        (1e-3, 1e-13, "not supported"),
+        (1e-12, 1e-3, "not supported"),
+    ],
+)
+def test_a_bias_is_unnecessary_if_neither_logits_nor_gradients_know_it(
+    logits: float, gradient: float, verdict: str
+) -> None:
+    effect = {"logit_difference": logits, "gradient_ratio": gradient, "n": 4}
+    claim = bias_unnecessary("relu", effect)
+    assert (claim.verdict, claim.estimate, claim.n) == (verdict, logits, 4)
+    assert claim.id == "bias-unnecessary-relu"
+
+
+@pytest.mark.parametrize(
+    ("estimate", "ci95", "words"),
+    [
+        (2.7228, (2.3733, 2.9814), "2.72 (2.37 to 2.98)"),
+        (-0.0315, (-0.0569, 0.0), "-0.0315 (-0.0569 to 0)"),
+        (0.0, (0.0, 4.0), "0 (0 to 4)"),
+        (None, (1711000.0, None), "at least 1,710,000"),
+        (None, (None, 0.00037), "at most 0.00037"),
+        (5.0, (2.0, None), "at least 2"),
+        (3.5e-12, (None, None), "3.5e-12 (no interval)"),
+        (None, (None, None), "not bounded"),
+    ],
+)
+def test_a_claims_figures_in_words(
+    estimate: float | None, ci95: tuple[float | None, float | None], words: str
+) -> None:
+    claim = Claim(id="", statement="", verdict="", statistic="", estimate=estimate, ci95=ci95, n=1)
+    assert figures_of(claim) == words
+
+
+def test_the_page_tells_what_the_report_holds() -> None:
+    tested = read_json(ROOT / "reports" / "claims.json")["claims"]
+    rows = [CLAIM_COLUMNS, *(claim_row(Claim.model_validate(one)) for one in tested)]
+    page = (ROOT / "docs" / "claims.md").read_text()
+    table = page[page.index(f"| {CLAIM_COLUMNS[0]} | {CLAIM_COLUMNS[1]}") :].partition("\n\n")[0]
+    found = [line for line in table.splitlines() if not line.startswith("|---")]
+    assert found == [f"| {' | '.join(row)} |" for row in rows]

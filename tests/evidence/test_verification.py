@@ -1,0 +1,120 @@
+"""Whether a verification is of these ceilings, and what it says."""
+
+from typing import Any
+
+import pytest
+
+from conftest import ROOT, small_study
+from lr_ceiling.evidence.records import Study
+from lr_ceiling.evidence.verification import (
+    FINDER_COLUMNS,
+    POINT_COLUMNS,
+    finder_rows,
+    markdown,
+    point_rows,
+    points_in_words,
+    points_of,
+    verified_arms,
+)
+from lr_ceiling.execution.files import read_json
+from lr_ceiling.search.ceiling import Estimate
+
+STUDIES = [
+    small_study(),
+    small_study(variant="batchnorm", lr90=Estimate(estimate=None, ci95=(9000, None))),
+]
+
+
+def arm_of(study: Study) -> dict[str, Any]:
+    fresh = {"seeds": 20, "stable": 18, "predicted": [15, 20], "right": True}
+    return {
+        "variant": study.variant,
+        "activation": study.activation,
+        "points": [
+            {"at": at, "learning_rate": rate, **fresh} for at, rate in points_of(study).items()
+        ],
+        "finders": [
+            {
+                "name": "fastai edge",
+                "learning_rate": 12345.6,
+                "probability": 0.5,
+                "stopped": True,
+                "seeds": 5,
+                "stable": 2,
+            },
+            {
+                "name": "keras edge",
+                "learning_rate": 10.0,
+                "probability": None,
+                "stopped": False,
+                "seeds": 5,
+                "stable": 0,
+            },
+        ],
+    }
+
+
+REPORT: dict[str, Any] = {"conditions": "these", "arms": [arm_of(study) for study in STUDIES]}
+
+
+def test_points_are_those_that_the_trials_bound() -> None:
+    assert points_of(STUDIES[0]) == {"lr90 low": 0.005, "lr90": 0.01, "lr50": 0.01}
+    assert points_of(STUDIES[1]) == {"lr90 low": 9000, "lr50": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "studies", "expected"),
+    [
+        ("these", STUDIES, ["baseline", "batchnorm"]),
+        ("these", STUDIES[:1], ["baseline"]),
+        ("these", [STUDIES[0], small_study(variant="batchnorm")], ["baseline"]),
+        ("others", STUDIES, []),
+    ],
+    ids=["all", "an arm that left", "another ceiling", "other params"],
+)
+def test_an_arm_is_verified_where_its_points_are_its_ceilings(
+    conditions: str, studies: list[Study], expected: list[str]
+) -> None:
+    found = verified_arms(REPORT, conditions, studies)
+    assert [arm["variant"] for arm in found] == expected
+
+
+def test_an_arm_without_a_point_is_not_verified() -> None:
+    nothing = Estimate(estimate=None, ci95=(None, None))
+    study = small_study(lr90=nothing, lr50=nothing)
+    assert verified_arms({"conditions": "these", "arms": [arm_of(study)]}, "these", [study]) == []
+
+
+def test_arms_come_in_the_order_of_the_studies() -> None:
+    found = verified_arms(REPORT, "these", STUDIES[::-1])
+    assert [arm["variant"] for arm in found] == ["batchnorm", "baseline"]
+
+
+def test_a_report_of_another_version_verifies_nothing() -> None:
+    assert verified_arms({"arms": REPORT["arms"]}, "these", STUDIES) == []
+
+
+def test_rows_are_for_people() -> None:
+    arms = REPORT["arms"][1:]
+    assert point_rows(arms)[0] == (
+        "batchnorm relu, lr90 low", "9,000", "18 of 20", "15 to 20", "yes",
+    )  # fmt: skip
+    assert finder_rows(arms) == [
+        ("batchnorm relu, fastai edge", "12,350", "2 of 5", "0.500"),
+        ("batchnorm relu, keras edge: never stopped", "10", "0 of 5", "-"),
+    ]
+    assert points_in_words(arms[0]["points"]).startswith(
+        "18 of 20 at lr90 low 9,000, predicted 15 to 20"
+    )
+    assert markdown(arms)[-2] == "| batchnorm relu, fastai edge | 12,350 | 2 of 5 | 0.500 |"
+    assert points_in_words([]) == "nothing to verify"
+
+
+def test_the_page_tells_what_the_report_holds() -> None:
+    arms = read_json(ROOT / "reports" / "verification.json")["arms"]
+    page = (ROOT / "docs" / "verification.md").read_text().splitlines()
+    tables = [line for line in page if line.startswith("|") and not line.startswith("|---")]
+    columns = [f"| {' | '.join(names)} |" for names in (POINT_COLUMNS, FINDER_COLUMNS)]
+    points = len(point_rows(arms))
+    rows = markdown(arms)
+    assert tables == [columns[0], *rows[:points], columns[1], *rows[points:]]

@@ -1,0 +1,135 @@
+"""params.yaml: what is impossible is refused, in one line that says where and why."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from lr_ceiling.errors import ParamsError
+from lr_ceiling.pipeline import params
+
+FILE = Path(__file__).parents[1] / "params.yaml"
+
+
+def changed(place: str, value: object) -> dict[str, Any]:
+    """The project's own params with one value changed."""
+    values: dict[str, Any] = YAML(typ="safe").load(FILE.read_text())
+    *sections, key = place.split(".")
+    inner = values
+    for section in sections:
+        inner = inner[section]
+    inner[key] = value
+    return values
+
+
+def test_the_projects_own_params_are_right() -> None:
+    loaded = params.load(FILE)
+    assert loaded.grid.variants == ("baseline", "batchnorm")
+    assert loaded.training.steps_per_epoch == 1875
+    assert loaded.search.range["baseline"].low == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("grid.learning_rates", [0.01, -0.1], "grid.learning_rates.1 is -0.1: "),
+        ("grid.learning_rates", [0], "grid.learning_rates.0 is 0: "),
+        ("grid.learning_rates", [], "must list at least one value"),
+        ("grid.learning_rates", [0.1, 0.1], "must list each value once"),
+        ("grid.learning_rates", ["fast"], "grid.learning_rates.0 is 'fast': "),
+        ("grid.activations", ["relux"], "'sigmoid', 'relu'"),
+        ("grid.variants", "baseline", "grid.variants is 'baseline': "),
+        ("training.epochs", 0, "training.epochs is 0: "),
+        ("training.epochs", 1.5, "training.epochs is 1.5: "),
+        ("training.epochs", True, "training.epochs is True: "),
+        ("training.batch_size", "32", "training.batch_size is '32': "),
+        ("training.target_accuracy", 1, "training.target_accuracy is 1: "),
+        ("training.optimiser", "adam", "unknown key training.optimiser; known there: optimizer"),
+        ("grid.learning_rates", [10**400], "must be a number above 0 and below 1e+30"),
+        ("training.target_accuracy", 0.11, "training.target_accuracy is 0.11: "),
+        ("train.seeds", [], "train.seeds is []: must list at least one value"),
+        ("train.seeds", [-1], "train.seeds.0 is -1: "),
+        ("search.range.baseline", {"low": 1, "high": 0.1}, "low must be below high"),
+        ("search.range.baseline.hi", 3, "unknown key search.range.baseline.hi; known there: low"),
+        ("search.range", {"baseline": {"low": 1, "high": 2}}, "a range for batchnorm"),
+        ("search.lag", 0, "search.lag is 0: "),
+        ("data.expected_digests.train_images", "beef", "data.expected_digests.train_images is "),
+        ("data.timeout_seconds", float("inf"), "data.timeout_seconds is inf: "),
+        ("splits.gate", 59_000, "must leave some of the 60000 images"),
+        ("promote.margin", -0.1, "promote.margin is -0.1: "),
+        ("promote.margin", 1, "promote.margin is 1: "),
+        ("promote.floor", 1.0, "promote.floor is 1.0: "),
+        ("promote.model", "a/b", "promote.model is 'a/b': "),
+        ("extra", 1, "unknown key extra; known there: data, splits, grid"),
+    ],
+)
+def test_impossible_values_are_named(place: str, value: object, said: str) -> None:
+    with pytest.raises(ParamsError) as error:
+        params.parse(changed(place, value))
+    message = str(error.value)
+    assert said in message
+    assert message.startswith("params.yaml: ")
+    assert "\n" not in message
+
+
+def test_a_missing_key_is_named() -> None:
+    values = changed("train", {})
+    with pytest.raises(ParamsError, match=r"^params\.yaml: train\.seeds is missing$"):
+        params.parse(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is None"),
+        ("a: [", "is not YAML"),
+        ("- 1", "the file is"),
+        ("a: 1\na: 2", "is not YAML"),
+        ("a: 2024-13-45", "is not YAML"),
+    ],
+)
+def test_a_broken_file_is_one_line(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ParamsError) as error:
+        params.load(path)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="run this in the project's folder"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_a_folder_in_place_of_the_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="can't be read: Is a directory"):
+        params.load(tmp_path)
+
+
+def test_exponents_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(FILE.read_text().replace("[0.001, 0.01]", "[1e-3, 1]"))
+    assert params.load(path).grid.learning_rates == (0.001, 1)
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(section=st.sampled_from(sorted(params.Params.model_fields)), value=junk)
+def test_junk_is_refused_in_one_line(section: str, value: object) -> None:
+    with pytest.raises(ParamsError) as error:
+        params.parse(changed(section, value))
+    assert "\n" not in str(error.value)
+
+
+def test_params_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        params.load(FILE).train.seeds = (1,)

@@ -1,0 +1,143 @@
+"""The search stage: byte-identical for any number of workers, and after kills of all kinds."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from conftest import children_of, is_alive, small_project, wait_until
+from lr_ceiling.execution.files import read_json, write_json
+from lr_ceiling.mnist.results import read_runs
+
+OUTPUT = Path("data/search/baseline-relu")
+# A run is called dead at its second probe, after 500 steps.
+HORIZON = 550
+
+
+def search_command(splits: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "lr_ceiling.pipeline.stages.search", str(splits)),
+        *("--variant", "baseline", "--activation", "relu"),
+        *("--audit", "audit.json", "--output", str(OUTPUT), "--state", "state/search"),
+    ]
+
+
+def start(project: Path, splits: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        search_command(splits),
+        cwd=project,
+        env=os.environ | {"LR_CEILING_TRACKING": "off"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> str:
+    printed, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, printed
+    return printed
+
+
+def contents(project: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (project / OUTPUT).iterdir()}
+
+
+def search_project(folder: Path, processes: int) -> Path:
+    rule = {"rule": "dead", "audited": 59, "wrong": 0, "wrong_share_below": 0.049}
+    rules = [rule | {"arms": {"baseline-relu": 59}}]
+    write_json(folder / "audit.json", {"horizon_steps": HORIZON, "rules": rules})
+    return small_project(
+        folder,
+        {
+            "training": {"steps_per_epoch": HORIZON, "epochs": 1, "target_accuracy": 0.5},
+            "search": {
+                "lag": 4,
+                "budget_runs": {"default": 5},
+                "range": {"baseline": {"low": 1e-3, "high": 1.0}},
+            },
+            "grid": {"variants": ["baseline"]},
+            "workers": {"processes": processes},
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small_splits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = search_project(tmp_path_factory.mktemp("search"), processes=1)
+    finish(start(project, small_splits))
+    return project
+
+
+def test_the_results_agree_with_one_another(undisturbed: Path) -> None:
+    runs = read_runs(undisturbed / OUTPUT / "runs.json")
+    study = read_json(undisturbed / OUTPUT / "study.json")
+    table = pd.read_csv(undisturbed / OUTPUT / "trials.csv")
+    assert study["trials"] == len(runs) == len(table) >= 5
+    assert study["steps_spent"] == sum(run.steps for run in runs) <= 5 * HORIZON
+    stable = table[table["label"] == "stable"]["learning_rate"]
+    assert study["highest_stable"] == (stable.max() if len(stable) else None)
+    assert table["learning_rate"].between(1e-5, 100).all()
+    assert len({run.spec.seed for run in runs}) == len(runs)
+    assert ("dead",) in {run.spec.ended_by for run in runs} <= {("dead",), ()}
+    ended = [run for run in runs if run.steps < HORIZON]
+    assert ended
+    assert {run.label for run in ended} == {"dead"}
+
+
+def finished_trials(project: Path) -> int:
+    for journal in (project / "state" / "search").glob("*.journal"):
+        return journal.read_text().count('"label"')
+    return 0
+
+
+def kill_driver(process: "subprocess.Popen[str]") -> None:
+    process.kill()
+
+
+def kill_worker(process: "subprocess.Popen[str]") -> None:
+    workers = [
+        child
+        for child in children_of(process.pid)
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+    os.kill(workers[0], signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("kill", "processes"), [(kill_driver, 1), (kill_driver, 4), (kill_worker, 2)]
+)
+def test_neither_workers_nor_kills_change_a_byte(
+    kill: Callable[["subprocess.Popen[str]"], None],
+    processes: int,
+    undisturbed: Path,
+    small_splits: Path,
+    tmp_path: Path,
+) -> None:
+    project = search_project(tmp_path, processes)
+    process = start(project, small_splits)
+    assert wait_until(lambda: finished_trials(project) >= 2, seconds=120)
+    children = children_of(process.pid)
+    kill(process)
+    if kill is kill_driver:
+        process.wait()
+        assert wait_until(lambda: not any(map(is_alive, children)))
+        assert not (project / OUTPUT).exists()
+        process = start(project, small_splits)
+    finish(process)
+    assert contents(project) == contents(undisturbed)
+    (journal,) = (project / "state" / "search").glob("*.journal")
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    (study,) = storage.get_all_studies()
+    trials = storage.get_all_trials(study._study_id)
+    done = [trial.user_attrs["index"] for trial in trials if trial.state == TrialState.COMPLETE]
+    assert sorted(done) == list(range(len(read_runs(project / OUTPUT / "runs.json"))))
+    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}

@@ -1,0 +1,108 @@
+"""What is printed where there is no terminal: plain lines, whole rows."""
+
+import os
+import pty
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from conftest import small_run
+from lr_ceiling.pipeline import terminal
+
+
+def test_without_a_terminal_progress_is_a_plain_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with terminal.step_progress("batchnorm-relu", total=1000) as progress:
+        for taken in (0, 100, 500, 600, 1000):
+            progress.steps(taken)
+            now[0] += 20
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "batchnorm-relu: 500 of 1,000 steps, to go 40 s",
+        "batchnorm-relu: 1,000 of 1,000 steps, to go 0 s",
+    ]
+
+
+def test_a_search_that_goes_on_tells_where_it_stands_and_the_most_it_may_take(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with terminal.step_progress("search", 50_000, taken=10_000, may_end_early=True) as progress:
+        progress.steps(10_000)
+        for standing, taken in (("1 trial done", 12_000), ("2 trials done", 38_000)):
+            now[0] += 600
+            progress.stands(f"{standing}, lr90 between 0.001 and 0.03")
+            progress.steps(taken)
+    # 2,000 steps of this search in 600 s leave 38,000, that is 11,400 s.
+    assert capsys.readouterr().out.splitlines() == [
+        "search: 1 trial done, lr90 between 0.001 and 0.03; 12,000 of 50,000 steps, "
+        "to go at most 3 h 10 min",
+        "search: 2 trials done, lr90 between 0.001 and 0.03; 38,000 of 50,000 steps, "
+        "to go at most 9 min",
+    ]
+
+
+def test_a_table_keeps_its_rows_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [small_run(seed=4_000_000_000), small_run(label="dead", test_accuracy=None)]
+    terminal.print_runs("batchnorm-relu", runs)
+    printed = capsys.readouterr().out
+    assert "baseline relu lr=0.003 seed=4000000000 " in printed
+    assert "never" in printed
+
+
+@click.command()
+@terminal.quiet_option
+def chatty() -> None:
+    terminal.print_runs("runs", [small_run()])
+    with terminal.step_progress("steps", total=10) as progress:
+        progress.say("half way")
+
+
+def test_quiet_prints_nothing_and_lasts_for_one_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    chatty.main(["--quiet"], standalone_mode=False)
+    assert capsys.readouterr().out == ""
+    chatty.main([], standalone_mode=False)
+    assert "half way" in capsys.readouterr().out
+    assert "--quiet" in CliRunner().invoke(chatty, ["--help"]).output
+
+
+BAR = """
+from lr_ceiling.pipeline.terminal import step_progress
+with step_progress("steps", total=10, may_end_early=True) as progress:
+    progress.steps(5)
+    progress.stands("2 trials done, lr90 between 0.01 and 0.1")
+    progress.say("half way")
+"""
+
+
+@pytest.mark.parametrize("coloured", [True, False])
+def test_a_terminal_has_a_bar_in_colour_unless_no_color_is_set(coloured: bool) -> None:
+    ours, theirs = pty.openpty()
+    # The variables by which a terminal, or a colour, is told in tests and in CI.
+    kept = {name: value for name, value in os.environ.items() if "COLOR" not in name}
+    environment = kept | {"TERM": "xterm-256color"} | ({} if coloured else {"NO_COLOR": "1"})
+    process = subprocess.Popen([sys.executable, "-c", BAR], stdout=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    # Reading a terminal that nobody writes to any more is an error on Linux.
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:
+        pass
+    os.close(ours)
+    assert process.wait() == 0
+    assert b"half way" in shown
+    assert b"to go at most" in shown
+    assert b"2 trials done, lr90 between 0.01 and 0.1" in shown
+    assert "━".encode() in shown
+    assert (b"\x1b[38;5;" in shown) == coloured

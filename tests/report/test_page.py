@@ -1,0 +1,275 @@
+"""The report page: complete, self-contained, and looked at in a real browser."""
+
+import copy
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from browser import watched_page
+from conftest import make_report, small_run, small_study, write_results
+from lr_ceiling.evidence.claims import subject_of
+from lr_ceiling.evidence.comparison import conditions_of
+from lr_ceiling.evidence.records import Ratio
+from lr_ceiling.evidence.verification import points_of
+from lr_ceiling.execution.files import read_json, write_json
+from lr_ceiling.pipeline import params
+from lr_ceiling.report import figures
+from lr_ceiling.report.page import answer, counts, inline, median_steps, number, percent
+from lr_ceiling.search.ceiling import Estimate
+
+FIGURES = {
+    "ceilings", "probability", "trials", "curves-relu-0.01", "curves-relu-1",
+    "edge-baseline-relu", "edge-batchnorm-relu", "modes",
+}  # fmt: skip
+# What the results made by hand have in common.
+SPEC = small_run().spec
+FRESH = {"seeds": 8, "stable": 7, "predicted": [5, 8], "right": True}
+VERIFIED: dict[str, Any] = {
+    "conditions": conditions_of(SPEC),
+    "arms": [
+        {
+            "variant": "baseline",
+            "activation": "relu",
+            "points": [
+                {"at": at, "learning_rate": rate, **FRESH}
+                for at, rate in points_of(small_study()).items()
+            ],
+            "finders": [
+                {
+                    "name": "Some finder",
+                    "learning_rate": 0.2,
+                    "probability": 0.25,
+                    "stopped": True,
+                    "seeds": 8,
+                    "stable": 0,
+                }
+            ],
+        }
+    ],
+}
+TESTED: dict[str, Any] = {
+    "claims": [
+        {
+            "id": name,
+            "statement": "More runs say so",
+            "verdict": "supported",
+            "statistic": "a ratio",
+            "estimate": 2.0,
+            "ci95": [1.5, None],
+            "n": 24,
+        }
+        for name in ("faster-relu", "more-activations")
+    ],
+    "cells": [
+        {
+            "variant": variant,
+            "activation": "tanh",
+            "learning_rate": 0.01,
+            "seeds": 4,
+            "stable": 4,
+            "viable": 0.9976,
+        }
+        for variant in ("baseline", "batchnorm")
+    ],
+    "initialisation": [
+        {
+            "variant": "baseline",
+            "activation": "relu",
+            "learning_rate": 0.001,
+            "runs": 28,
+            "exists": 0.97,
+            "lower": {"estimate": 0.02, "ci95": [0.01, 0.05]},
+            "upper": {"estimate": None, "ci95": [40.0, None]},
+            "width_decades": {"estimate": None, "ci95": [2.5, None]},
+        }
+    ],
+}
+# Of each figure: its name, how many drawn things have a size, and its words.
+DRAWN = """() => [...document.querySelectorAll("figure svg")].map(svg => ({
+    label: svg.getAttribute("aria-label"),
+    drawn: [...svg.querySelectorAll("path, use")].filter(one => {
+        const box = one.getBoundingClientRect(); return box.width + box.height > 2 }).length,
+    width: svg.getBoundingClientRect().width,
+    words: [...svg.querySelectorAll("text")].map(one => one.textContent),
+    overlaps: (boxes => boxes.filter(([a, p], i) => boxes.slice(i + 1).some(([b, q]) =>
+        p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1
+    )).map(([a, p]) => a))([...svg.querySelectorAll("text")]
+        .map(one => [one.textContent, one.getBoundingClientRect()])),
+}))"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_results(tmp_path_factory.mktemp("page"))
+    make_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def complete(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same project after `make verify` and `make claims`."""
+    folder = tmp_path_factory.mktemp("complete") / "project"
+    shutil.copytree(project, folder)
+    write_json(folder / "reports/verification.json", VERIFIED)
+    grid = params.load(folder / "params.yaml").grid
+    write_json(folder / "reports/claims.json", {"subject": subject_of(SPEC, grid), **TESTED})
+    make_report(folder)
+    return folder
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [380, 1200])
+def test_the_page_is_sound_in_a_browser(
+    complete: Path, chromium: Browser, width: int, scheme: Any
+) -> None:
+    with watched_page(chromium, width) as watched:
+        watched.page.emulate_media(color_scheme=scheme)
+        watched.page.goto((complete / "reports/index.html").as_uri())
+        watched.page.eval_on_selector_all("details", "all => all.forEach(one => one.open = true)")
+        assert not watched.scrolls_sideways()
+        found = watched.page.evaluate(DRAWN)
+        assert len(found) == len(FIGURES)
+        for one in found:
+            assert one["drawn"] > 10, one["label"]
+            assert one["width"] > 300
+            assert len(one["words"]) > 8
+            assert one["overlaps"] == []
+        assert (watched.violations(), watched.errors, watched.foreign) == ([], [], [])
+
+
+def test_colours_follow_the_scheme(project: Path, chromium: Browser) -> None:
+    seen = set()
+    for scheme in ("light", "dark"):
+        with watched_page(chromium) as watched:
+            watched.page.emulate_media(color_scheme=scheme)
+            watched.page.goto((project / "reports/index.html").as_uri())
+            word = watched.page.locator("figure svg text").first
+            seen.add(word.evaluate("one => getComputedStyle(one).fill"))
+    assert len(seen) == 2
+
+
+def test_a_printed_page_is_light_and_nothing_is_cut_off(project: Path, chromium: Browser) -> None:
+    # A4 at 96 dots an inch, less margins of 1 cm.
+    with watched_page(chromium, 718) as watched:
+        watched.page.emulate_media(media="print", color_scheme="dark")
+        watched.page.goto((project / "reports/index.html").as_uri())
+        assert not watched.scrolls_sideways()
+        paper = "getComputedStyle(document.body).backgroundColor"
+        assert watched.page.evaluate(paper) == "rgb(255, 255, 255)"
+        ink = watched.page.locator("figure svg text").first
+        assert ink.evaluate("one => getComputedStyle(one).fill") == "rgb(27, 27, 27)"
+
+
+def test_the_page_is_one_small_file(project: Path) -> None:
+    text = (project / "reports/index.html").read_text()
+    assert len(text.encode()) < 3_000_000
+    assert not re.search(r"""(?:src|href)=["'](?!#|data:,)""", text)
+    assert not re.search(r"url\((?!#)", text)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(ids)
+
+
+def test_figures_are_files_too(project: Path) -> None:
+    for kind in ("svg", "png"):
+        written = {path.stem for path in (project / "reports/figures").glob(f"*.{kind}")}
+        assert written == FIGURES
+
+
+def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Path) -> None:
+    assert "seeds: baseline, relu; batchnorm, relu." in (project / "reports/index.html").read_text()
+    text = (complete / "reports/index.html").read_text()
+    assert "Not held against fresh seeds: batchnorm, relu." in text
+    assert "<td>7 of 8</td><td>5 to 8</td><td>yes</td>" in text
+    assert "Some finder</th><td>0.2</td><td>0 of 8</td><td>0.250</td>" in text
+
+
+def test_reports_of_other_params_or_ceilings_are_not_these(complete: Path, tmp_path: Path) -> None:
+    project = shutil.copytree(complete, tmp_path / "project")
+    moved = copy.deepcopy(VERIFIED)
+    moved["arms"][0]["points"][0]["learning_rate"] *= 2
+    for changed in (moved, VERIFIED | {"conditions": "others"}, {"arms": VERIFIED["arms"]}):
+        write_json(project / "reports/verification.json", changed)
+        write_json(project / "reports/claims.json", TESTED | {"subject": "another"})
+        make_report(project)
+        text = (project / "reports/index.html").read_text()
+        assert "Not held against fresh seeds: baseline, relu; batchnorm, relu" in text
+        assert "7 of 8" not in text
+        assert "Not run with these params: twelve seeds a cell, more activations" in text
+        claims = read_json(project / "reports/comparison.json")["claims"]
+        assert "more-activations" not in {one["id"] for one in claims}
+
+
+def test_it_says_which_claims_were_not_run(project: Path, complete: Path) -> None:
+    text = (project / "reports/index.html").read_text()
+    assert (
+        "Not run with these params: twelve seeds a cell, more activations, easier initialisation"
+        in text
+    )
+    assert "make claims" in text
+    assert "a bias before batch norm changes nothing" in text
+    text = (complete / "reports/index.html").read_text()
+    assert "Not run with" not in text
+    assert "4 of 4" in text
+    assert "0.02 (0.01 to 0.05)" in text
+    assert "at least 2.5" in text
+
+
+def test_claims_of_more_runs_replace_those_of_few(project: Path, complete: Path) -> None:
+    few, more = (
+        {one["id"]: one for one in read_json(folder / "reports/comparison.json")["claims"]}
+        for folder in (project, complete)
+    )
+    assert list(more) == [*few, "more-activations"]
+    assert (few["faster-relu"]["n"], more["faster-relu"]["n"]) == (0, 24)
+    assert {name for name in few if few[name] != more[name]} == {"faster-relu"}
+
+
+def ratio(activation: str, estimate: float | None, low: float | None, high: float | None) -> Ratio:
+    found = Estimate(estimate=estimate, ci95=(low, high))
+    return Ratio.model_validate({"activation": activation, "lr50": found, "lr90": found})
+
+
+def test_the_answer_is_a_sentence_whatever_is_bounded() -> None:
+    both = [ratio("relu", 3456.0, 2212.0, 5987.0), ratio("sigmoid", None, 12.3, None)]
+    assert answer(both, []) == (
+        "With batch norm the learning rate can be 3,500 times (2,200 to 6,000) as high with relu, "
+        "and at least 12 times as high with sigmoid."
+    )
+    nothing = ratio("elu", None, None, None)
+    assert answer([nothing], []) == "How much higher with elu, the trials don't bound."
+    assert answer([*both, nothing], []).endswith("with sigmoid; how much higher with elu, "
+                                                 "the trials don't bound.")  # fmt: skip
+    alone = answer([], [small_study()])
+    assert alone == "baseline, relu: lr90 0.01 (95% interval 0.005 to 0.02)."
+
+
+def test_a_figure_in_a_page_has_its_own_ids_and_the_pages_colours(tmp_path: Path) -> None:
+    figures.save(figures.ceilings_of_arms([small_study()]), tmp_path / "one")
+    svg = inline(tmp_path / "one.svg", 'a "label" & more')
+    assert 'role="img" aria-label="a &#34;label&#34; &amp; more"' in svg
+    assert not re.search(r"#[0-9a-f]{6}\b", svg)
+    assert re.findall(r'(?:\bid="|url\(#|href="#)(?!one-)', svg) == []
+    assert "var(--orange)" in svg
+
+
+def test_median_steps_takes_never_for_later_than_any() -> None:
+    assert median_steps([300, None, 100]) == "300"
+    assert median_steps([None, None, 100]) == "never"
+    assert median_steps([1000, 3000]) == "3,000"
+
+
+def test_percent_has_its_spread() -> None:
+    assert percent({"mean": 0.98765, "std": 0.001}) == "98.77 ± 0.10"
+    assert percent({"mean": 0.5, "std": None}) == "50.00"
+    assert percent({"mean": None, "std": None}) == "-"
+
+
+def test_numbers_and_counts_in_words() -> None:
+    assert (number(None), number(0.12345), number(-2.0)) == ("?", "0.123", "-2")
+    assert number(3276.5) == "3,280"
+    assert counts({"dead": 1, "stable": 3}) == "1 dead, 3 stable"

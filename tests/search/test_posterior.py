@@ -1,0 +1,169 @@
+"""The posterior: what it takes trials to say, against plain arithmetic and known curves."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from lr_ceiling.search.posterior import DRAWS, WIDTHS, Calls, Observation, Posterior, Range, curves
+
+BOUNDS = Range(-4, 0, -6, 2)
+GRID = curves(BOUNDS)
+us = st.floats(BOUNDS.lowest, BOUNDS.highest)
+observations = st.lists(st.builds(Observation, u=us, stable=st.booleans()), min_size=1, max_size=6)
+
+
+def test_the_prior_is_a_distribution_that_falls_off_outside_the_range() -> None:
+    assert GRID.prior.sum() == pytest.approx(1)
+    prior = Posterior(GRID)
+    inside, above, far = (prior.mass(0.5, u, u + 1) for u in (-1, 0, 1))
+    assert inside > 2 * above > 8 * far > 0
+
+
+@given(u=us, seed=st.integers(0, 10**6))
+def test_a_cell_is_the_curve_that_the_module_states(u: float, seed: int) -> None:
+    cell = np.random.default_rng(seed).integers(0, GRID.prior.size, 20)
+    assert GRID.probability(u).ravel()[cell] == pytest.approx(GRID.chosen(cell, np.array([u]))[0])
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 10**6), target=st.sampled_from([0.5, 0.9]))
+def test_an_edge_is_the_highest_rate_that_reaches_the_target(seed: int, target: float) -> None:
+    # By brute force on a fine lattice.
+    lattice = np.arange(-8, 4, 0.005)
+    cells = np.random.default_rng(seed).integers(0, GRID.prior.size, 40)
+    reaches = GRID.chosen(cells, lattice) >= target
+    highest = np.where(
+        reaches.any(axis=0), lattice[len(lattice) - 1 - reaches[::-1].argmax(axis=0)], -np.inf
+    )
+    edges = GRID.edges(target).ravel()[cells]
+    clear = (highest > BOUNDS.lowest - 0.9) & (highest < 3.9)
+    assert edges[clear] == pytest.approx(highest[clear], abs=0.011)
+    assert not np.isfinite(edges[highest == -np.inf]).any()
+
+
+@settings(deadline=None, max_examples=20)
+@given(trials=observations, data=st.data())
+def test_trials_may_come_in_any_order_and_one_by_one(
+    trials: list[Observation], data: st.DataObject
+) -> None:
+    shuffled = data.draw(st.permutations(trials))
+    grown = Posterior(GRID)
+    for trial in shuffled:
+        grown = grown.after(trial)
+    at_once = Posterior(GRID, trials)
+    np.testing.assert_allclose(grown.weights, at_once.weights, rtol=1e-6, atol=1e-12)
+
+
+def test_each_outcome_moves_the_edge_its_own_way() -> None:
+    bracket = Posterior(GRID, [Observation(-3, stable=True), Observation(-1, stable=False)])
+    edge = bracket.edge(0.5)
+    for u in np.linspace(edge.low, edge.high, 9):
+        assert bracket.after(Observation(u, stable=True)).edge(0.5).median > edge.median - 0.01
+        assert bracket.after(Observation(u, stable=False)).edge(0.5).median < edge.median + 0.01
+
+
+def test_many_trials_find_a_known_curve() -> None:
+    theta, width = -1.77, 0.3
+    rng = np.random.default_rng(1)
+    places = rng.uniform(-2.5, -1, 300)
+    p = stats.logistic.cdf((theta - places) * 2 * np.log(9) / width)
+    trials = [
+        Observation(u, bool(stable)) for u, stable in zip(places, rng.random(300) < p, strict=True)
+    ]
+    posterior = Posterior(GRID, trials)
+    assert posterior.edge(0.5).low < theta < posterior.edge(0.5).high
+    assert posterior.edge(0.9).low < theta - width / 2 < posterior.edge(0.9).high
+    assert posterior.edge(0.9).decades < 0.25
+    assert 0.15 < posterior.width() < 0.6
+    assert posterior.fit() > 0.05
+    mean, low, high = posterior.band(np.array([-3.0, theta, -0.5]))
+    assert mean == pytest.approx([1, 0.5, 0], abs=0.2)
+    assert low[1] < 0.5 < high[1]
+
+
+def test_nothing_trains_is_said_as_such() -> None:
+    failed = [Observation(u, stable=False) for u in np.linspace(-6, 2, 30)]
+    assert Posterior(GRID, failed).edge(0.5).exists < 0.5
+
+
+def test_a_network_that_trains_four_times_in_five_has_no_lr90() -> None:
+    rng = np.random.default_rng(0)
+    places = rng.uniform(-4, 0, 150)
+    trials = [Observation(u, bool(rng.random() < 0.8 * (u < -1.5))) for u in places]
+    posterior = Posterior(GRID, trials)
+    assert posterior.edge(0.9).exists < 0.1
+    assert posterior.edge(0.5).median == pytest.approx(-1.5, abs=0.2)
+
+
+def test_the_fit_shows_trials_that_no_curve_fits() -> None:
+    # An island of stability two decades above the edge, in the middle of failures.
+    trials = [Observation(u, u < -2) for u in np.linspace(-4, 0, 40)]
+    island = [Observation(u, stable=True) for u in (-0.31, -0.3, -0.29, -0.28)]
+    assert Posterior(GRID, trials).fit() > 0.2
+    assert Posterior(GRID, [*trials, *island]).fit() < 0.05
+
+
+def test_tempering_widens_and_moves_nothing_else() -> None:
+    trials = [Observation(u, u < -2) for u in np.linspace(-3, -1, 21)]
+    posterior = Posterior(GRID, trials)
+    assert posterior.tempered(0.5).edge(0.9).decades > posterior.edge(0.9).decades
+    assert posterior.tempered(1.0).weights == pytest.approx(posterior.weights)
+
+
+def test_a_call_that_may_be_wrong_says_less() -> None:
+    sure = Posterior(GRID, [Observation(-2, stable=False)] * 3)
+    called = Posterior(GRID, [Observation(-2, stable=False, called=True, ended=True)] * 3)
+    proven = Posterior(GRID, called.observations, Calls(audited=10_000))
+    assert called.edge(0.5).high > sure.edge(0.5).high
+    assert proven.edge(0.5).high == pytest.approx(sure.edge(0.5).high, abs=0.02)
+
+
+def test_audited_calls_count_whether_here_or_elsewhere() -> None:
+    wrong = Observation(-2, stable=True, called=True)
+    ended = Observation(-1, stable=False, called=True, ended=True)
+    here = Posterior(GRID, [ended]).after(wrong)
+    assert here.miscall == Calls(audited=1, wrong=1).miscall == pytest.approx(2 / 21)
+    assert here.weights == pytest.approx(Posterior(GRID, [ended, wrong]).weights)
+
+
+def test_quantiles_and_masses_agree_with_the_edge() -> None:
+    posterior = Posterior(GRID, [Observation(-3, stable=True), Observation(-1, stable=False)])
+    edge = posterior.edge(0.5)
+    values = posterior.quantiles(0.5, 400)
+    assert len(values) == 400
+    assert (np.diff(values) >= 0).all()
+    assert np.median(values) == pytest.approx(edge.median, abs=0.02)
+    assert posterior.mass(0.5, -np.inf, edge.low) == pytest.approx(0.025, abs=0.01)
+    # Where there is no edge is nowhere.
+    assert edge.exists < 1
+    assert posterior.mass(0.5, -np.inf, np.inf) == pytest.approx(1)
+
+
+def test_a_sample_stands_for_the_posterior() -> None:
+    posterior = Posterior(GRID, [Observation(-3, stable=True), Observation(-1, stable=False)])
+    cells = posterior.sample(DRAWS)
+    assert (cells == posterior.sample(DRAWS)).all()
+    edges = GRID.edges(0.9).ravel()[cells]
+    assert np.isfinite(edges).mean() == pytest.approx(posterior.edge(0.9).exists, abs=1e-3)
+    assert np.median(edges[np.isfinite(edges)]) == pytest.approx(
+        posterior.edge(0.9).median, abs=0.02
+    )
+
+
+def test_what_fresh_seeds_will_show_is_a_distribution() -> None:
+    posterior = Posterior(GRID, [Observation(-3, stable=True), Observation(-1, stable=False)])
+    predicted = posterior.predictive(-2, 20)
+    assert predicted.sum() == pytest.approx(1)
+    assert len(predicted) == 21
+    # Wider than a binomial: the curve itself is uncertain.
+    runs = np.arange(21)
+    mean = predicted @ runs
+    assert predicted @ (runs - mean) ** 2 > 20 * (mean / 20) * (1 - mean / 20)
+
+
+def test_flat_widths_undo_the_prior_of_sharp_transitions() -> None:
+    prior = Posterior(GRID)
+    flat = prior.reweighted(WIDTHS**0.5)
+    assert flat.width() > prior.width()

@@ -1,0 +1,81 @@
+"""The course of a study: deterministic, within its budget, and no longer than it has to be."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lr_ceiling.search.ceiling import Ceiling
+from lr_ceiling.search.posterior import Observation, Posterior, curves
+from lr_ceiling.search.schedule import Aim, Course
+
+EDGE = -1.3
+
+
+def outcome(index: int, u: float) -> Observation:
+    stable = u < EDGE + random.Random(index).uniform(-0.1, 0.1)
+    return Observation(u, stable, called=not stable, ended=not stable, cost=1 if stable else 0.1)
+
+
+def make_aim(lag: int = 4, budget: float = 10, interval: float = 0.5) -> Aim:
+    return Aim("key", 1e-4, 1, interval_decades=interval, budget=budget, lag=lag)
+
+
+def run(aim: Aim, order: random.Random) -> tuple[list[Observation], int]:
+    """All trials, whichever of those under way ends first; and how many ran at once at most."""
+    course, done, most = Course(aim), dict[int, Observation](), 0
+    under_way: dict[int, float] = {}
+    while True:
+        while course.may_start(done):
+            under_way[course.index] = course.propose()
+            course.started(under_way[course.index])
+        if not under_way:
+            return [done[index] for index in range(course.index)], most
+        most = max(most, len(under_way))
+        index = order.choice(sorted(under_way))
+        done[index] = outcome(index, under_way.pop(index))
+
+
+@settings(deadline=None, max_examples=8)
+@given(seed=st.integers(0, 10**6))
+def test_the_order_of_endings_does_not_matter(seed: int) -> None:
+    assert run(make_aim(), random.Random(seed))[0] == run(make_aim(), random.Random(0))[0]
+
+
+@pytest.mark.parametrize("lag", [1, 2, 4])
+def test_no_more_run_at_once_than_the_lag(lag: int) -> None:
+    trials, most = run(make_aim(lag=lag), random.Random(0))
+    assert most <= lag
+    assert len(trials) > lag
+    assert most > 1 or lag == 1
+
+
+@pytest.mark.parametrize("budget", [1, 2.5, 6])
+def test_the_budget_is_kept_and_used(budget: float) -> None:
+    trials, _ = run(make_aim(budget=budget, interval=0.01), random.Random(0))
+    spent = sum(trial.cost for trial in trials)
+    assert budget - 1 < spent <= budget + 1e-9
+
+
+def test_it_ends_as_soon_as_the_interval_is_narrow_enough() -> None:
+    aim = make_aim(lag=1, budget=50)
+    trials, _ = run(aim, random.Random(0))
+
+    def settled(count: int) -> bool:
+        posterior = Posterior(curves(aim.bounds), trials[:count])
+        return Ceiling(posterior).settled(aim.interval_decades)
+
+    assert [settled(count) for count in range(1, len(trials) + 1)] == [
+        *[False] * (len(trials) - 1),
+        True,
+    ]
+    assert Posterior(curves(aim.bounds), trials).edge(0.5).low < EDGE
+
+
+def test_a_ceiling_beyond_the_expected_range_is_found() -> None:
+    aim = Aim("key", 1e-5, 1e-2, interval_decades=0.5, budget=20, lag=1)
+    trials, _ = run(aim, random.Random(0))
+    edge = Posterior(curves(aim.bounds), trials).edge(0.5)
+    assert edge.low < EDGE < edge.high
+    assert edge.decades < 0.5
