@@ -60,7 +60,7 @@ def named_in(module: str) -> frozenset[str]:
     strings = {
         str(node.value)
         for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and re.fullmatch(r"lr_ceiling\.[\w.]+", str(node.value))
+        if isinstance(node, ast.Constant) and re.fullmatch(r"lr_ceiling(\.\w+)+", str(node.value))
     }
     return frozenset(name.removeprefix("lr_ceiling.") for name in strings)
 
