@@ -17,7 +17,7 @@ help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
 
 repro: $(RUNTIME) ## the main job: fetch, validate, train, search, theory, report; then MLflow is brought up to date
-	dvc repro
+	LR_CEILING_AHEAD=$${LR_CEILING_AHEAD:-all} dvc repro
 	lr-ceiling log
 
 test: $(DEVELOPMENT) ## every test
@@ -27,6 +27,7 @@ lint: $(DEVELOPMENT) ## style, types, and the GitHub workflows
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-cache --quiet
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml tests/rehearsal/*/action.yml tests/rehearsal/*/*/action.yml
 	actionlint
@@ -64,11 +65,11 @@ ui: $(RUNTIME) ## the MLflow UI on the logged runs
 serve: $(RUNTIME) ## the live model over HTTP, on loopback
 	lr-ceiling serve
 
-lock: $(UV_STAMP) ## compile the locks from pyproject.toml, with the newest versions that it admits
-	$(UV) pip compile --quiet --upgrade $(COMPILE) pyproject.toml -o requirements.txt
-	$(UV) pip compile --quiet --upgrade $(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
-	$(UV) pip compile --quiet --upgrade $(COMPILE) --group peers -c requirements.txt -o requirements-peers.txt
-	echo uv | $(UV) pip compile --quiet --upgrade $(COMPILE) - -o requirements-uv.txt
+lock: $(UV_STAMP) ## compile the locks from pyproject.toml: pins stay as they are, UPGRADE=--upgrade takes the newest
+	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) pyproject.toml -o requirements.txt
+	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group peers -c requirements.txt -o requirements-peers.txt
+	echo uv | $(UV) pip compile --quiet $(UPGRADE) $(COMPILE) - -o requirements-uv.txt
 
 clean: ## remove the environment and all undeclared state; results and MLflow's runs stay
 	rm -rf .venv state

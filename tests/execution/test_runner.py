@@ -1,4 +1,4 @@
-"""Workers: results whatever ends first, whoever is killed, and no process left behind."""
+"""The runner: results whatever ends first, whoever is killed, and no process left behind."""
 
 import importlib
 import os
@@ -7,125 +7,266 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from conftest import children_of, is_alive, small_spec, wait_until
-from lr_ceiling.errors import DatasetError, WorkerError
-from lr_ceiling.execution.workers import Task, Workers
+from conftest import is_alive, wait_until
+from lr_ceiling.errors import WorkerError
+from lr_ceiling.execution.executor import local_executor
+from lr_ceiling.execution.runner import Ended, Report, Runner, Task, work
 
-
-def training_workers() -> set[int]:
-    """This process's children that run trainings, without the resource tracker."""
-    return {
-        child
-        for child in children_of(os.getpid())
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-    }
+HERE = Path(__file__).parent
 
 
-def test_results_come_in_the_order_of_the_tasks_and_survive_a_killed_worker(
-    small_splits: Path, digest: str
-) -> None:
-    specs = [small_spec(digest, seed=seed, steps_per_epoch=60) for seed in range(3)]
-    tasks = [Task(spec, small_splits) for spec in specs]
+@dataclass(frozen=True)
+class Square:
+    """Takes `number` steps, tells where it runs, and gives the square."""
+
+    number: int
+    wait: float = 0.0
+    marks: Path | None = None
+
+    def __call__(self, report: Report) -> int:
+        if self.marks:
+            (self.marks / f"{self.number}-{os.getpid()}").touch()
+        for step in range(self.number):
+            report(step + 1)
+        time.sleep(self.wait)
+        return self.number**2
+
+    def __str__(self) -> str:
+        return f"the square of {self.number}"
+
+
+@dataclass(frozen=True)
+class Failing:
+    """Raises."""
+
+    def __call__(self, report: Report) -> None:
+        raise ArithmeticError("so it is")
+
+
+@dataclass(frozen=True)
+class Suicidal:
+    """Ends its process."""
+
+    def __call__(self, report: Report) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def __str__(self) -> str:
+        return "a hopeless task"
+
+
+@contextmanager
+def local_runner(
+    processes: int, on_steps: Callable[[Mapping[str, int]], None] | None = None
+) -> Iterator[Runner]:
+    with Runner(lambda: local_executor(processes), processes, on_steps) as runner:
+        yield runner
+
+
+def workers_of(marks: Path) -> set[int]:
+    return {int(path.name.rpartition("-")[2]) for path in marks.iterdir()}
+
+
+def test_results_come_in_the_order_of_the_tasks_and_survive_a_killed_worker(tmp_path: Path) -> None:
+    tasks = [Square(number, wait=0.3 * (number == 1), marks=tmp_path) for number in (1, 2, 3, 4)]
     seen: list[int] = []
-    with Workers(2, seen.append) as workers:
-        undisturbed = [ended.result for ended in workers.execute(tasks)]
-        assert [result.spec for result in undisturbed] == specs
-        assert seen[-1] <= sum(result.steps for result in undisturbed)
-        for task in tasks:
-            workers.submit(task)
-        os.kill(next(iter(training_workers())), signal.SIGKILL)
-        again = {workers.completed().result for _ in tasks}
-    assert again == set(undisturbed)
-    assert not training_workers()
+    with local_runner(2, lambda steps: seen.append(sum(steps.values()))) as runner:
+        assert [ended.result for ended in runner.execute(tasks)] == [1, 4, 9, 16]
+        assert seen == sorted(seen)
+        slow = [Square(number, wait=1.0, marks=tmp_path) for number in (11, 12)]
+        for task in slow:
+            runner.submit(task)
+        assert wait_until(lambda: len(list(tmp_path.glob("1[12]-*"))) == 2)
+        (path,) = tmp_path.glob("11-*")
+        os.kill(int(path.name.rpartition("-")[2]), signal.SIGKILL)
+        assert {runner.completed().result for _ in slow} == {121, 144}
+    assert wait_until(lambda: not any(map(is_alive, workers_of(tmp_path))))
+
+
+def test_equal_tasks_are_run_once_each() -> None:
+    with local_runner(2) as runner:
+        assert [ended.result for ended in runner.execute([Square(3), Square(3)])] == [9, 9]
+
+
+def test_steps_are_told_by_group_and_count_what_has_ended() -> None:
+    told: list[Mapping[str, int]] = []
+    with local_runner(1, lambda steps: told.append(dict(steps))) as runner:
+        runner.submit(Square(5), "own")
+        runner.submit(Square(7, wait=0.1), "ahead")
+        runner.completed()
+        runner.completed()
+        runner.submit(Square(1), "own")
+        runner.completed()
+    assert told[-1] in ({"own": 5, "ahead": 7}, {"own": 6, "ahead": 7})
+
+
+def test_no_executor_is_started_before_the_first_task() -> None:
+    def start() -> ThreadPoolExecutor:
+        raise AssertionError
+
+    with Runner(start, 2) as runner:
+        assert (runner.free, runner.busy) == (2, False)
+
+
+def test_any_executor_will_do() -> None:
+    with Runner(lambda: ThreadPoolExecutor(2), 2) as runner:
+        assert [ended.result for ended in runner.execute([Square(2), Square(3)])] == [4, 9]
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_what_is_needed_later_is_imported_while_runs_train(
-    small_splits: Path, digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_needed_later_is_imported_while_tasks_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "needed_later.py").write_text("")
     (tmp_path / "broken_later.py").write_text("raise ValueError")
     imported: list[tuple[int, bool]] = []
 
-    def on_steps(steps: int) -> None:
-        imported.append((steps, "needed_later" in sys.modules))
+    def on_steps(steps: Mapping[str, int]) -> None:
+        imported.append((sum(steps.values()), "needed_later" in sys.modules))
 
-    task = Task(small_spec(digest, steps_per_epoch=600), small_splits)
-    with Workers(1, on_steps, ["needed_later"]) as workers:
-        workers.execute([task])
+    with Runner(lambda: local_executor(1), 1, on_steps, ["needed_later"]) as runner:
+        runner.execute([Square(3, wait=1.2)])
     # Not before the first steps, and not as late as the end.
     before = {found for steps, found in imported if steps == 0}
-    assert (before, imported[-1][1]) == ({False}, True)
-    with Workers(1, needed_later=["broken_later"]) as workers:
-        workers.execute([Task(small_spec(digest), small_splits)])
+    assert (before <= {False}, imported[-1][1]) == (True, True)
+    with Runner(lambda: local_executor(1), 1, needed_later=["broken_later"]) as runner:
+        runner.execute([Square(3)])
     with pytest.raises(ValueError):  # noqa: PT011
         importlib.import_module("broken_later")
 
 
-def test_a_run_that_always_ends_its_process_is_given_up(small_splits: Path, digest: str) -> None:
-    with Workers(1) as workers:
-        workers.submit(Task(small_spec(digest, steps_per_epoch=20_000), small_splits))
-
-        def kill_all() -> bool:
-            for process in training_workers():
-                os.kill(process, signal.SIGKILL)
-            return False
-
-        import threading
-
-        stop = threading.Event()
-
-        def keep_killing() -> None:
-            while not stop.is_set():
-                kill_all()
-                time.sleep(0.2)
-
-        killer = threading.Thread(target=keep_killing)
-        killer.start()
-        try:
-            with pytest.raises(
-                WorkerError, match=r"killed 3 times while .* seed=0 was under way: free"
-            ):
-                workers.completed()
-        finally:
-            stop.set()
-            killer.join()
+def test_a_task_that_always_ends_its_process_is_given_up() -> None:
+    with (
+        local_runner(1) as runner,
+        pytest.raises(WorkerError, match="killed 3 times while a hopeless task was under way: fre"),
+    ):
+        runner.execute([Suicidal()])
 
 
-def test_what_a_run_raises_reaches_the_driver(tmp_path: Path, digest: str) -> None:
-    with Workers(1) as workers, pytest.raises(DatasetError, match="missing"):
-        workers.execute([Task(small_spec(digest), tmp_path / "missing.npz")])
-    assert not training_workers()
+def test_what_a_task_raises_reaches_the_driver_and_ends_our_processes_alone(tmp_path: Path) -> None:
+    with local_runner(1) as other:
+        other.submit(Square(9, wait=1.5, marks=tmp_path))
+        assert wait_until(lambda: any(tmp_path.iterdir()))
+        with local_runner(1) as runner, pytest.raises(ArithmeticError, match="so it is"):
+            runner.execute([Failing()])
+        assert all(map(is_alive, workers_of(tmp_path)))
+        # The other one is not even restarted.
+        assert other.completed().result == 81
+        assert len(workers_of(tmp_path)) == 1
 
 
-def test_workers_end_with_a_driver_that_is_killed(small_splits: Path, digest: str) -> None:
-    driver_code = textwrap.dedent(
+@pytest.mark.parametrize("when", ["imported", "prepared"])
+def test_a_worker_that_cannot_start_is_told_in_its_own_words(when: str, tmp_path: Path) -> None:
+    body = {
+        "imported": "failure = OSError('libfoo.so:\\n no such file')\ndef prepare(): raise failure",
+        "prepared": "def prepare(): raise OSError('libfoo.so: no such file')",
+    }
+    (tmp_path / "unready.py").write_text(body[when])
+    script = textwrap.dedent(
+        f"""
+        import sys
+        sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}, {str(tmp_path)!r}]
+        from test_runner import Square
+        from lr_ceiling.errors import WorkerError
+        from lr_ceiling.execution.executor import local_executor
+        from lr_ceiling.execution.runner import Runner
+
+        if __name__ == "__main__":
+            try:
+                with Runner(lambda: local_executor(2, "unready"), 2) as runner:
+                    runner.execute([Square(1), Square(2)])
+            except WorkerError as error:
+                print(error)
+        """
+    )
+    (tmp_path / "driver.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "driver.py"], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "a worker can't start: OSError: libfoo.so: no such file\n"
+    assert done.stderr == ""
+
+
+def test_workers_end_with_a_driver_that_is_killed(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    script = textwrap.dedent(
         f"""
         import sys
         from pathlib import Path
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from conftest import small_spec
-        from lr_ceiling.execution.workers import Task, Workers
+        sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]
+        from test_runner import Square
+        from lr_ceiling.execution.executor import local_executor
+        from lr_ceiling.execution.runner import Runner
 
         if __name__ == "__main__":
-            with Workers(2, lambda steps: print(steps, flush=True)) as workers:
-                specs = [small_spec({digest!r}, seed=s, steps_per_epoch=20_000) for s in (0, 1)]
-                workers.execute([Task(spec, Path({str(small_splits)!r})) for spec in specs])
+            with Runner(lambda: local_executor(2), 2) as runner:
+                runner.execute([Square(n, 60, Path({str(marks)!r})) for n in (1, 2)])
         """
     )
-    path = small_splits.parent / "driver.py"
-    path.write_text(driver_code)
-    driver = subprocess.Popen([sys.executable, path], stdout=subprocess.PIPE, text=True)
-    assert driver.stdout
-    # Both train: a worker that has not begun would not be a test of one that has.
-    assert any(int(line) > 0 for line in driver.stdout)
-    workers = children_of(driver.pid)
-    assert len(workers) >= 2
+    (tmp_path / "driver.py").write_text(script)
+    driver = subprocess.Popen([sys.executable, tmp_path / "driver.py"])
+    assert wait_until(lambda: len(list(marks.iterdir())) == 2)
+    workers = workers_of(marks)
+    assert all(map(is_alive, workers))
     driver.kill()
     driver.wait()
     assert wait_until(lambda: not any(map(is_alive, workers)))
+
+
+@dataclass
+class Countdown:
+    """A source of so many tasks."""
+
+    left: int
+    taken: list[int] = field(default_factory=list)
+
+    def next(self) -> Task | None:
+        if not self.left:
+            return None
+        self.left -= 1
+        return Square(self.left)
+
+    def take(self, ended: Ended) -> None:
+        self.taken.append(ended.result)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    own=st.lists(st.integers(0, 5), min_size=1, max_size=3),
+    ahead=st.lists(st.integers(0, 5), max_size=3),
+    places=st.integers(1, 4),
+)
+def test_own_work_is_done_whole_and_each_source_takes_its_own(
+    own: list[int], ahead: list[int], places: int
+) -> None:
+    ours = {f"own {number}": Countdown(count) for number, count in enumerate(own)}
+    theirs = {f"ahead {number}": Countdown(count) for number, count in enumerate(ahead)}
+    with Runner(lambda: ThreadPoolExecutor(places), places) as runner:
+        work(runner, ours, theirs)
+        assert not runner.busy
+    for source, count in zip(ours.values(), own, strict=True):
+        assert sorted(source.taken) == [number**2 for number in range(count)]
+    for source, count in zip(theirs.values(), ahead, strict=True):
+        # What was started was taken in.
+        assert len(source.taken) == count - source.left
+    if not any(own):
+        assert not any(source.taken for source in theirs.values())
+
+
+def test_work_ahead_fills_the_places_that_are_free_and_no_others() -> None:
+    own, ahead = Countdown(2), Countdown(10)
+    with Runner(lambda: ThreadPoolExecutor(3), 3) as runner:
+        work(runner, {"own": own}, {"ahead": ahead})
+    assert len(own.taken) == 2
+    assert 1 <= len(ahead.taken) < 10

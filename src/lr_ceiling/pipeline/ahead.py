@@ -22,6 +22,7 @@ from lr_ceiling.evidence.cell import Cell, copy_models
 from lr_ceiling.evidence.records import read_audit
 from lr_ceiling.evidence.store import RunStore
 from lr_ceiling.evidence.study import journal_of, make_sampler, write_study
+from lr_ceiling.evidence.theory_task import ArmTheory, theory_specs
 from lr_ceiling.execution.driver import Driver, opened
 from lr_ceiling.execution.provenance import write_ended, write_study_facts
 from lr_ceiling.execution.runner import Ended, Source, Task
@@ -36,6 +37,7 @@ Mode = Literal["idle", "all", "off"]
 # As dvc.yaml names them; tests/test_structure.py holds the two together.
 AUDIT = Path("reports/audit.json")
 STUDIES = Path("state/search")
+THEORY = Path("state/theory")
 
 
 def mode() -> Mode:
@@ -90,10 +92,15 @@ def work_ahead(
             for cell, specs in cells_of(values, digest).items()
             if cell != name
         }
+        theory: dict[str, Source] = {}
+        for variant, activation in product(values.grid.variants, values.grid.activations):
+            specs = theory_specs(values.training, variant, activation, values.train.seeds, digest)
+            theory[f"theory {variant}-{activation}"] = ArmTheory(specs, splits, THEORY)
         # Ends before the journals are closed.
         stack.enter_context(logger)
-        # Studies first: their trials wait for one another, and everything else fills the gaps.
-        sources: dict[str, Source] = {**studies, **cells}
+        # Studies first: their trials wait for one another, and everything else fills the gaps. The
+        # shortest last, so that all cores are busy to the end.
+        sources: dict[str, Source] = {**studies, **cells, **theory}
         yield Ahead(sources, {}) if chosen == "all" else Ahead({}, sources)
 
 

@@ -140,7 +140,9 @@ class Commands(click.Group):
         """Import a command's module and give its `main`."""
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"lr_ceiling.pipeline.{COMMANDS[name].module}").main
+        command: click.Command = importlib.import_module(
+            f"lr_ceiling.pipeline.{COMMANDS[name].module}"
+        ).main
         command.name = name
         command.epilog = f"Example: {COMMANDS[name].example}"
         return command

@@ -1,24 +1,21 @@
 """The critical learning rate of one arm, and what biases before batch norm change."""
 
 import statistics
-from collections.abc import Mapping, Sequence
-from itertools import repeat
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from lr_ceiling.errors import one_line_errors
-from lr_ceiling.execution.executor import local_executor
+from lr_ceiling.evidence.theory_task import STEPS, ArmTheory, Finding, theory_specs
 from lr_ceiling.execution.files import write_json
+from lr_ceiling.execution.runner import work
 from lr_ceiling.mnist.dataset import splits_digest
 from lr_ceiling.mnist.specification import RunSpec
-from lr_ceiling.mnist.task import PREPARED_BY
 from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.terminal import print_table, quiet_option
+from lr_ceiling.pipeline.workers import workers
 from lr_ceiling.rounding import short, significant
-
-# Steps of training after which it is looked at again, and their learning rate: the post's smaller.
-STEPS, RATE = 100, 0.001
 
 
 @click.command()
@@ -26,57 +23,54 @@ STEPS, RATE = 100, 0.001
 @click.option("--variant", required=True, help="baseline or batchnorm")
 @click.option("--activation", required=True, help="relu, sigmoid, tanh, ...")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
+@click.option("--state", type=click.Path(path_type=Path), required=True, help="folder of findings")
 @quiet_option
 @one_line_errors
-def main(splits: Path, variant: str, activation: str, output: Path) -> None:
+def main(splits: Path, variant: str, activation: str, output: Path, state: Path) -> None:
     """Find the critical learning rate of one arm, over the seeds that the grid is trained with."""
     values = params.load()
-    # Says what is wrong with an arm before TensorFlow is imported.
-    spec = RunSpec.of(
-        values.training,
-        variant=variant,
-        activation=activation,
-        learning_rate=RATE,
-        seed=0,
-        data_digest=splits_digest(splits),
-    )
-    seeds = values.train.seeds
-    specs = [spec.model_copy(update={"seed": seed}) for seed in seeds]
-    normalised = specs if spec.variant == "batchnorm" else []
-    with local_executor(values.workers.processes, PREPARED_BY) as executor:
-        rates = list(executor.map(critical_rates, specs, repeat(splits)))
-        effects = list(executor.map(bias_effect, normalised, repeat(splits)))
-    initial, later = ([rate for rate in column if rate] for column in zip(*rates, strict=True))
-    found = {
-        "variant": variant,
-        "activation": activation,
-        "optimizer": spec.optimizer,
-        "seeds": list(seeds),
-        "initial": spread(initial),
-        "trained": {**spread(later), "steps": STEPS, "learning_rate": RATE},
-    }
-    if effects:
-        found["bias"] = worst(effects)
-    write_json(output, found)
+    digest = splits_digest(splits)
+    specs = theory_specs(values.training, variant, activation, values.train.seeds, digest)
+    arm = ArmTheory(specs, splits, state)
+    with workers(values.workers.processes) as runner:
+        work(runner, {output.stem: arm}, {})
+    write_json(output, report_of(specs, arm.findings))
     print_table(
         output.stem,
         ("critical learning rate", "median (least to most)"),
-        [("at initialisation", shown(initial)), (f"after {STEPS} steps", shown(later))],
+        [
+            ("at initialisation", shown(known(one.initial for one in arm.findings))),
+            (f"after {STEPS} steps", shown(known(one.trained for one in arm.findings))),
+        ],
     )
 
 
-def critical_rates(spec: RunSpec, splits: Path) -> tuple[float | None, float | None]:
-    """What `theory.critical_rates` says, in a process that may import TensorFlow."""
-    from lr_ceiling.evidence import theory
+def report_of(specs: Sequence[RunSpec], findings: Sequence[Finding]) -> dict[str, object]:
+    """The arm's theory over its seeds, as the report reads it."""
+    spec = specs[0]
+    found: dict[str, object] = {
+        "variant": spec.variant,
+        "activation": spec.activation,
+        "optimizer": spec.optimizer,
+        "seeds": [one.seed for one in specs],
+        "initial": spread(known(one.initial for one in findings)),
+        "trained": {
+            **spread(known(one.trained for one in findings)),
+            "steps": STEPS,
+            "learning_rate": spec.learning_rate,
+        },
+    }
+    effects = [
+        (one.logit_difference, one.gradient_ratio)
+        for one in findings
+        if one.logit_difference is not None and one.gradient_ratio is not None
+    ]
+    return found | ({"bias": worst(effects)} if effects else {})
 
-    return theory.critical_rates(spec, splits, STEPS)
 
-
-def bias_effect(spec: RunSpec, splits: Path) -> tuple[float, float]:
-    """What `theory.bias_effect` says, in a process that may import TensorFlow."""
-    from lr_ceiling.evidence import theory
-
-    return theory.bias_effect(spec, splits)
+def known(rates: Iterable[float | None]) -> list[float]:
+    """The critical rates that were found; there is none where no step raises the loss."""
+    return [rate for rate in rates if rate]
 
 
 def worst(effects: Sequence[tuple[float, float]]) -> Mapping[str, float]:

@@ -1,0 +1,119 @@
+"""Theory of one arm, a seed a task: what travels to a worker process, and what is kept of it."""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from lr_ceiling.execution.files import write_json
+from lr_ceiling.execution.runner import Ended, Report
+from lr_ceiling.identity import digest_of
+from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.mnist.version import run_digest
+
+# Raised by hand when what theory computes changes.
+THEORY_VERSION = 1
+# Steps of training after which it is looked at again, and their learning rate: the post's smaller.
+STEPS, RATE = 100, 0.001
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The critical learning rate of a seed at initialisation and after STEPS steps; None above 1e6.
+
+    `logit_difference` and `gradient_ratio` say what biases before batch norm change; None without.
+    """
+
+    initial: float | None
+    trained: float | None
+    logit_difference: float | None
+    gradient_ratio: float | None
+
+
+@dataclass(frozen=True)
+class TheoryTask:
+    """Theory of the network of `spec`, on the splits file."""
+
+    spec: RunSpec
+    splits: Path
+
+    def __call__(self, report: Report) -> Finding:
+        """Find it, in a process that may import TensorFlow."""
+        from lr_ceiling.evidence import theory
+
+        initial, trained = theory.critical_rates(self.spec, self.splits, STEPS)
+        difference, ratio = (
+            theory.bias_effect(self.spec, self.splits)
+            if self.spec.variant == "batchnorm"
+            else (None, None)
+        )
+        return Finding(
+            initial=initial, trained=trained, logit_difference=difference, gradient_ratio=ratio
+        )
+
+    def __str__(self) -> str:
+        return f"theory of {self.spec.name}"
+
+
+def theory_specs(
+    training: BaseModel, variant: str, activation: str, seeds: Iterable[int], data_digest: str
+) -> list[RunSpec]:
+    """The networks that theory of an arm looks at, one a seed."""
+    return [
+        RunSpec.of(
+            training,
+            variant=variant,
+            activation=activation,
+            learning_rate=RATE,
+            seed=seed,
+            data_digest=data_digest,
+        )
+        for seed in seeds
+    ]
+
+
+class ArmTheory:
+    """Gives the seeds of an arm that `folder` lacks as tasks, and keeps what they come to."""
+
+    def __init__(self, specs: Sequence[RunSpec], splits: Path, folder: Path) -> None:
+        self._specs = specs
+        self._splits = splits
+        self._folder = folder
+        known = {spec: self._find(spec) for spec in specs}
+        self._found = {spec: finding for spec, finding in known.items() if finding is not None}
+        self._waiting = deque(spec for spec, finding in known.items() if finding is None)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found, in the order of the specs; once all have ended."""
+        return [self._found[spec] for spec in self._specs]
+
+    def next(self) -> TheoryTask | None:
+        """The next seed; None where all have started."""
+        return TheoryTask(self._waiting.popleft(), self._splits) if self._waiting else None
+
+    def take(self, ended: Ended) -> None:
+        """Keep a seed's finding."""
+        spec: RunSpec = ended.task.spec
+        self._found[spec] = ended.result
+        kept = {"made_by": self._made_by(spec), **asdict(ended.result)}
+        write_json(self._path(spec), kept)
+
+    def _find(self, spec: RunSpec) -> Finding | None:
+        try:
+            kept = json.loads(self._path(spec).read_bytes())
+            if kept.pop("made_by") == self._made_by(spec):
+                return Finding(**kept)
+        # Missing, damaged, or of other code: found anew.
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            pass
+        return None
+
+    def _made_by(self, spec: RunSpec) -> str:
+        return digest_of(THEORY_VERSION, STEPS, run_digest(), spec.key)
+
+    def _path(self, spec: RunSpec) -> Path:
+        return self._folder / f"{self._made_by(spec)}.json"
