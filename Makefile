@@ -27,7 +27,7 @@ lint: $(DEVELOPMENT) ## style, types, and the GitHub workflows
 	ruff check .
 	ruff format --check .
 	mypy
-	lint-imports --no-cache --quiet
+	lint-imports --no-cache --no-logo
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml tests/rehearsal/*/action.yml tests/rehearsal/*/*/action.yml
 	actionlint

@@ -11,9 +11,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import click
 import filelock
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import Browser
 from ruamel.yaml import YAML
 
@@ -31,7 +33,8 @@ from lr_ceiling.pipeline.stages.fetch import check_digests, fetch
 from lr_ceiling.search.ceiling import Belief
 
 # Toy runs have no business on a server, or in a project, that a person has set.
-for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING"):
+OUTSIDE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING", "LR_CEILING_AHEAD")
+for name in OUTSIDE:
     os.environ.pop(name, None)
 
 # A shell's background jobs ignore Ctrl-C, and so would all that the tests start.
@@ -298,6 +301,27 @@ def small_project(folder: Path, changes: dict[str, dict[str, Any]]) -> Path:
     with (folder / "params.yaml").open("w") as file:
         yaml.dump(params, file)
     return folder
+
+
+def run_command(command: click.Command, folder: Path, *arguments: str, **environment: str) -> str:
+    """Run a command of ours in this process, in `folder`; returns what it printed.
+
+    The server that workers are forked from lives as long as this process, so that TensorFlow is
+    imported for the first such command alone. Raises SystemExit with what was printed if it fails.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        # The variables that decide where and how much is done are the test's own.
+        for name in OUTSIDE:
+            patch.delenv(name, raising=False)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        result = CliRunner().invoke(command, arguments)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    if result.exit_code:
+        raise SystemExit(result.output)
+    return result.output
 
 
 VARIANTS: tuple[Variant, ...] = ("baseline", "batchnorm")

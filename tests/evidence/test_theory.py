@@ -1,7 +1,5 @@
 """The critical learning rate, where it is known, and the stage."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,12 +10,10 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import small_project, small_spec
+from conftest import small_spec
 from lr_ceiling.evidence.theory import Walk, bias_effect, critical_rates, smallest_rise
-from lr_ceiling.execution.files import read_json
 from lr_ceiling.mnist.dataset import splits_digest
 from lr_ceiling.mnist.specification import Variant
-from lr_ceiling.pipeline.stages.theory import worst
 
 
 @given(curvature=st.floats(1e-4, 1e4))
@@ -71,25 +67,3 @@ def test_biases_before_batch_norm_change_nothing(small_splits: Path, activation:
     # Rounding of float64 is seen, so the biases were there.
     assert 0 < logits < 1e-9
     assert 0 < gradient < 1e-9
-
-
-def test_the_seed_in_which_biases_change_most_counts() -> None:
-    found = worst([(1e-12, 3.456e-13), (2.345e-12, 1e-13)])
-    assert found == {"logit_difference": 2.3e-12, "gradient_ratio": 3.5e-13, "n": 2}
-
-
-def test_the_stage_says_how_the_seeds_differ(small_splits: Path, tmp_path: Path) -> None:
-    project = small_project(tmp_path, {"train": {"seeds": [0, 1]}})
-    command = [sys.executable, "-m", "lr_ceiling.pipeline.stages.theory", str(small_splits)]
-    command += ["--variant", "baseline", "--activation", "relu", "--output", "theory.json"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = read_json(project / "theory.json")
-    assert "bias" not in found
-    for state in ("initial", "trained"):
-        assert found[state]["n"] == 2
-        assert found[state]["least"] <= found[state]["median"] <= found[state]["most"]
-    refused = subprocess.run(
-        [*command, "--activation", "relux"], cwd=project, capture_output=True, text=True
-    )
-    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)

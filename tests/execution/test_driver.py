@@ -1,8 +1,11 @@
-"""The study: the same trials for any order of endings, any interruption, any damage of a kill."""
+"""The driver: the same trials for any order of endings, any interruption, any damage of a kill."""
 
+import json
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,108 +13,142 @@ from hypothesis import strategies as st
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
-from conftest import small_run, small_spec
-from lr_ceiling.errors import LockedError
-from lr_ceiling.evidence.study import observation
-from lr_ceiling.execution.driver import Plan, drive
+from lr_ceiling.execution.driver import Driver, opened, replays
 from lr_ceiling.execution.journal import open_study
-from lr_ceiling.execution.workers import Ended, Task
+from lr_ceiling.execution.runner import Ended, Report, Task, work
 from lr_ceiling.identity import derived_seed
-from lr_ceiling.mnist.results import RunResult
-from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.search import acquisition
+from lr_ceiling.search.posterior import Observation
 from lr_ceiling.search.sampler import INDEX, CeilingSampler
 from lr_ceiling.search.schedule import Aim
 
-HORIZON = 100
 EDGE = 0.1
+# What a failed run costs, in full runs.
+FAILED = 0.1
+Results = list[dict[str, Any]]
 
 
 class KilledError(Exception):
     """The driver is gone."""
 
 
-class OracleWorkers:
-    """Ends tasks in a random order, with the outcome of a network whose ceiling is known.
+@dataclass(frozen=True)
+class Oracle:
+    """A run of a network whose ceiling is known."""
 
-    Dies as a driver does after `lives` results.
-    """
+    learning_rate: float
+    seed: int
 
-    def __init__(self, seed: int = 0, lives: int = 10**9, processes: int = 4) -> None:
+    def __call__(self, report: Report) -> dict[str, Any]:
+        luck = random.Random(self.seed).uniform(0.5, 2)
+        stable = self.learning_rate < EDGE * luck
+        return {"rate": self.learning_rate, "seed": self.seed, "stable": stable}
+
+
+class OracleTrials:
+    """The trials of its study."""
+
+    def __init__(self, lag: int = 4, budget: float = 8, low: float = 1e-4) -> None:
+        self.aim = Aim("test", low, 10, interval_decades=0.05, budget=budget, lag=lag)
+
+    def task(self, index: int, learning_rate: float) -> Oracle:
+        return Oracle(learning_rate, derived_seed("test", index))
+
+    def is_of(self, result: dict[str, Any], task: Oracle) -> bool:
+        return (result["rate"], result["seed"]) == (task.learning_rate, task.seed)
+
+    def observe(self, result: dict[str, Any]) -> Observation:
+        from math import log10
+
+        stable = result["stable"]
+        cost = 1.0 if stable else FAILED
+        return Observation(log10(result["rate"]), stable, not stable, not stable, cost)
+
+    def dump(self, result: dict[str, Any]) -> str:
+        return json.dumps(result)
+
+    def load(self, text: str) -> Any:
+        return json.loads(text)
+
+
+class DisorderedRunner:
+    """Ends tasks in a random order; dies as a driver does after `lives` results."""
+
+    def __init__(self, seed: int = 0, lives: int = 10**9, places: int = 4) -> None:
         self._random = random.Random(seed)
         self._lives = lives
-        self._processes = processes
+        self._places = places
         self._tasks: list[Task] = []
 
-    def submit(self, task: Task) -> None:
+    @property
+    def free(self) -> int:
+        return self._places - len(self._tasks)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._tasks)
+
+    def submit(self, task: Task, group: str = "") -> None:
         self._tasks.append(task)
 
     def completed(self) -> Ended:
         if not self._lives:
             raise KilledError
         self._lives -= 1
-        under_way = self._tasks[: self._processes]
-        task = under_way[self._random.randrange(len(under_way))]
-        self._tasks.remove(task)
-        return Ended(task, oracle(task.spec), 0.0, 0.0)
+        task = self._tasks.pop(self._random.randrange(len(self._tasks)))
+        return Ended(task, task(lambda steps: None), 0.0, 0.0)
 
 
-def oracle(spec: RunSpec) -> RunResult:
-    luck = random.Random(spec.seed).uniform(0.5, 2)
-    if spec.learning_rate < EDGE * luck:
-        return small_run(**spec.model_dump(), steps=HORIZON)
-    return small_run(**spec.model_dump(), label="dead", called="dead", called_at=10, steps=10)
-
-
-def make_plan(lag: int = 4, budget: float = 8) -> Plan:
-    def spec(index: int, rate: float) -> RunSpec:
-        seed = derived_seed("test", index)
-        return small_spec("0" * 64, learning_rate=rate, seed=seed, steps_per_epoch=HORIZON)
-
-    return Plan(Aim("test", 1e-4, 10, interval_decades=0.05, budget=budget, lag=lag), spec)
-
-
-def sampler(plan: Plan) -> CeilingSampler:
-    aim = plan.aim
+def sampler(trials: OracleTrials) -> CeilingSampler:
+    aim = trials.aim
     return CeilingSampler(aim.key, aim.lag, (aim.low, aim.high), aim.calls)
 
 
-def run_study(journal: Path, plan: Plan, workers: OracleWorkers) -> list[RunResult]:
-    with open_study(journal, sampler(plan)) as study:
-        return drive(study, plan, workers, Path("unused"))  # type: ignore[arg-type]
+def run_study(
+    journal: Path,
+    runner: DisorderedRunner,
+    trials: OracleTrials | None = None,
+    on_ended: Callable[[int, Ended], None] = lambda index, ended: None,
+) -> Results:
+    trials = trials or OracleTrials()
+    with opened(journal, sampler(trials), trials, on_ended) as driver:
+        work(runner, {"study": driver}, {})  # type: ignore[arg-type]
+        assert driver.ended
+        return driver.in_order
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[RunResult]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Results:
     journal = tmp_path_factory.mktemp("study") / "study.journal"
-    return run_study(journal, make_plan(), OracleWorkers(processes=1))
+    return run_study(journal, DisorderedRunner(places=1))
 
 
-def test_the_budget_is_kept_and_used(undisturbed: list[RunResult]) -> None:
-    steps = sum(run.steps for run in undisturbed)
-    assert 7 * HORIZON < steps <= 8 * HORIZON
-    assert {run.label for run in undisturbed} == {"stable", "dead"}
+def test_the_budget_is_kept_and_used(undisturbed: Results) -> None:
+    spent = sum(1.0 if result["stable"] else FAILED for result in undisturbed)
+    assert 7 < spent <= 8
+    assert {result["stable"] for result in undisturbed} == {True, False}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
-    processes=st.integers(1, 4),
+    places=st.integers(1, 4),
     deaths=st.lists(st.integers(0, 9), max_size=4),
 )
 def test_the_trials_are_the_same_however_they_come_about(
     seed: int,
-    processes: int,
+    places: int,
     deaths: list[int],
-    undisturbed: list[RunResult],
+    undisturbed: Results,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     journal = tmp_path_factory.mktemp("study") / "study.journal"
     for lives in deaths:
         try:
-            run_study(journal, make_plan(), OracleWorkers(seed, lives, processes))
+            run_study(journal, DisorderedRunner(seed, lives, places))
         except KilledError:
             continue
-    assert run_study(journal, make_plan(), OracleWorkers(seed, processes=processes)) == undisturbed
+    assert run_study(journal, DisorderedRunner(seed, places=places)) == undisturbed
     with open_study(journal, RandomSampler()) as study:
         done = [t.user_attrs[INDEX] for t in study.get_trials(states=[TrialState.COMPLETE])]
         assert sorted(done) == list(range(len(undisturbed)))
@@ -119,23 +156,27 @@ def test_the_trials_are_the_same_however_they_come_about(
 
 
 def test_a_larger_budget_goes_on_where_the_smaller_ended(
-    undisturbed: list[RunResult], tmp_path: Path
+    undisturbed: Results, tmp_path: Path
 ) -> None:
     journal = tmp_path / "study.journal"
-    small = run_study(journal, make_plan(budget=4), OracleWorkers())
+    small = run_study(journal, DisorderedRunner(), OracleTrials(budget=4))
     ran: list[int] = []
-    with open_study(journal, sampler(make_plan())) as study:
-        large = drive(
-            study,
-            make_plan(),
-            OracleWorkers(),  # type: ignore[arg-type]
-            Path("unused"),
-            lambda index, ended: ran.append(index),
-        )
+    large = run_study(journal, DisorderedRunner(), on_ended=lambda index, _: ran.append(index))
     assert large == undisturbed
     assert large[: len(small)] == small
     assert sorted(ran) == list(range(len(small), len(large)))
-    assert run_study(journal, make_plan(budget=4), OracleWorkers()) == small
+    assert run_study(journal, DisorderedRunner(), OracleTrials(budget=4)) == small
+
+
+def test_two_studies_share_a_runner(undisturbed: Results, tmp_path: Path) -> None:
+    trials, others = OracleTrials(), OracleTrials(budget=4)
+    with (
+        opened(tmp_path / "a.journal", sampler(trials), trials) as first,
+        opened(tmp_path / "b.journal", sampler(others), others) as second,
+    ):
+        work(DisorderedRunner(places=2), {"a": first, "b": second}, {})  # type: ignore[arg-type]
+        assert first.in_order == undisturbed
+        assert second.in_order == undisturbed[: len(second.in_order)]
 
 
 def cut_the_last_line(journal: Path) -> None:
@@ -152,41 +193,49 @@ def leave_optunas_lock(journal: Path) -> None:
 
 @pytest.mark.parametrize("damage", [cut_the_last_line, add_half_a_line, leave_optunas_lock])
 def test_what_a_kill_leaves_is_mended(
-    damage: Callable[[Path], None], undisturbed: list[RunResult], tmp_path: Path
+    damage: Callable[[Path], None], undisturbed: Results, tmp_path: Path
 ) -> None:
     journal = tmp_path / "study.journal"
     with pytest.raises(KilledError):
-        run_study(journal, make_plan(), OracleWorkers(lives=5))
+        run_study(journal, DisorderedRunner(lives=5))
     damage(journal)
-    assert run_study(journal, make_plan(), OracleWorkers()) == undisturbed
-
-
-def test_a_second_driver_is_refused(tmp_path: Path) -> None:
-    journal = tmp_path / "study.journal"
-    with (
-        open_study(journal, RandomSampler()),
-        pytest.raises(LockedError, match=r"another search has the study .*study\.journal open"),
-        open_study(journal, RandomSampler()),
-    ):
-        pass
-
-
-def test_what_a_run_says_of_its_learning_rate() -> None:
-    stable = observation(oracle(make_plan().spec(0, 1e-4)))
-    assert (stable.u, stable.stable, stable.called, stable.cost) == (-4, True, False, 1)
-    dead = observation(oracle(make_plan().spec(0, 10)))
-    assert (dead.u, dead.stable, dead.called, dead.ended, dead.cost) == (1, False, True, True, 0.1)
-    audited = observation(small_run(label="stable", called="dead", called_at=10, steps=20))
-    assert (audited.stable, audited.called, audited.ended) == (True, True, False)
-    nan = observation(small_run(label="diverged", called="diverged", called_at=3, steps=3))
-    assert (nan.called, nan.ended) == (True, False)
+    assert run_study(journal, DisorderedRunner()) == undisturbed
 
 
 def test_failed_attempts_are_told_fail_and_not_sampled_from(tmp_path: Path) -> None:
     journal = tmp_path / "study.journal"
     with pytest.raises(KilledError):
-        run_study(journal, make_plan(), OracleWorkers(lives=0))
+        run_study(journal, DisorderedRunner(lives=0))
     with open_study(journal, RandomSampler()) as study:
         assert {trial.state for trial in study.trials} == {TrialState.FAIL}
-        with pytest.raises(ValueError, match="No trials are completed"):
-            _ = study.best_trial
+
+
+def test_a_journal_of_other_trials_is_begun_anew_and_what_is_the_same_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "study.journal"
+    with monkeypatch.context() as patch:
+        # A sampler of other code, which chooses other places after a while.
+        patch.setattr(acquisition, "SENTINELS", 3)
+        before = run_study(journal, DisorderedRunner())
+    trials = OracleTrials()
+    with open_study(journal, sampler(trials)) as study:
+        assert not replays(study, trials)
+    ran: list[int] = []
+    after = run_study(journal, DisorderedRunner(), on_ended=lambda index, _: ran.append(index))
+    assert after == run_study(tmp_path / "fresh.journal", DisorderedRunner())
+    assert after != before
+    same = {index for index, result in enumerate(before) if after[index : index + 1] == [result]}
+    assert same
+    assert set(ran) == set(range(len(after))) - same
+    with open_study(journal, sampler(trials)) as study:
+        assert replays(study, trials)
+
+
+def test_replaying_costs_little_beside_a_run(tmp_path: Path) -> None:
+    trials = OracleTrials()
+    run_study(tmp_path / "study.journal", DisorderedRunner())
+    with opened(tmp_path / "study.journal", sampler(trials), trials) as driver:
+        assert isinstance(driver, Driver)
+        assert driver.next() is None
+        assert driver.ended

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,48 +19,10 @@ from hypothesis import strategies as st
 from conftest import is_alive, wait_until
 from lr_ceiling.errors import WorkerError
 from lr_ceiling.execution.executor import local_executor
-from lr_ceiling.execution.runner import Ended, Report, Runner, Task, work
+from lr_ceiling.execution.runner import Ended, Runner, Task, work
+from tasks import Failing, Square, Suicidal
 
-HERE = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Square:
-    """Takes `number` steps, tells where it runs, and gives the square."""
-
-    number: int
-    wait: float = 0.0
-    marks: Path | None = None
-
-    def __call__(self, report: Report) -> int:
-        if self.marks:
-            (self.marks / f"{self.number}-{os.getpid()}").touch()
-        for step in range(self.number):
-            report(step + 1)
-        time.sleep(self.wait)
-        return self.number**2
-
-    def __str__(self) -> str:
-        return f"the square of {self.number}"
-
-
-@dataclass(frozen=True)
-class Failing:
-    """Raises."""
-
-    def __call__(self, report: Report) -> None:
-        raise ArithmeticError("so it is")
-
-
-@dataclass(frozen=True)
-class Suicidal:
-    """Ends its process."""
-
-    def __call__(self, report: Report) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def __str__(self) -> str:
-        return "a hopeless task"
+TESTS = Path(__file__).parents[1]
 
 
 @contextmanager
@@ -175,8 +136,8 @@ def test_a_worker_that_cannot_start_is_told_in_its_own_words(when: str, tmp_path
     script = textwrap.dedent(
         f"""
         import sys
-        sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}, {str(tmp_path)!r}]
-        from test_runner import Square
+        sys.path[:0] = [{str(TESTS)!r}, {str(tmp_path)!r}]
+        from tasks import Square
         from lr_ceiling.errors import WorkerError
         from lr_ceiling.execution.executor import local_executor
         from lr_ceiling.execution.runner import Runner
@@ -204,8 +165,8 @@ def test_workers_end_with_a_driver_that_is_killed(tmp_path: Path) -> None:
         f"""
         import sys
         from pathlib import Path
-        sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]
-        from test_runner import Square
+        sys.path.insert(0, {str(TESTS)!r})
+        from tasks import Square
         from lr_ceiling.execution.executor import local_executor
         from lr_ceiling.execution.runner import Runner
 

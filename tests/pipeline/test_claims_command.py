@@ -8,11 +8,11 @@ from typing import Self
 
 import pytest
 from click.testing import CliRunner
+from lr_ceiling.execution.workers import Ended, Task
 
 from conftest import VARIANTS, small_project, small_run, small_spec
 from lr_ceiling.evidence.claims import subject_of
 from lr_ceiling.execution.files import read_json
-from lr_ceiling.execution.workers import Ended, Task
 from lr_ceiling.mnist.results import RunResult, write_runs
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.pipeline.commands import claims

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lr_ceiling.execution.workers import Task, Workers
 from PIL import Image
 
 from conftest import small_run, small_spec
 from lr_ceiling.errors import ResultsError
-from lr_ceiling.execution.workers import Task, Workers
 from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.dataset import Bytes
 from lr_ceiling.mnist.results import write_runs

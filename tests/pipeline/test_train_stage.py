@@ -1,34 +1,26 @@
 """The train stage: one cell, several seeds; the same bytes whatever watches it."""
 
-import os
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
 
-from conftest import small_project
+from conftest import run_command, small_project
+from lr_ceiling.evidence.store import RunStore
 from lr_ceiling.mnist.results import read_runs
+from lr_ceiling.pipeline.stages.train import main
 
 CELL = "batchnorm-sigmoid-0.01"
 
 
 def train(project: Path, splits: Path, **environment: str) -> str:
-    command = [
-        *(sys.executable, "-m", "lr_ceiling.pipeline.stages.train", str(splits)),
-        *("--variant", "batchnorm", "--activation", "sigmoid", "--learning-rate", "0.01"),
-        *("--output", f"data/train/{CELL}", "--models", f"data/models/{CELL}"),
+    arguments = [
+        *(str(splits), "--variant", "batchnorm", "--activation", "sigmoid"),
+        *("--learning-rate", "0.01", "--output", f"data/train/{CELL}"),
+        *("--models", f"data/models/{CELL}", "--state", "state/runs"),
     ]
-    done = subprocess.run(
-        command,
-        cwd=project,
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    # Work ahead has its own tests.
+    return run_command(main, project, *arguments, **{"LR_CEILING_AHEAD": "off"} | environment)
 
 
 def train_project(folder: Path, processes: int) -> Path:
@@ -89,3 +81,35 @@ def test_switched_off_tracking_changes_no_byte(
     assert "warning" not in printed
     assert contents(project) == contents(trained)
     assert not (project / "mlruns").exists()
+
+
+def test_what_the_store_holds_is_not_trained_or_logged_again(
+    trained: Path, small_splits: Path, tmp_path: Path
+) -> None:
+    project = train_project(tmp_path, processes=1)
+    shutil.copytree(trained / "state", project / "state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lr_ceiling.pipeline.stages.train.workers", pytest.fail)
+        printed = train(project, small_splits)
+    assert "batchnorm sigmoid lr=0.01 seed=3" in printed
+    assert contents(project) == contents(trained)
+    assert not (project / "mlruns").exists()
+
+
+@pytest.mark.parametrize("damage", ["result", "model", "other spec"])
+def test_what_is_damaged_in_the_store_is_trained_anew(
+    damage: str, trained: Path, small_splits: Path, tmp_path: Path
+) -> None:
+    project = train_project(tmp_path, processes=1)
+    shutil.copytree(trained / "state", project / "state")
+    store = RunStore(project / "state" / "runs")
+    first, second = read_runs(trained / "data/train" / CELL / "runs.json")
+    model = store.model_path(first.spec)
+    if damage == "model":
+        model.write_bytes(model.read_bytes()[:-1])
+    elif damage == "result":
+        model.with_suffix(".json").write_text('{"result": ')
+    else:
+        shutil.copy(store.model_path(second.spec).with_suffix(".json"), model.with_suffix(".json"))
+    train(project, small_splits, LR_CEILING_TRACKING="off")
+    assert contents(project) == contents(trained)

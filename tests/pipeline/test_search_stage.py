@@ -1,6 +1,7 @@
 """The search stage: byte-identical for any number of workers, and after kills of all kinds."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from conftest import children_of, is_alive, small_project, wait_until
+from conftest import children_of, is_alive, run_command, small_project, wait_until
 from lr_ceiling.execution.files import read_json, write_json
 from lr_ceiling.mnist.results import read_runs
+from lr_ceiling.pipeline.stages.search import main
 
 OUTPUT = Path("data/search/baseline-relu")
 # A run is called dead at its second probe, after 500 steps.
@@ -28,6 +30,11 @@ def search_command(splits: Path) -> list[str]:
         *("--variant", "baseline", "--activation", "relu"),
         *("--audit", "audit.json", "--output", str(OUTPUT), "--state", "state/search"),
     ]
+
+
+def search(project: Path, splits: Path) -> str:
+    """Run it in this process, whose workers start faster."""
+    return run_command(main, project, *search_command(splits)[3:], LR_CEILING_TRACKING="off")
 
 
 def start(project: Path, splits: Path) -> "subprocess.Popen[str]":
@@ -73,7 +80,7 @@ def search_project(folder: Path, processes: int) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(small_splits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = search_project(tmp_path_factory.mktemp("search"), processes=1)
-    finish(start(project, small_splits))
+    search(project, small_splits)
     return project
 
 
@@ -95,28 +102,31 @@ def test_the_results_agree_with_one_another(undisturbed: Path) -> None:
 
 def finished_trials(project: Path) -> int:
     for journal in (project / "state" / "search").glob("*.journal"):
-        return journal.read_text().count('"label"')
+        return journal.read_text().count('"result"')
     return 0
 
 
-def kill_driver(process: "subprocess.Popen[str]") -> None:
-    process.kill()
+def descendants_of(process: int) -> set[int]:
+    """Its children, and what these started: workers are forked from a server."""
+    children = children_of(process)
+    return children.union(*map(descendants_of, children))
 
 
-def kill_worker(process: "subprocess.Popen[str]") -> None:
-    workers = [
-        child
-        for child in children_of(process.pid)
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-    ]
-    os.kill(workers[0], signal.SIGKILL)
+def kill_driver(driver: int) -> None:
+    os.kill(driver, signal.SIGKILL)
+
+
+def kill_worker(driver: int) -> None:
+    # A server's children are the workers.
+    workers = set().union(*map(children_of, children_of(driver)))
+    os.kill(min(workers), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
     ("kill", "processes"), [(kill_driver, 1), (kill_driver, 4), (kill_worker, 2)]
 )
 def test_neither_workers_nor_kills_change_a_byte(
-    kill: Callable[["subprocess.Popen[str]"], None],
+    kill: Callable[[int], None],
     processes: int,
     undisturbed: Path,
     small_splits: Path,
@@ -125,14 +135,15 @@ def test_neither_workers_nor_kills_change_a_byte(
     project = search_project(tmp_path, processes)
     process = start(project, small_splits)
     assert wait_until(lambda: finished_trials(project) >= 2, seconds=120)
-    children = children_of(process.pid)
-    kill(process)
+    started = descendants_of(process.pid)
+    kill(process.pid)
     if kill is kill_driver:
         process.wait()
-        assert wait_until(lambda: not any(map(is_alive, children)))
+        assert wait_until(lambda: not any(map(is_alive, started)))
         assert not (project / OUTPUT).exists()
-        process = start(project, small_splits)
-    finish(process)
+        search(project, small_splits)
+    else:
+        finish(process)
     assert contents(project) == contents(undisturbed)
     (journal,) = (project / "state" / "search").glob("*.journal")
     storage = JournalStorage(JournalFileBackend(str(journal)))
@@ -141,3 +152,14 @@ def test_neither_workers_nor_kills_change_a_byte(
     done = [trial.user_attrs["index"] for trial in trials if trial.state == TrialState.COMPLETE]
     assert sorted(done) == list(range(len(read_runs(project / OUTPUT / "runs.json"))))
     assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}
+
+
+def test_a_search_whose_trials_are_all_there_starts_no_worker(
+    undisturbed: Path, small_splits: Path, tmp_path: Path
+) -> None:
+    project = search_project(tmp_path, processes=1)
+    shutil.copytree(undisturbed / "state", project / "state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lr_ceiling.pipeline.workers.local_executor", pytest.fail)
+        search(project, small_splits)
+    assert contents(project) == contents(undisturbed)

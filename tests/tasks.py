@@ -1,0 +1,48 @@
+"""Tasks for worker processes, in a module that these import in milliseconds."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lr_ceiling.execution.runner import Report
+
+
+@dataclass(frozen=True)
+class Square:
+    """Takes `number` steps, tells where it runs, and gives the square."""
+
+    number: int
+    wait: float = 0.0
+    marks: Path | None = None
+
+    def __call__(self, report: Report) -> int:
+        if self.marks:
+            (self.marks / f"{self.number}-{os.getpid()}").touch()
+        for step in range(self.number):
+            report(step + 1)
+        time.sleep(self.wait)
+        return self.number**2
+
+    def __str__(self) -> str:
+        return f"the square of {self.number}"
+
+
+@dataclass(frozen=True)
+class Failing:
+    """Raises."""
+
+    def __call__(self, report: Report) -> None:
+        raise ArithmeticError("so it is")
+
+
+@dataclass(frozen=True)
+class Suicidal:
+    """Ends its process."""
+
+    def __call__(self, report: Report) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def __str__(self) -> str:
+        return "a hopeless task"
