@@ -1,5 +1,6 @@
 """Identities: digests and seeds that follow from what is named, on any machine."""
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -9,7 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 # Vector instructions by which libraries choose their float32 kernels, the widest first.
-VECTORS = ("avx512f", "avx2", "avx", "sse4_1")
+VECTORS = ("avx512f", "avx2", "avx", "sse4_1", "sve", "asimd")
+# How Linux names a model, on x86 and on ARM.
+MODEL = ("cpu family", "model", "CPU implementer", "CPU part")
 
 
 def digest_of(*parts: object) -> str:
@@ -30,14 +33,26 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 
 @lru_cache
 def processor() -> str:
-    """The kind of this machine's processor, such as `x86_64 avx512f`.
+    """The kind of this machine's processor, such as `x86_64 GenuineIntel 6-167 avx512f`.
 
-    Processors of one kind give the same bytes; on another kind the last digits differ.
+    Processors of one kind give the same bytes; on another kind the last digits differ. Vector
+    instructions alone don't tell: two kinds with the same ones trained every baseline to the same
+    bytes, and no network with batch norm, whose sums libraries cut by the size of the caches.
     """
-    kind = platform.machine()
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    except OSError:
-        return kind
-    vectors = next((name for name in VECTORS if name in flags), None)
-    return f"{kind} {vectors}" if vectors else kind
+    kind = [platform.machine()]
+    with contextlib.suppress(OSError):
+        kind += _described(Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return " ".join(kind)
+
+
+def _described(cpuinfo: str) -> list[str]:
+    """What Linux says of the first processor: maker, family and model, widest vectors."""
+    first = cpuinfo.strip().partition("\n\n")[0]
+    fields = {
+        name.strip(): value.strip()
+        for name, _, value in (line.partition(":") for line in first.splitlines())
+    }
+    model = "-".join(fields[name] for name in MODEL if name in fields)
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    vectors = next((name for name in VECTORS if name in flags), "")
+    return [part for part in (fields.get("vendor_id", ""), model, vectors) if part]
