@@ -15,7 +15,7 @@ from lr_ceiling.mnist.results import read_runs, write_runs
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.pipeline import params
 
-TRAINING = params.load(Path(__file__).parents[1] / "params.yaml").training
+TRAINING = params.load(Path(__file__).parents[2] / "params.yaml").training
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
