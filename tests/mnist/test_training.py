@@ -1,5 +1,6 @@
 """The engine is Keras's `fit` to rounding, is deterministic, and says honestly how a run went."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import small_spec
-from lr_ceiling.mnist import network, training
-from lr_ceiling.mnist.dataset import SplitName, read_split, splits_digest
+from lr_ceiling.errors import DatasetError
+from lr_ceiling.mnist import dataset, network, training
+from lr_ceiling.mnist.dataset import Arrays, SplitName, read_split, splits_digest
 from lr_ceiling.mnist.engine import Engine, configure
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
 
@@ -169,6 +171,36 @@ def test_a_saved_model_is_what_was_evaluated(
         guesses = model(arrays.images[..., np.newaxis] / np.float32(255)).numpy().argmax(1)
         # One image may stand on the edge between two classes, where rounding decides.
         assert np.mean(guesses == arrays.labels) == pytest.approx(accuracy, abs=1 / len(guesses))
+
+
+def test_other_images_than_the_run_asks_for_are_refused(
+    small_arrays: Arrays, small_splits: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "splits.npz"
+    dataset.write_splits(other, dataset.split(small_arrays, seed=1, validation=500, gate=100))
+    found, wanted = splits_digest(other), splits_digest(small_splits)
+    with pytest.raises(DatasetError) as error:
+        training.fit(spec(small_splits), other)
+    assert str(error.value) == (
+        f"{other} holds other images than the run asks for (digest {found}, wanted {wanted}): "
+        "run `dvc repro validate`"
+    )
+
+
+def test_a_splits_file_that_was_changed_after_a_run_is_refused(
+    small_arrays: Arrays, tmp_path: Path
+) -> None:
+    path = tmp_path / "splits.npz"
+    parts = dataset.split(small_arrays, seed=0, validation=500, gate=100)
+    dataset.write_splits(path, parts)
+    asked = spec(path, epochs=1, steps_per_epoch=1)
+    training.fit(asked, path)
+    train = dataset.Split(parts.train.images ^ 1, parts.train.labels)
+    dataset.write_splits(path, dataclasses.replace(parts, train=train))
+    # Until then the images that were read are used.
+    training._load.cache_clear()
+    with pytest.raises(DatasetError, match="holds other images"):
+        training.fit(asked, path)
 
 
 def test_a_run_learns_and_keeps_count(small_splits: Path) -> None:
