@@ -11,7 +11,7 @@ from benchmarks.fleet import FLOOR, NOTEBOOK, OURS, SINGLE, Fleet
 from benchmarks.places import REPORT, SPLITS
 from benchmarks.protocol import CHUNK
 from benchmarks.rows import HEADER, Row, cells, read_figures, write_report
-from lr_ceiling.execution.workers import cores
+from lr_ceiling.execution.executor import cores
 from lr_ceiling.pipeline.terminal import console, print_table
 
 # Trials of the studies, epochs of their runs, and how often each is repeated: 1,000 take minutes.

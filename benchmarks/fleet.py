@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from benchmarks.places import PEERS_PYTHON, ROOT, SCRATCH
 from benchmarks.protocol import Order, Trained
-from lr_ceiling.execution.workers import ENVIRONMENT
+from lr_ceiling.execution.environment import pinned
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class Process:
         self._log = SCRATCH / f"{peer.module}-{core}.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         python = str(PEERS_PYTHON) if peer.own_environment else sys.executable
-        pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
-        # Threads are limited where a process has one core; the notebook sets nothing.
-        threads = ENVIRONMENT if peer.one_a_core else {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        placed = [] if core is None else ["taskset", "--cpu-list", str(core)]
+        # A process that has one core is a worker's like; the notebook sets nothing.
+        quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [*pinned, python, "-m", f"benchmarks.peers.{peer.module}", str(splits)],
+                [*placed, python, "-m", f"benchmarks.peers.{peer.module}", str(splits)],
                 cwd=ROOT,
-                env=os.environ | threads,
+                env=pinned(os.environ) if peer.one_a_core else quiet,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

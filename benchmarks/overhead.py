@@ -25,13 +25,13 @@ from benchmarks.places import ROOT
 from benchmarks.post import CHECK_STEPS, EPOCH
 from benchmarks.rows import Row, against_bar
 from lr_ceiling import tracking
-from lr_ceiling.evidence.study import make_plan, make_sampler, write_study
-from lr_ceiling.execution.driver import Plan, drive, finished
-from lr_ceiling.execution.journal import open_study
+from lr_ceiling.evidence.study import ArmTrials, Settings, make_sampler, write_study
+from lr_ceiling.execution.driver import opened
 from lr_ceiling.execution.provenance import write_ended, write_study_facts
-from lr_ceiling.execution.workers import Ended, Task, Workers
+from lr_ceiling.execution.runner import Ended, Runner, work
 from lr_ceiling.mnist.results import Check, Curve, RunResult, write_runs
 from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.mnist.task import TrainingTask
 from lr_ceiling.pipeline import params
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.search.posterior import NO_CALLS
@@ -48,8 +48,8 @@ DEAD_STEPS = 600
 T = TypeVar("T")
 
 
-def make_endless_plan(epochs: int) -> Plan:
-    """The plan of a search, which neither budget nor result ends."""
+def endless_trials(epochs: int) -> ArmTrials:
+    """The trials of a search that neither budget nor result ends."""
     values = params.load(ROOT / "params.yaml")
     template = RunSpec.of(
         values.training.model_copy(update={"epochs": epochs}),
@@ -60,8 +60,16 @@ def make_endless_plan(epochs: int) -> Plan:
         ended_by=("dead",),
         data_digest="0" * 16,
     )
-    endless = {"budget_runs": {"default": 1e6}, "interval_decades": 1e-6}
-    return make_plan(template, values.search.model_copy(update=endless), NO_CALLS)
+    bounds = values.search.range["baseline"]
+    settings = Settings(
+        seed=values.search.seed,
+        lag=values.search.lag,
+        interval_decades=1e-6,
+        budget=1e6,
+        low=bounds.low,
+        high=bounds.high,
+    )
+    return ArmTrials(template, settings, NO_CALLS, Path("unused"))
 
 
 class Stopwatch:
@@ -116,14 +124,22 @@ class EnoughError(Exception):
 
 
 class Oracle:
-    """Stands in for Workers: `answers` runs end at once, in the order in which they came."""
+    """Stands in for a Runner: `answers` runs end at once, in the order in which they came."""
+
+    # Always one more: what may start is the study's to say.
+    free = 1
 
     def __init__(self, answers: int, watch: Stopwatch) -> None:
         self._left = answers
         self._watch = watch
-        self._waiting: deque[Task] = deque()
+        self._waiting: deque[TrainingTask] = deque()
 
-    def submit(self, task: Task) -> None:
+    @property
+    def busy(self) -> bool:
+        """Whether any run is under way."""
+        return bool(self._waiting)
+
+    def submit(self, task: TrainingTask, group: str = "") -> None:
         """Take a run."""
         self._waiting.append(task)
 
@@ -185,31 +201,29 @@ class Cost:
 
 def search_cost(trials: int, epochs: int) -> Cost:
     """Search with the oracle: `trials` trials of at most `epochs` epochs."""
-    plan = make_endless_plan(epochs)
+    trials_of_arm = endless_trials(epochs)
+    aim = trials_of_arm.aim
     sampling, oracle, facts, whole = Stopwatch(), Stopwatch(), Stopwatch(), Stopwatch()
     with scratch_project() as folder:
         journal = folder / "state" / "search" / "oracle.journal"
-        sampler = TimedSampler(make_sampler(plan.aim), sampling)
-        with open_study(journal, sampler) as study:
-            workers = cast(Workers, Oracle(trials, oracle))
+        sampler = TimedSampler(make_sampler(aim), sampling)
+
+        def on_ended(index: int, ended: Ended) -> None:
+            facts.time(lambda: write_ended(ended.result.spec.key, ended))
+
+        with opened(journal, sampler, trials_of_arm, on_ended) as driver:
+            runner = cast(Runner, Oracle(trials, oracle))
 
             def search() -> None:
                 with contextlib.suppress(EnoughError):
-                    drive(
-                        study,
-                        plan,
-                        workers,
-                        Path("unused"),
-                        lambda index, ended: facts.time(lambda: write_ended([ended])),
-                    )
+                    work(runner, {"oracle": driver}, {})
 
             whole.time(search)
-            done = finished(study)
-        runs = [done[index] for index in range(trials)]
+        runs = [driver.results[index] for index in range(trials)]
 
         def write() -> dict[str, object]:
-            found = write_study(folder, plan.aim, runs)
-            write_study_facts(plan.aim.key, runs)
+            found = write_study(folder, aim, runs)
+            write_study_facts(aim.key, [run.spec.key for run in runs])
             return found.model_dump()
 
         results, mirror = Stopwatch(), Stopwatch()
@@ -252,9 +266,10 @@ def cells_cost(cells: int, seeds: int, epochs: int, model: Path) -> Cost:
                 )
                 for seed in range(seeds)
             ]
-            ended = [Ended(Task(run.spec, Path("unused")), run, time.time(), 1.0) for run in runs]
             results.time(lambda: write_runs(folder / "runs.json", runs))  # noqa: B023
-            results.time(lambda: write_ended(ended))  # noqa: B023
+            for run in runs:
+                ended = Ended(TrainingTask(run.spec, Path("unused")), run, time.time(), 1.0)
+                results.time(lambda: write_ended(run.spec.key, ended))  # noqa: B023
             mirror.time(lambda: store.log_train(f"cell-{cell}", runs, models))  # noqa: B023
             steps += sum(run.steps for run in runs)
     return Cost(0.0, 0.0, results.seconds, mirror.seconds, steps, cells * seeds)

@@ -16,8 +16,9 @@ from benchmarks.places import SCRATCH
 from benchmarks.protocol import CHUNK, Order
 from benchmarks.rows import Row, against_peer
 from benchmarks.specs import spec_of
-from lr_ceiling.execution.workers import Task, Workers
 from lr_ceiling.mnist import dataset
+from lr_ceiling.mnist.task import TrainingTask
+from lr_ceiling.pipeline.workers import workers
 
 VARIANTS = ("batchnorm", "baseline")
 ACTIVATIONS = ("sigmoid", "relu")
@@ -69,10 +70,10 @@ class OurExperiment:
     ) -> None:
         self._splits = splits
         began = time.perf_counter()
-        self._workers = stack.enter_context(Workers(processes))
+        self._runner = stack.enter_context(workers(processes))
         for order in arms:
             # As many at once as there are workers: each warms up.
-            self._workers.execute(
+            self._runner.execute(
                 [self._task(replace(order, seed=seed)) for seed in range(processes)]
             )
         self.startup = time.perf_counter() - began
@@ -80,11 +81,11 @@ class OurExperiment:
     def train(self, orders: Sequence[Order]) -> float:
         """Train all; the wall time."""
         began = time.perf_counter()
-        self._workers.execute([self._task(order) for order in orders])
+        self._runner.execute([self._task(order) for order in orders])
         return time.perf_counter() - began
 
-    def _task(self, order: Order) -> Task:
-        return Task(spec_of(order, self._splits), self._splits)
+    def _task(self, order: Order) -> TrainingTask:
+        return TrainingTask(spec_of(order, self._splits), self._splits)
 
 
 def measure(ours: OurExperiment, fleets: Sequence[Fleet], steps: int, repeats: int) -> list[Row]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.places import ROOT, SCRATCH
 from benchmarks.rows import Row, against_bar, against_peer
-from lr_ceiling.execution.workers import ENVIRONMENT
+from lr_ceiling.execution.environment import SETTINGS
 
 SMOKE = SCRATCH / "smoke"
 # Seconds between looks at the memory; the kernel keeps the peak itself.
@@ -45,6 +45,7 @@ def train_command(folder: Path) -> list[str]:
     return [
         *_stage("train", "batchnorm", "sigmoid"),
         *("--learning-rate", "0.01", "--output", "state/try/train", "--models", "state/try/models"),
+        *("--state", "state/try/runs"),
     ]
 
 
@@ -67,7 +68,7 @@ def measure(folder: Path, repeats: int) -> list[Row]:
     bare = [sys.executable, "-c", "import keras"]
     starts, imports, workers, drivers = [], [], [], []
     for _ in range(repeats):
-        imports.append(timed(bare, folder, ENVIRONMENT))
+        imports.append(timed(bare, folder, SETTINGS))
         command = train_command(folder)
         shutil.rmtree(folder / "state" / "facts", ignore_errors=True)
         began = time.time()
@@ -125,7 +126,7 @@ def _first_run(folder: Path) -> float:
 
 
 def _stage(stage: str, variant: str, activation: str) -> list[str]:
-    module = f"lr_ceiling.stages.{stage}"
+    module = f"lr_ceiling.pipeline.stages.{stage}"
     arm = ["--variant", variant, "--activation", activation]
     return [sys.executable, "-m", module, "data/splits.npz", *arm]
 
@@ -151,7 +152,7 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | Non
 
 def _environment() -> dict[str, str]:
     # What a person has set has no business here.
-    outside = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING")
+    outside = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING", "LR_CEILING_AHEAD")
     kept = {name: value for name, value in os.environ.items() if name not in outside}
     return kept | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])}
 

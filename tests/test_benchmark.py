@@ -20,7 +20,7 @@ from benchmarks.peers.floor import step_flops
 from benchmarks.places import REPORT, ROOT
 from benchmarks.protocol import CHUNK, COMPARED, Order, Trained, initial
 from benchmarks.rows import against_bar, against_peer, markdown, read_figures, write_report
-from lr_ceiling.execution.workers import cores
+from lr_ceiling.execution.executor import cores
 from lr_ceiling.mnist import network, training
 
 IDS = {

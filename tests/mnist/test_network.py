@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lr_ceiling.mnist import engine, network, training
+from lr_ceiling.mnist import engine, network
 from lr_ceiling.mnist.specification import Activation, Variant
 
 engine.configure()

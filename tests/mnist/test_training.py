@@ -1,5 +1,6 @@
 """The engine is Keras's `fit` to rounding, is deterministic, and says honestly how a run went."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -10,31 +11,26 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lr_ceiling.mnist import network, training
+from conftest import small_spec
+from lr_ceiling.errors import DatasetError
+from lr_ceiling.mnist import dataset, network, training
+from lr_ceiling.mnist.dataset import Arrays, SplitName, read_split, splits_digest
 from lr_ceiling.mnist.engine import Engine, configure
-from lr_ceiling.mnist.dataset import SplitName, read_split
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
 
 configure()
 
 STEPS = 200
-SPEC = RunSpec(
-    variant="baseline",
-    activation="relu",
-    learning_rate=1e-3,
-    seed=0,
-    optimizer="adam",
-    batch_size=32,
-    epochs=2,
-    steps_per_epoch=30,
-    target_accuracy=0.9,
-    ended_by=("dead", "exploded", "lost"),
-    data_digest="drawn digits",
-)
 
 
-def spec(**changes: object) -> RunSpec:
-    return RunSpec.model_validate(SPEC.model_dump() | changes)
+def spec(splits: Path, **changes: object) -> RunSpec:
+    common: dict[str, object] = {
+        "learning_rate": 1e-3,
+        "epochs": 2,
+        "steps_per_epoch": 30,
+        "ended_by": ("dead", "exploded", "lost"),
+    }
+    return small_spec(splits_digest(splits), **common | changes)
 
 
 class Reference:
@@ -140,13 +136,19 @@ def test_adam_equals_keras() -> None:
 
 
 def test_a_spec_has_one_result_whatever_ran_before(small_splits: Path, tmp_path: Path) -> None:
-    first = training.fit(spec(variant="batchnorm"), small_splits, tmp_path / "first.keras")
-    training.fit(spec(variant="batchnorm", seed=1, learning_rate=1.0), small_splits)
-    training.fit(spec(activation="tanh"), small_splits)
-    again = training.fit(spec(variant="batchnorm"), small_splits, tmp_path / "again.keras")
+    first = training.fit(
+        spec(small_splits, variant="batchnorm"), small_splits, tmp_path / "first.keras"
+    )
+    training.fit(spec(small_splits, variant="batchnorm", seed=1, learning_rate=1.0), small_splits)
+    training.fit(spec(small_splits, activation="tanh"), small_splits)
+    again = training.fit(
+        spec(small_splits, variant="batchnorm"), small_splits, tmp_path / "again.keras"
+    )
     training._engine.cache_clear()
     training._load.cache_clear()
-    alone = training.fit(spec(variant="batchnorm"), small_splits, tmp_path / "alone.keras")
+    alone = training.fit(
+        spec(small_splits, variant="batchnorm"), small_splits, tmp_path / "alone.keras"
+    )
     assert first == again == alone
     saved = [(tmp_path / f"{name}.keras").read_bytes() for name in ("first", "again", "alone")]
     assert saved[0] == saved[1] == saved[2]
@@ -158,7 +160,7 @@ def test_a_saved_model_is_what_was_evaluated(
     small_splits: Path, tmp_path: Path, variant: Variant
 ) -> None:
     path = tmp_path / "folder" / "model.keras"
-    result = training.fit(spec(variant=variant), small_splits, path, test=True)
+    result = training.fit(spec(small_splits, variant=variant), small_splits, path, test=True)
     model = keras.saving.load_model(path, safe_mode=True)
     measured: dict[SplitName, float | None] = {
         "validation": result.validation_accuracy,
@@ -171,9 +173,41 @@ def test_a_saved_model_is_what_was_evaluated(
         assert np.mean(guesses == arrays.labels) == pytest.approx(accuracy, abs=1 / len(guesses))
 
 
+def test_other_images_than_the_run_asks_for_are_refused(
+    small_arrays: Arrays, small_splits: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "splits.npz"
+    dataset.write_splits(other, dataset.split(small_arrays, seed=1, validation=500, gate=100))
+    found, wanted = splits_digest(other), splits_digest(small_splits)
+    with pytest.raises(DatasetError) as error:
+        training.fit(spec(small_splits), other)
+    assert str(error.value) == (
+        f"{other} holds other images than the run asks for (digest {found}, wanted {wanted}): "
+        "run `dvc repro validate`"
+    )
+
+
+def test_a_splits_file_that_was_changed_after_a_run_is_refused(
+    small_arrays: Arrays, tmp_path: Path
+) -> None:
+    path = tmp_path / "splits.npz"
+    parts = dataset.split(small_arrays, seed=0, validation=500, gate=100)
+    dataset.write_splits(path, parts)
+    asked = spec(path, epochs=1, steps_per_epoch=1)
+    training.fit(asked, path)
+    train = dataset.Split(parts.train.images ^ 1, parts.train.labels)
+    dataset.write_splits(path, dataclasses.replace(parts, train=train))
+    # Until then the images that were read are used.
+    training._load.cache_clear()
+    with pytest.raises(DatasetError, match="holds other images"):
+        training.fit(asked, path)
+
+
 def test_a_run_learns_and_keeps_count(small_splits: Path) -> None:
     told: list[int] = []
-    result = training.fit(spec(epochs=3, steps_per_epoch=40), small_splits, on_steps=told.append)
+    result = training.fit(
+        spec(small_splits, epochs=3, steps_per_epoch=40), small_splits, on_steps=told.append
+    )
     assert result.label == "stable"
     assert (result.called, result.called_at) == (None, None)
     assert result.steps == 120
@@ -191,7 +225,7 @@ def test_a_run_learns_and_keeps_count(small_splits: Path) -> None:
 
 
 def test_batch_norm_is_checked_in_both_modes(small_splits: Path) -> None:
-    result = training.fit(spec(variant="batchnorm"), small_splits)
+    result = training.fit(spec(small_splits, variant="batchnorm"), small_splits)
     # After 60 steps the moving averages have made less than half of their way.
     assert result.validation_accuracy < 0.9 < (result.checks[-1].training or 0)
 
@@ -203,7 +237,7 @@ def test_batch_norm_is_checked_in_both_modes(small_splits: Path) -> None:
 def test_a_loss_that_is_no_number_ends_any_run(
     small_splits: Path, optimizer: str, learning_rate: float, ended_by: tuple[str, ...]
 ) -> None:
-    hot = spec(optimizer=optimizer, learning_rate=learning_rate, ended_by=ended_by)
+    hot = spec(small_splits, optimizer=optimizer, learning_rate=learning_rate, ended_by=ended_by)
     result = training.fit(hot, small_splits)
     assert (result.label, result.steps) == ("diverged", 25)
     assert result.called_at is not None
@@ -214,15 +248,17 @@ def test_a_loss_that_is_no_number_ends_any_run(
 
 def test_a_dead_network_ends_early_if_it_may(small_splits: Path) -> None:
     dead = {"learning_rate": 1.0, "epochs": 1, "steps_per_epoch": 600, "batch_size": 4}
-    early = training.fit(spec(**dead), small_splits)
+    early = training.fit(spec(small_splits, **dead), small_splits)
     assert (early.label, early.called, early.called_at, early.steps) == ("dead", "dead", 500, 500)
-    watched = training.fit(spec(**dead, ended_by=()), small_splits)
+    watched = training.fit(spec(small_splits, **dead, ended_by=()), small_splits)
     assert (watched.label, watched.called, watched.called_at) == ("dead", "dead", 500)
     assert watched.steps == 600
 
 
 def test_sgd_learns(small_splits: Path) -> None:
-    result = training.fit(spec(optimizer="sgd", learning_rate=0.05, epochs=4), small_splits)
+    result = training.fit(
+        spec(small_splits, optimizer="sgd", learning_rate=0.05, epochs=4), small_splits
+    )
     assert result.validation_accuracy > 0.5
 
 

@@ -21,7 +21,7 @@ from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.dataset import IDX_NAMES, Arrays
 from lr_ceiling.pipeline.stages import fetch
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SECONDS = 20.0
 
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="no npm client")

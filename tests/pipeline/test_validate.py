@@ -23,7 +23,7 @@ from lr_ceiling.pipeline.stages.validate import (
     validate,
 )
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # Drawn digits differ from written ones in box, ink and place; the other bounds are MNIST's.
 DRAWN = {
     "maximum": (200, 255),

@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +31,46 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` whole or not at all, making its folder. Raises ResultsError."""
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_bytes(content)
     except OSError as error:
+        raise ResultsError(f"{path} can't be written: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the path of an empty file to write; it takes the place of `path` unless that fails.
+
+    It lies in the same folder, which is made if need be, under a name that nobody else uses: of
+    two processes that write the same file, the one that ends last has it. After an error, which is
+    passed on, `path` is as it was. Raises OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+    try:
+        # Not by `tempfile`, whose files nobody else may read.
+        partial.touch(exist_ok=False)
+        yield partial
+        _sync(partial)
+        partial.replace(path)
+    except BaseException:
         # What is left of it, if anything can be removed there.
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise ResultsError(f"{path} can't be written: {error.strerror or error}") from None
+        raise
+    # Some file systems can't sync a folder. The file is whole whether they can or not.
+    with contextlib.suppress(OSError):
+        _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Have the content of a file or folder on the disk, where it survives a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path) -> bytes:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lr_ceiling.errors import DatasetError
+from lr_ceiling.execution.files import replacing
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Indices: TypeAlias = NDArray[np.int64]
@@ -338,13 +339,8 @@ def _read_npy(archive: zipfile.ZipFile, path: Path, key: str, item: tuple[int, .
 
 def _write_npz(path: Path, members: Mapping[str, Bytes]) -> None:
     """Write all or nothing. Stored, not deflated: zlib's bytes differ between its versions."""
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             np.savez(file, **members)  # type: ignore[arg-type]
-        partial.replace(path)
     except OSError as error:
         raise DatasetError(f"{path} can't be written: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)

@@ -153,7 +153,9 @@ class Engine:
         return accuracy
 
     def _mean_statistics(self, images: tf.Tensor) -> list[tf.Tensor]:
-        batches = tf.minimum(tf.shape(images)[0], REESTIMATION_IMAGES) // EVALUATION_BATCH
+        whole = tf.minimum(tf.shape(images)[0], REESTIMATION_IMAGES) // EVALUATION_BATCH
+        # Fewer images than a batch holds are one batch.
+        batches = tf.maximum(whole, 1)
         totals = [tf.zeros_like(average) for average in self._averages]
         for i in tf.range(batches):
             start = i * EVALUATION_BATCH

@@ -8,25 +8,25 @@ from pathlib import Path
 
 import keras
 
+from lr_ceiling.errors import ResultsError
+from lr_ceiling.execution.files import replacing
+
 # The date that saved models carry, so that equal networks have equal bytes.
 SAVED = "1980-01-01@00:00:00"
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Save a `.keras` file whose bytes depend on the network and its weights alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    """Save a `.keras` file, whole or not at all. Raises ResultsError."""
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, replacing(path) as partial:
             dated = Path(folder) / "model.keras"
             model.save(dated)
             with zipfile.ZipFile(dated) as source, zipfile.ZipFile(partial, "w") as target:
                 for name in sorted(source.namelist()):
                     # A ZipInfo's own date is 1980-01-01.
                     target.writestr(zipfile.ZipInfo(name), _still(name, source.read(name)))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise ResultsError(f"{path} can't be written: {error.strerror or error}") from None
 
 
 def _still(member: str, content: bytes) -> bytes:
