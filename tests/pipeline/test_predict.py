@@ -10,11 +10,12 @@ from PIL import Image
 
 from conftest import small_run, small_spec
 from lr_ceiling.errors import ResultsError
-from lr_ceiling.execution.workers import Task, Workers
 from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.dataset import Bytes
 from lr_ceiling.mnist.results import write_runs
+from lr_ceiling.mnist.task import TrainingTask
 from lr_ceiling.pipeline.commands.predict import best_model
+from lr_ceiling.pipeline.workers import workers
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +27,8 @@ def project(mnist_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset.write_splits(splits, dataset.split(arrays, seed=0, validation=5000, gate=5000))
     spec = small_spec(dataset.splits_digest(splits), steps_per_epoch=500, seed=5)
     model = folder / "data" / "models" / "baseline-relu-0.003" / "seed-5.keras"
-    with Workers(1) as workers:
-        (ended,) = workers.execute([Task(spec, splits, model)])
+    with workers(1) as runner:
+        (ended,) = runner.execute([TrainingTask(spec, splits, model)])
     assert ended.result.validation_accuracy > 0.95
     write_runs(folder / "data/train/baseline-relu-0.003/runs.json", [ended.result])
     return folder

@@ -23,13 +23,13 @@ from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 
 from conftest import wait_until
 from lr_ceiling import tracking
-from lr_ceiling.tracking.store import SIGNATURE
 from lr_ceiling.errors import TrackingError
 from lr_ceiling.execution import provenance
 from lr_ceiling.mnist.results import Check, Curve, RunResult, write_runs
 from lr_ceiling.mnist.specification import RunSpec, Variant
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.tracking import Logged
+from lr_ceiling.tracking.store import SIGNATURE
 
 STUDY: dict[str, object] = {
     "variant": "batchnorm",
