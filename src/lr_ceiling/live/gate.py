@@ -19,6 +19,7 @@ from lr_ceiling.execution.records import Record
 from lr_ceiling.live.accuracy import Measured, Paired, compare, measure
 from lr_ceiling.live.predictor import Prediction, Predictor
 from lr_ceiling.live.registry import (
+    MENDING,
     ROLLED_BACK,
     SHA256,
     Registry,
@@ -247,8 +248,7 @@ def _hold_against_champion(
     try:
         theirs = predictor.of_version(store_uri(), name, champion.number, gate.images)
     except RegistryError as error:
-        hint = "`lr-ceiling rollback` or `lr-ceiling promote --without-champion` mends it"
-        case.check("champion", without_champion, f"the champion is lost: {error}; {hint}")
+        case.check("champion", without_champion, f"the champion is lost: {error}; {MENDING}")
         return
     case.theirs = theirs
     case.paired = compare(ours.probabilities, theirs.probabilities, gate.labels)

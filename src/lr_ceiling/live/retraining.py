@@ -4,6 +4,7 @@ What it came to goes to `state/retrain.json` for machines and to `state/retrain.
 """
 
 import contextlib
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,19 +12,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import filelock
-
-from lr_ceiling.errors import LockedError, LrCeilingError, PipelineError
+from lr_ceiling.errors import LrCeilingError, PipelineError
 from lr_ceiling.execution.files import read_json, write_bytes, write_text
 from lr_ceiling.execution.provenance import commit, root
 from lr_ceiling.live import dvc, gate
 from lr_ceiling.live.gate import Decision, Terms
+from lr_ceiling.live.lock import alone
 from lr_ceiling.live.outcome import Arm, Failure, Outcome, compare_ceilings, summary
 from lr_ceiling.live.predictor import Predictor
 from lr_ceiling.live.seeds import search_seed, train_seeds, write_seeds
 
 PARAMS = Path("params.yaml")
 CEILINGS = Path("reports/ceilings.json")
+# Runs by specification and trials by study: with these `dvc repro --force` would train nothing that
+# was trained before with the same seeds.
+KEPT = (Path("state/runs"), Path("state/search"))
 # A rehearsal: 2 seeds are the least that have a spread. A search of 2 runs bounds no ceiling, and
 # without one the gate refuses.
 QUICK = 2
@@ -63,7 +66,7 @@ def retrain(plan: Plan, predictor: Predictor, load: Load) -> Outcome:
     count = plan.seeds or (QUICK if plan.quick else settings.train_seeds)
     seeds = train_seeds(plan.week, count)
     before = _arms() if CEILINGS.exists() else []
-    with _one_at_a_time(), _kept() as keep:
+    with alone("retrain", "another retraining"), _kept() as keep:
         failure, reason, decision = _run(plan, seeds, predictor, load)
         after = [] if failure and failure != "promotion failed" else _arms()
         keep(not plan.quick and bool(after))
@@ -100,6 +103,8 @@ def _run(
         stage = "pipeline failed"
         budget = QUICK if plan.quick else None
         write_seeds(PARAMS, seeds, search_seed(plan.week), budget, load)
+        if plan.force:
+            _forget()
         dvc.run("repro", *(["--force"] if plan.force else []))
         stage = "promotion failed"
         decision = gate.promote(load(PARAMS).terms, predictor)
@@ -108,15 +113,10 @@ def _run(
     return None, decision.reason, decision
 
 
-@contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    lock = root() / "state" / "retrain.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(lock, timeout=0):
-            yield
-    except filelock.Timeout:
-        raise LockedError(f"another retraining holds {lock}: wait for its end") from None
+def _forget() -> None:
+    """Remove the runs and trials that stages find again, whatever DVC is told."""
+    for kept in KEPT:
+        shutil.rmtree(root() / kept, ignore_errors=True)
 
 
 @contextlib.contextmanager
