@@ -24,7 +24,7 @@ from mlflow.exceptions import MlflowException
 
 from lr_ceiling.errors import RegistryError
 from lr_ceiling.execution.records import Record
-from lr_ceiling.live.lock import alone
+from lr_ceiling.live.locks import alone
 
 Alias = Literal["champion", "challenger", "previous"]
 

@@ -17,7 +17,7 @@ from lr_ceiling.execution.files import read_json, write_bytes, write_text
 from lr_ceiling.execution.provenance import commit, root
 from lr_ceiling.live import dvc, gate
 from lr_ceiling.live.gate import Decision, Terms
-from lr_ceiling.live.lock import alone
+from lr_ceiling.live.locks import alone
 from lr_ceiling.live.outcome import Arm, Failure, Outcome, compare_ceilings, summary
 from lr_ceiling.live.predictor import Predictor
 from lr_ceiling.live.seeds import search_seed, train_seeds, write_seeds
