@@ -233,7 +233,8 @@ def make_small(project: Path) -> None:
     with (project / "dvc.lock").open("w") as file:
         yaml.dump(lock, file)
     # Those that read what a retraining rewrites, and do not hold it against the whole project's.
-    tests = " ".join(f"tests/test_{name}.py" for name in ("lock", "retraining", "structure"))
+    read = ("test_lock", "live/test_seeds", "live/test_retraining", "test_structure")
+    tests = " ".join(f"tests/{name}.py" for name in read)
     everything = "pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder"
     replace(project / "Makefile", everything, f"pytest {tests}")
 
@@ -313,7 +314,7 @@ def rehearse_damaged(rehearsal: Rehearsal) -> None:
 
 def rehearse_crash(rehearsal: Rehearsal) -> None:
     """A process that dies between the gate's verdict and the alias leaves the old champion."""
-    registry = rehearsal.clone / "src" / "lr_ceiling" / "registry.py"
+    registry = rehearsal.clone / "src" / "lr_ceiling" / "live" / "registry.py"
     code = registry.read_text()
     replace(registry, NAMING, CRASH + NAMING)
     rehearsal.commit("Crash before the alias")

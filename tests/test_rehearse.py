@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 import rehearse
 from conftest import ROOT
 from lr_ceiling.live.gate import Check, Decision
-from lr_ceiling.live.retraining import Outcome, summary
+from lr_ceiling.live.outcome import Outcome, summary
 from rehearse import Rehearsal, Run, equivalents, used
 
 GITHUB = ROOT / ".github"

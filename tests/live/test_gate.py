@@ -14,16 +14,15 @@ from lr_ceiling import tracking
 from lr_ceiling.errors import LockedError, ResultsError, TrackingError
 from lr_ceiling.execution.files import write_json
 from lr_ceiling.live import gate, registry
-from lr_ceiling.live.gate import Decision, choose
+from lr_ceiling.live.gate import Decision, Terms, choose
 from lr_ceiling.live.predictor import Predictor, as_input
 from lr_ceiling.live.registry import Registry, Version
 from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.results import RunResult, write_runs
-from lr_ceiling.pipeline.params import Promote
 
 Trained = list[tuple[RunResult, Path]]
 # The drawn digits' gate has 100 images: equal models have their lower limit at -0.037.
-SETTINGS = Promote(model="digits", margin=0.1, floor=0.5)
+TERMS = Terms(model="digits", margin=0.1, floor=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +45,10 @@ class Gate:
         put_forward(self.project, self._splits, *self._trained[number])
 
     def promote(
-        self, number: int, settings: Promote = SETTINGS, without_champion: bool = False
+        self, number: int, terms: Terms = TERMS, without_champion: bool = False
     ) -> Decision:
         self.lay_out(number)
-        return gate.promote(settings, self._predictor, without_champion=without_champion)
+        return gate.promote(terms, self._predictor, without_champion=without_champion)
 
     @property
     def versions(self) -> list[Version]:
@@ -116,7 +115,7 @@ def test_a_model_that_is_no_worse_takes_the_champions_place(at_gate: Gate) -> No
     assert (decision.decision, decision.live) == ("promoted", 2)
     assert at_gate.aliases == {"champion": 2, "previous": 1}
     assert decision.paired
-    assert decision.paired.difference.ci95[0] > -SETTINGS.margin
+    assert decision.paired.difference.ci95[0] > -TERMS.margin
     assert decision.champion
     assert decision.champion.version == 1
     assert decision.champion.measured
@@ -124,7 +123,7 @@ def test_a_model_that_is_no_worse_takes_the_champions_place(at_gate: Gate) -> No
 
 def test_a_worse_model_is_refused_and_the_champion_stays(at_gate: Gate) -> None:
     at_gate.promote(0)
-    decision = at_gate.promote(2, Promote(model="digits", margin=0.1, floor=0.2))
+    decision = at_gate.promote(2, Terms(model="digits", margin=0.1, floor=0.2))
     assert (decision.decision, decision.live) == ("refused", 1)
     assert "champion" in failed(decision)
     assert "against version 1 its accuracy is -" in decision.reason
@@ -134,7 +133,7 @@ def test_a_worse_model_is_refused_and_the_champion_stays(at_gate: Gate) -> None:
 
 def test_a_margin_below_what_the_images_can_tell_refuses_an_equal(at_gate: Gate) -> None:
     at_gate.promote(0)
-    decision = at_gate.promote(1, Promote(model="digits", margin=0.01, floor=0.5))
+    decision = at_gate.promote(1, Terms(model="digits", margin=0.01, floor=0.5))
     assert failed(decision) == ["champion"]
 
 
@@ -149,7 +148,7 @@ def test_the_champion_itself_is_nothing_to_decide(at_gate: Gate) -> None:
 def test_data_that_failed_its_validation_promotes_nothing(at_gate: Gate) -> None:
     at_gate.lay_out(0)
     write_json(at_gate.project / "reports" / "validation.json", {"success": False})
-    decision = gate.promote(SETTINGS, at_gate._predictor)
+    decision = gate.promote(TERMS, at_gate._predictor)
     assert (decision.decision, failed(decision)) == ("refused", ["data"])
     assert at_gate.versions == []
 
@@ -158,7 +157,7 @@ def test_without_a_known_ceiling_nothing_is_put_forward(at_gate: Gate, trained: 
     at_gate.lay_out(0)
     arms = {"arms": [arm_of(trained[0][0], lr90=None)]}
     write_json(at_gate.project / "reports" / "ceilings.json", arms)
-    decision = gate.promote(SETTINGS, at_gate._predictor)
+    decision = gate.promote(TERMS, at_gate._predictor)
     assert (decision.decision, failed(decision)) == ("refused", ["ceiling"])
     assert at_gate.versions == []
 
@@ -185,7 +184,7 @@ def test_another_model_under_the_challengers_name_is_refused(
     at_gate: Gate, trained: Trained
 ) -> None:
     at_gate.promote(0)
-    at_gate.promote(1, Promote(model="digits", margin=0.0, floor=0.5))
+    at_gate.promote(1, Terms(model="digits", margin=0.0, floor=0.5))
     shutil.copy(trained[0][1], Path(at_gate.versions[1].source) / "data" / "model.keras")
     decision = at_gate.promote(1)
     assert failed(decision) == ["same"]
@@ -262,21 +261,21 @@ def test_models_of_other_data_are_refused_in_one_line(at_gate: Gate, trained: Tr
     spec = run.spec.model_copy(update={"data_digest": "0" * 16})
     put_forward(at_gate.project, at_gate._splits, run.model_copy(update={"spec": spec}), model)
     with pytest.raises(ResultsError, match="was trained on other data than"):
-        gate.promote(SETTINGS, at_gate._predictor)
+        gate.promote(TERMS, at_gate._predictor)
 
 
 def test_a_cell_without_a_run_is_told_in_one_line(at_gate: Gate) -> None:
     at_gate.lay_out(0)
     write_runs(at_gate.project / "data" / "train" / "empty" / "runs.json", [])
     with pytest.raises(ResultsError, match="empty holds no run: remove it"):
-        gate.promote(SETTINGS, at_gate._predictor)
+        gate.promote(TERMS, at_gate._predictor)
 
 
 def test_a_missing_model_says_what_to_do(at_gate: Gate) -> None:
     at_gate.lay_out(0)
     shutil.rmtree(at_gate.project / "data" / "models")
     with pytest.raises(ResultsError, match=r"seed-0\.keras is missing: run `dvc repro`"):
-        gate.promote(SETTINGS, at_gate._predictor)
+        gate.promote(TERMS, at_gate._predictor)
 
 
 def runs_at(rate: float, *accuracies: float) -> list[RunResult]:

@@ -95,10 +95,24 @@ def test_weights_that_are_not_finite_are_no_model(
         predictor.of_file(tmp_path / "nan.keras", np.zeros((1, 28, 28), dtype=np.uint8))
 
 
-def test_the_driver_imports_no_tensorflow() -> None:
-    code = "import lr_ceiling.live.gate, lr_ceiling.live.predictor, sys; print('tensorflow' in sys.modules)"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout == "False\n"
+# What mlflow finds when it is imported, and whether tensorflow is.
+IMPORTS = """
+import os, sys
+class Watcher:
+    def find_spec(self, name, path=None, target=None):
+        if name == "mlflow":
+            print(os.environ["MLFLOW_DISABLE_TELEMETRY"])
+sys.meta_path.insert(0, Watcher())
+import lr_ceiling.live.gate
+print("tensorflow" in sys.modules)
+"""
+
+
+def test_the_driver_imports_no_tensorflow_and_mlflow_with_its_settings() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == "true\nFalse\n"
 
 
 def test_a_killed_process_is_told(predictor: Predictor) -> None:

@@ -1,22 +1,18 @@
-"""The model registry in a real MLflow store: aliases, rollback, lost files; and its command."""
+"""The model registry in a real MLflow store: aliases, rollback, lost files."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from mlflow import MlflowClient
 
 from conftest import small_run
 from lr_ceiling import tracking
 from lr_ceiling.errors import LockedError, RegistryError
-from lr_ceiling.live.registry import ROLLED_BACK, SHA256, Registry, load, one_at_a_time, sha256_of
-from lr_ceiling.pipeline.commands import registry as command
+from lr_ceiling.live.registry import ROLLED_BACK, Registry, load, one_at_a_time
 from lr_ceiling.tracking import Store
-
-# Loading is not the business of most of these.
-CONTENT = b"no test loads this one"
+from registering import promote, put_forward
 
 
 @pytest.fixture
@@ -28,24 +24,6 @@ def store(project: Path) -> Iterator[Store]:
 @pytest.fixture
 def registry(store: Store) -> Registry:
     return Registry(store, "digits")
-
-
-def put_forward(store: Store, registry: Registry, seed: int) -> None:
-    """Register a challenger whose file names its seed."""
-    folder = Path("data/models/cell")
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"seed-{seed}.keras"
-    file.write_bytes(CONTENT + b"%d" % seed)
-    run = small_run(seed=seed)
-    store.log_train("cell", [run], folder)
-    registry.put_forward(store.model_of(run), {SHA256: sha256_of(file), "cell": "cell"})
-
-
-def promote(store: Store, registry: Registry, seed: int) -> None:
-    put_forward(store, registry, seed)
-    challenger = registry.at("challenger")
-    assert challenger
-    registry.promote(challenger, registry.at("champion"))
 
 
 def aliases(registry: Registry) -> dict[str, int]:
@@ -195,24 +173,3 @@ def test_a_file_that_is_no_model_is_told_in_one_line(store: Store, registry: Reg
     promote(store, registry, 0)
     with pytest.raises(RegistryError, match=r"^models:/digits/1 can't be loaded \(.*\)$"):
         load(tracking.store_uri(), "digits", 1)
-
-
-def test_the_command_shows_the_history(project: Path) -> None:
-    shown = CliRunner().invoke(command.main, [])
-    assert (shown.exit_code, shown.stderr) == (
-        1,
-        "error: lr-ceiling has no version yet: `lr-ceiling promote` puts one forward\n",
-    )
-    with tracking.open_store() as store:
-        registry = Registry(store, "lr-ceiling")
-        promote(store, registry, 0)
-        promote(store, registry, 1)
-        champion = registry.at("champion")
-        assert champion
-        registry.tag(champion, {"decision": "promoted", "reason": "it is better"})
-    shown = CliRunner().invoke(command.main, [])
-    assert shown.exit_code == 0
-    first, second = (line for line in shown.stdout.splitlines() if "│ cell │" in line)
-    assert "previous" in first
-    assert "champion" in second
-    assert shown.stdout.endswith("2 promoted: it is better\n")

@@ -1,4 +1,4 @@
-"""The guard of the server, by itself; tests/test_serve.py asks the whole over HTTP."""
+"""The guard of the server, by itself; tests/pipeline/test_serve.py asks the whole over HTTP."""
 
 import json
 

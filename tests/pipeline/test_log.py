@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def project(folder: Path) -> Path:
     arm = folder / "data/search/baseline-relu"
     write_runs(arm / "runs.json", map(make_run, range(10, 13)))
     write_json(arm / "study.json", small_study().model_dump())
-    write_json(arm / "posterior.json", small_belief().model_dump())
+    write_json(arm / "posterior.json", asdict(small_belief()))
     return folder
 
 

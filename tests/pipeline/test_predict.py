@@ -2,19 +2,24 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
-from lr_ceiling.execution.workers import Task, Workers
 from PIL import Image
 
 from conftest import small_run, small_spec
+from hostile import hostile
 from lr_ceiling.errors import ResultsError
+from lr_ceiling.live.picture import read_digit
+from lr_ceiling.live.predictor import Predictor
 from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.dataset import Bytes
 from lr_ceiling.mnist.results import write_runs
+from lr_ceiling.mnist.task import TrainingTask
 from lr_ceiling.pipeline.commands.predict import best_model
+from lr_ceiling.pipeline.workers import workers
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +31,8 @@ def project(mnist_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset.write_splits(splits, dataset.split(arrays, seed=0, validation=5000, gate=5000))
     spec = small_spec(dataset.splits_digest(splits), steps_per_epoch=500, seed=5)
     model = folder / "data" / "models" / "baseline-relu-0.003" / "seed-5.keras"
-    with Workers(1) as workers:
-        (ended,) = workers.execute([Task(spec, splits, model)])
+    with workers(1) as runner:
+        (ended,) = runner.execute([TrainingTask(spec, splits, model)])
     assert ended.result.validation_accuracy > 0.95
     write_runs(folder / "data/train/baseline-relu-0.003/runs.json", [ended.result])
     return folder
@@ -50,25 +55,34 @@ def drawn(digit: Bytes, number: int) -> Image.Image:
     return blue
 
 
-def predict(project: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+def predict(
+    project: Path, *arguments: object, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "lr_ceiling.pipeline.commands.predict", *map(str, arguments)],
         cwd=project,
+        env=environment,
         capture_output=True,
         text=True,
     )
 
 
-def test_real_digits_are_told_in_any_form(project: Path, mnist_path: Path, tmp_path: Path) -> None:
+def test_real_digits_are_told_in_any_form_and_environment(
+    project: Path, mnist_path: Path, tmp_path: Path
+) -> None:
     arrays = dataset.read_arrays(mnist_path)
     paths = [tmp_path / f"{number}.png" for number in range(60)]
     for number, path in enumerate(paths):
         drawn(arrays.test_images[number], number).save(path)
-    shown = predict(project, *paths)
+    shown = predict(project, *paths, environment=hostile(tmp_path))
     assert (shown.returncode, shown.stderr) == (0, "")
     lines = shown.stdout.splitlines()
     assert [line.partition(": ")[0] for line in lines] == list(map(str, paths))
     answers = [line.partition(": ")[2] for line in lines]
+    with Predictor() as predictor:
+        (model,) = project.rglob("seed-5.keras")
+        here = predictor.of_file(model, np.stack([read_digit(path) for path in paths]))
+    assert answers == [f"{one.argmax()} ({one.max():.1%})" for one in here.probabilities]
     right = sum(
         answer.startswith(f"{label} (")
         for answer, label in zip(answers, arrays.test_labels, strict=False)

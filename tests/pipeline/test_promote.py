@@ -1,4 +1,4 @@
-"""`lr-ceiling promote`: what it says and its exit codes; tests/test_gate.py tests the decisions."""
+"""`lr-ceiling promote`: what it says, its exit codes; tests/live/test_gate.py has the decisions."""
 
 import json
 from pathlib import Path

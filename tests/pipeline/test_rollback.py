@@ -1,29 +1,21 @@
-"""`lr-ceiling rollback` says what is live; tests/test_registry.py tests what it does."""
+"""`lr-ceiling rollback` says what is live; tests/live/test_registry.py tests what it does."""
 
 from pathlib import Path
 
 from click.testing import CliRunner
 
-from conftest import small_run
 from lr_ceiling import tracking
 from lr_ceiling.live import registry
-from lr_ceiling.live.registry import SHA256, Registry, sha256_of
+from lr_ceiling.live.registry import Registry
 from lr_ceiling.pipeline.commands import rollback
+from registering import promote
 
 
 def test_it_says_what_is_live_and_what_not_any_more(project: Path) -> None:
-    models = project / "models"
-    models.mkdir()
     with tracking.open_store() as store:
         versions = Registry(store, "lr-ceiling")
         for seed in range(2):
-            file = models / f"seed-{seed}.keras"
-            file.write_bytes(b"no test loads this one %d" % seed)
-            run = small_run(seed=seed)
-            store.log_train("cell", [run], models)
-            tags = {SHA256: sha256_of(file), "cell": f"cell {seed}"}
-            version = versions.put_forward(store.model_of(run), tags)
-            versions.promote(version, versions.at("champion"))
+            promote(store, versions, seed)
     said = "live: version 1 of lr-ceiling (cell 0); rolled back: version 2\n"
     assert CliRunner().invoke(rollback.main, []).stdout == said
     said = "live: version 2 of lr-ceiling (cell 1); rolled back: version 1\n"

@@ -20,13 +20,15 @@ from click.testing import CliRunner
 
 from browser import WAIT_SECONDS
 from conftest import ROOT
+from hostile import hostile
 from lr_ceiling import tracking
 from lr_ceiling.live import serving
-from lr_ceiling.live.predictor import as_input
-from lr_ceiling.live.registry import SHA256, Registry, sha256_of
+from lr_ceiling.live.predictor import Predictor, as_input
+from lr_ceiling.live.registry import MENDING, SHA256, Registry, sha256_of
 from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.pipeline.commands import serve
+from registering import promote
 
 
 class Answer(NamedTuple):
@@ -66,7 +68,10 @@ def client(
     empty_database: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Client]:
-    """The command as a process, on the first trained model, which was registered and promoted."""
+    """The command as a process, on the first trained model, which was registered and promoted.
+
+    Its environment is one that would change the answers.
+    """
     folder = tmp_path_factory.mktemp("served")
     (folder / "mlruns").mkdir()
     shutil.copy(empty_database, folder / "mlruns")
@@ -80,7 +85,9 @@ def client(
             version = registry.put_forward(store.model_of(run), {SHA256: sha256_of(model)})
             registry.promote(version, None)
     command = [sys.executable, "-m", "lr_ceiling.pipeline.cli", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=hostile(folder), stdout=subprocess.PIPE, text=True
+    ) as process:
         guard = threading.Timer(200, process.kill)
         guard.start()
         assert process.stdout
@@ -108,6 +115,15 @@ def test_digits_are_recognised(client: Client, digits: dataset.Split, key: str) 
     assert (probabilities.argmax(axis=1) == digits.labels).mean() >= 0.95
 
 
+def test_the_environment_changes_no_answer(
+    client: Client, digits: dataset.Split, trained: list[tuple[RunResult, Path]]
+) -> None:
+    with Predictor() as predictor:
+        expected = predictor.of_file(trained[0][1], digits.images).probabilities
+    answer = client.ask(as_input(digits.images).tolist())
+    assert np.array(answer.body["predictions"], np.float32).tobytes() == expected.tobytes()
+
+
 def test_many_ask_at_once(client: Client, digits: dataset.Split) -> None:
     images = as_input(digits.images)[:, np.newaxis].tolist()
     with ThreadPoolExecutor(8) as threads:
@@ -124,6 +140,20 @@ def test_without_a_champion_there_is_nothing_to_serve(project: Path) -> None:
         1,
         "error: lr-ceiling has no champion: `lr-ceiling promote` makes one\n",
     )
+
+
+def test_a_damaged_model_is_not_served(project: Path) -> None:
+    with tracking.open_store() as store:
+        registry = Registry(store, "lr-ceiling")
+        promote(store, registry, 0)
+        champion = registry.at("champion")
+    assert champion
+    (Path(champion.source) / "data" / "model.keras").write_bytes(b"something else")
+    shown = CliRunner().invoke(serve.main, ["--port", "0"])
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert shown.stderr.startswith("error: models:/lr-ceiling/1 has SHA-256 ")
+    assert shown.stderr.endswith(f": it is not what was registered: {MENDING}\n")
+    assert shown.stderr.count("\n") == 1
 
 
 def test_a_taken_port_is_told_in_one_line(

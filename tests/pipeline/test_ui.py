@@ -6,17 +6,19 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import Page, expect
 
 from browser import WAIT_SECONDS, Watched
 from conftest import children_of, is_alive, small_run, wait_until
+from lr_ceiling import tracking
 from lr_ceiling.mnist.results import Curve, RunResult
-from lr_ceiling.tracking import open_store
+from lr_ceiling.pipeline.commands import ui as command
 
 STEPS = tuple(range(25, 525, 25))
 
@@ -54,7 +56,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(folder))
-        with open_store() as store:
+        with tracking.open_store() as store:
             for variant in ("baseline", "batchnorm"):
                 runs = [run(variant, seed) for seed in (3, 4)]
                 store.log_train(f"{variant}-relu-0.01", runs, models)
@@ -181,9 +183,29 @@ def test_a_busy_port_is_told_and_ctrl_c_leaves_nothing(project: Path) -> None:
             (server,) = children_of(process.pid)
             servers = {server, *children_of(server)}
             assert len(servers) > 1
+            # A store's address may hold a password, and all users see the arguments of a process.
+            for one in servers:
+                assert b"mlflow.db" not in Path(f"/proc/{one}/cmdline").read_bytes()
             process.send_signal(signal.SIGINT)
             assert process.wait(WAIT_SECONDS) == 0
             assert not any(map(is_alive, servers))
+
+
+def test_the_links_of_a_server_hold_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Server:
+        def pages(self) -> list[tracking.Page]:
+            return [tracking.Page("train: all runs", "/#/experiments/1/runs")]
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example.org/")
+    monkeypatch.setattr(tracking, "open_store", lambda: nullcontext(Server()))
+    shown = CliRunner().invoke(command.main, [])
+    assert shown.output == (
+        "MLflow is at https://mlflow.example.org\n"
+        "  train: all runs\n"
+        "    https://mlflow.example.org/#/experiments/1/runs\n"
+    )
 
 
 def test_what_is_not_there_is_an_error(tmp_path: Path) -> None:

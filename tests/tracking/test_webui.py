@@ -1,4 +1,4 @@
-"""MLflow's application with our page in front; tests/test_ui.py has it in a browser."""
+"""MLflow's application with our page in front; tests/pipeline/test_ui.py has it in a browser."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor

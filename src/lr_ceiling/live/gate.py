@@ -19,6 +19,7 @@ from lr_ceiling.execution.records import Record
 from lr_ceiling.live.accuracy import Measured, Paired, compare, measure
 from lr_ceiling.live.predictor import Prediction, Predictor
 from lr_ceiling.live.registry import (
+    MENDING,
     ROLLED_BACK,
     SHA256,
     Registry,
@@ -28,13 +29,25 @@ from lr_ceiling.live.registry import (
 )
 from lr_ceiling.mnist.dataset import Split, read_split, splits_digest
 from lr_ceiling.mnist.results import RunResult, read_runs
-from lr_ceiling.pipeline.params import Promote
 from lr_ceiling.rounding import short
 from lr_ceiling.tracking import open_store, store_uri
 
 ORIGIN = {"cell", "seed", "run_key", "learning_rate", "ceiling", "data_digest", "commit", "bytes"}
 ORIGIN |= {SHA256}
 CheckName = Literal["data", "ceiling", "not rolled back", "loads", "same", "floor", "champion"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a version of `model` must show to go live.
+
+    Its accuracy is at least `floor`, and less than `margin` below the champion's, at the lower ends
+    of their 95% intervals.
+    """
+
+    model: str
+    margin: float
+    floor: float
 
 
 @dataclass(frozen=True)
@@ -98,7 +111,7 @@ class Decision(Record):
 class _Case:
     """A promotion under way: what is known of it so far."""
 
-    settings: Promote
+    terms: Terms
     inputs: Inputs
     checks: list[Check] = field(default_factory=list)
     challenger: Version | None = None
@@ -125,7 +138,7 @@ class _Case:
 
 
 def promote(
-    settings: Promote,
+    terms: Terms,
     predictor: Predictor,
     inputs: Inputs | None = None,
     without_champion: bool = False,
@@ -136,12 +149,12 @@ def promote(
     LockedError while another promotion is under way, ResultsError for results that are missing or
     of other data, TrackingError where the registry can't be reached; then nothing has changed.
     """
-    case = _Case(settings, inputs or Inputs())
+    case = _Case(terms, inputs or Inputs())
     with one_at_a_time():
         passed = _weigh(case, predictor, without_champion)
         # The registry as it is now, and last of all the one write that makes the challenger live.
         with open_store() as store:
-            registry = Registry(store, settings.model)
+            registry = Registry(store, terms.model)
             if passed and case.challenger:
                 registry.promote(case.challenger, case.champion)
             live = registry.at("champion")
@@ -184,7 +197,7 @@ def choose(
 
 def _weigh(case: _Case, predictor: Predictor, without_champion: bool) -> bool:
     """Make the checks in turn, up to one that makes the others pointless; whether all passed."""
-    inputs, name = case.inputs, case.settings.model
+    inputs, name = case.inputs, case.terms.model
     valid = read_json(inputs.validation).get("success") is True
     said = "the data holds to its specification" if valid else "the data breaks its specification"
     if not case.check("data", valid, said):
@@ -217,9 +230,9 @@ def _weigh(case: _Case, predictor: Predictor, without_champion: bool) -> bool:
     accuracy = measure(case.ours.probabilities, gate.labels).accuracy
     case.check(
         "floor",
-        accuracy.ci95[0] >= case.settings.floor,
+        accuracy.ci95[0] >= case.terms.floor,
         f"its accuracy is {accuracy.estimate:.4f}, at least {accuracy.ci95[0]:.4f}; "
-        f"the floor is {case.settings.floor:g}",
+        f"the floor is {case.terms.floor:g}",
     )
     _hold_against_champion(case, gate, case.ours, predictor, without_champion)
     return all(check.passed for check in case.checks)
@@ -228,19 +241,18 @@ def _weigh(case: _Case, predictor: Predictor, without_champion: bool) -> bool:
 def _hold_against_champion(
     case: _Case, gate: Split, ours: Prediction, predictor: Predictor, without_champion: bool
 ) -> None:
-    champion, name = case.champion, case.settings.model
+    champion, name = case.champion, case.terms.model
     if champion is None:
         case.check("champion", True, "there is no champion to be held against yet")
         return
     try:
         theirs = predictor.of_version(store_uri(), name, champion.number, gate.images)
     except RegistryError as error:
-        hint = "`lr-ceiling rollback` or `lr-ceiling promote --without-champion` mends it"
-        case.check("champion", without_champion, f"the champion is lost: {error}; {hint}")
+        case.check("champion", without_champion, f"the champion is lost: {error}; {MENDING}")
         return
     case.theirs = theirs
     case.paired = compare(ours.probabilities, theirs.probabilities, gate.labels)
-    difference, margin = case.paired.difference, case.settings.margin
+    difference, margin = case.paired.difference, case.terms.margin
     low, high = (100 * limit for limit in difference.ci95)
     case.check(
         "champion",
@@ -254,7 +266,7 @@ def _put_forward(case: _Case, candidate: Candidate, arms: Sequence[Mapping[str, 
     """Register the candidate's model, unless it is the champion's own; look who is live."""
     digest = sha256_of(candidate.file)
     with open_store() as store:
-        registry = Registry(store, case.settings.model)
+        registry = Registry(store, case.terms.model)
         case.champion = registry.at("champion")
         if case.champion and case.champion.tags.get(SHA256) == digest:
             try:
@@ -335,8 +347,8 @@ def _decision(case: _Case, passed: bool, live: Version | None) -> Decision:
         challenger=_entrant(case.challenger, case.ours, case.gate),
         champion=_entrant(case.champion, case.theirs, case.gate),
         paired=case.paired,
-        margin=case.settings.margin,
-        floor=case.settings.floor,
+        margin=case.terms.margin,
+        floor=case.terms.floor,
         gate_images=len(case.gate.labels) if case.gate else 0,
         live=live.number if live else None,
         decided=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -14,20 +14,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import filelock
+# Before mlflow, which reads the settings made there while it is imported.
+from lr_ceiling.tracking import Store, hide, store_uri  # isort: skip
+
 import mlflow
 from mlflow import MlflowClient, pyfunc
 from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 
-from lr_ceiling.errors import LockedError, RegistryError
-from lr_ceiling.execution.provenance import root
+from lr_ceiling.errors import RegistryError
 from lr_ceiling.execution.records import Record
-from lr_ceiling.tracking import Store, store_uri
+from lr_ceiling.live.locks import alone
 
 Alias = Literal["champion", "challenger", "previous"]
 
 STORE = "MLFLOW_TRACKING_URI"
+# What helps where the champion's file is lost or changed.
+MENDING = "`lr-ceiling rollback` or `lr-ceiling promote --without-champion` mends it"
 # The tags that code reads back.
 SHA256 = "sha256"
 # The number of the version that went live instead.
@@ -198,18 +201,9 @@ def _allowing(code: str) -> Iterator[None]:
             raise
 
 
-@contextlib.contextmanager
-def one_at_a_time() -> Iterator[None]:
+def one_at_a_time() -> contextlib.AbstractContextManager[None]:
     """Let nobody else on this machine promote or roll back. Raises LockedError if one does."""
-    lock = root() / "state" / "promotion.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(lock, timeout=0):
-            yield
-    except filelock.Timeout:
-        raise LockedError(
-            f"another promotion or rollback holds {lock}: wait for its end and try again"
-        ) from None
+    return alone("promotion", "another promotion or rollback")
 
 
 def load(store: str, name: str, number: int) -> Any:
@@ -239,5 +233,5 @@ def sha256_of(path: Path) -> str:
 
 
 def _unloadable(uri: str, error: Exception) -> RegistryError:
-    reason = textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
+    reason = textwrap.shorten(hide(str(error)) or type(error).__name__, 200, placeholder=" ...")
     return RegistryError(f"{uri} can't be loaded ({reason})")

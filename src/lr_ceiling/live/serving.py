@@ -10,14 +10,16 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
+# Before mlflow, which reads the settings made there while it is imported.
+from lr_ceiling.tracking import open_store, store_uri  # isort: skip
+
 import numpy as np
 import uvicorn
 from mlflow.pyfunc import scoring_server
 
-from lr_ceiling.errors import ServingError
+from lr_ceiling.errors import RegistryError, ServingError
 from lr_ceiling.execution.environment import muted_stderr
 from lr_ceiling.live import predictor, registry
-from lr_ceiling.tracking import store_uri
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -130,7 +132,21 @@ class Served:
         return self._network(np.asarray(data, dtype=np.float32))
 
 
-def load_champion(name: str, version: int) -> App:
+def champion_of(name: str) -> registry.Version:
+    """The version that is live now, its file as it was registered. Raises RegistryError."""
+    with open_store() as store:
+        versions = registry.Registry(store, name)
+        champion = versions.at("champion")
+        if champion is None:
+            raise RegistryError(f"{name} has no champion: `lr-ceiling promote` makes one")
+        try:
+            versions.check_file(champion)
+        except RegistryError as error:
+            raise RegistryError(f"{error}: {registry.MENDING}") from None
+    return champion
+
+
+def load(name: str, version: int) -> App:
     """MLflow's scoring server of a version, behind the guard. Raises RegistryError."""
     with muted_stderr():
         loaded = registry.load(store_uri(), name, version)

@@ -1,5 +1,31 @@
-"""MLflow: runs, studies, pages of its UI."""
+"""MLflow: a mirror of runs and studies for people to look at and compare.
 
-from lr_ceiling.tracking.store import SWITCH, Logged, Page, Store, mirror, open_store, store_uri
+Nothing reads a result back from it: deleting `mlruns/` changes no result, and `lr-ceiling log`
+rebuilds all but the model registry, which is `live.registry`'s.
 
-__all__ = ["SWITCH", "Logged", "Page", "Store", "mirror", "open_store", "store_uri"]
+The store is SQLite in `mlruns/`, or what MLFLOW_TRACKING_URI names. LR_CEILING_TRACKING=off
+switches the stages' logging off.
+"""
+
+import os
+
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # A server that is away costs 2 x 10 s at most; MLflow's 7 retries of 120 s take minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    # The terminal belongs to the caller.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+# mlflow reads some of them while it is imported, which the modules below do; what the user has set
+# wins.
+os.environ.update(SETTINGS | dict(os.environ))
+
+from lr_ceiling.tracking.connection import SWITCH, mirror, open_store  # noqa: E402
+from lr_ceiling.tracking.credentials import hide  # noqa: E402
+from lr_ceiling.tracking.database import store_uri  # noqa: E402
+from lr_ceiling.tracking.links import Page  # noqa: E402
+from lr_ceiling.tracking.store import Logged, Store  # noqa: E402
+
+__all__ = ["SWITCH", "Logged", "Page", "Store", "hide", "mirror", "open_store", "store_uri"]

@@ -69,7 +69,7 @@ def main(
         workers(
             values.workers.processes,
             progress.of(""),
-            ["lr_ceiling.tracking.store", "lr_ceiling.report.figures"],
+            ["lr_ceiling.tracking", "lr_ceiling.report.figures"],
         ) as runner,
     ):
         ended = runner.execute([TrainingTask(spec, splits, test=True) for spec in specs])

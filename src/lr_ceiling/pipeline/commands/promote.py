@@ -29,13 +29,14 @@ def main(fail_on_refusal: bool, without_champion: bool) -> None:
 
     A refusal is a result, in state/promotion.json, and exits with 0.
     """
-    settings = params.load().promote
+    asked = params.load().promote
     # Late, since mlflow takes 2 s to import.
     from lr_ceiling.live import gate
     from lr_ceiling.live.predictor import Predictor
 
+    terms = gate.Terms(**asked.model_dump())
     with Predictor() as predictor:
-        decision = gate.promote(settings, predictor, without_champion=without_champion)
+        decision = gate.promote(terms, predictor, without_champion=without_champion)
     show(decision)
     if fail_on_refusal and decision.decision == "refused":
         sys.exit(REFUSED)

@@ -2,10 +2,16 @@
 
 import signal
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lr_ceiling.errors import PipelineError, one_line_errors
+from lr_ceiling.pipeline import params
+
+if TYPE_CHECKING:
+    from lr_ceiling.live.retraining import Settings
 
 # As `lr-ceiling promote` does.
 REFUSED = 3
@@ -30,11 +36,13 @@ def main(
     The outcome is in state/retrain.json, for people in state/retrain.md.
     """
     # Late, since mlflow takes 2 s to import.
-    from lr_ceiling.live import retraining
+    from lr_ceiling.live.outcome import summary
     from lr_ceiling.live.predictor import Predictor
+    from lr_ceiling.live.retraining import Plan, retrain
+    from lr_ceiling.live.seeds import check_week, this_week
 
-    plan = retraining.Plan(
-        week=retraining.check_week(week) if week is not None else retraining.this_week(),
+    plan = Plan(
+        week=check_week(week) if week is not None else this_week(),
         quick=quick,
         seeds=seeds,
         force=force,
@@ -42,12 +50,21 @@ def main(
     # A stopped service puts its files back, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Predictor() as predictor:
-        outcome = retraining.retrain(plan, predictor)
+        outcome = retrain(plan, predictor, load)
     if outcome.failed:
         raise PipelineError(f"{outcome.outcome}: {outcome.reason}; the champion stays")
-    click.echo(retraining.summary(outcome))
+    click.echo(summary(outcome))
     if fail_on_refusal and outcome.outcome == "refused":
         sys.exit(REFUSED)
+
+
+def load(path: Path) -> "Settings":
+    """What a retraining needs of a params file. Raises ParamsError as the pipeline does."""
+    from lr_ceiling.live.gate import Terms
+    from lr_ceiling.live.retraining import Settings
+
+    values = params.load(path)
+    return Settings(len(values.train.seeds), Terms(**values.promote.model_dump()))
 
 
 if __name__ == "__main__":

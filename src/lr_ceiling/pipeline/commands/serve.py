@@ -2,7 +2,7 @@
 
 import click
 
-from lr_ceiling.errors import RegistryError, one_line_errors
+from lr_ceiling.errors import one_line_errors
 from lr_ceiling.execution.environment import pin
 from lr_ceiling.pipeline import params
 
@@ -20,16 +20,12 @@ def main(host: str, port: int) -> None:
     name = params.load().promote.model
     pin()
     # Late, since mlflow takes 2 s to import, and reads the environment as TensorFlow does.
-    from lr_ceiling import tracking
-    from lr_ceiling.live import registry, serving
+    from lr_ceiling.live import serving
 
     # The port before the model, which takes 8 s to load.
     with serving.listen(host, port) as listener:
-        with tracking.open_store() as store:
-            champion = registry.Registry(store, name).at("champion")
-        if champion is None:
-            raise RegistryError(f"{name} has no champion: `lr-ceiling promote` makes one")
-        app = serving.load_champion(name, champion.number)
+        champion = serving.champion_of(name)
+        app = serving.load(name, champion.number)
         address = f"http://{host}:{listener.getsockname()[1]}/invocations"
         click.echo(f"serving version {champion.number} of {name} on {address}")
         serving.serve(app, listener)

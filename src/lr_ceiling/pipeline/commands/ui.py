@@ -42,7 +42,7 @@ def main(port: int) -> None:
     uri = tracking.store_uri()
     if uri.startswith("http"):
         with tracking.open_store() as store:
-            _print_links(uri.rstrip("/"), store.pages())
+            _print_links(tracking.hide(uri).rstrip("/"), store.pages())
         return
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:") and not database.exists():
@@ -73,9 +73,14 @@ def _serving(uri: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
     """MLflow's server, which ends with this block, and with this process however that ends."""
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--app-name", "lr-ceiling"),
-        *("--backend-store-uri", uri, "--host", HOST, "--port", str(port), "--workers", "1"),
+        *("--host", HOST, "--port", str(port), "--workers", "1"),
     ]
-    settings = {"LR_CEILING_UI_UNTIL_CLOSED": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    settings = {
+        # A command's arguments are seen by all who use the machine, and a URI may hold a password.
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "LR_CEILING_UI_UNTIL_CLOSED": "1",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     _log().parent.mkdir(parents=True, exist_ok=True)
     with _log().open("wb") as log:
         server = subprocess.Popen(
