@@ -13,9 +13,7 @@ from scipy import stats
 from conftest import ROOT, small_run
 from lr_ceiling.evidence.claims import (
     CLAIM_COLUMNS,
-    Claim,
     Runs,
-    Viability,
     better,
     bias_unnecessary,
     claim_row,
@@ -32,7 +30,7 @@ from lr_ceiling.evidence.claims import (
     subject_of,
     viability,
 )
-from lr_ceiling.evidence.records import Ratio
+from lr_ceiling.evidence.records import Claim, Ratio, Viability
 from lr_ceiling.execution.files import read_json
 from lr_ceiling.pipeline import params
 from lr_ceiling.search.ceiling import Estimate
