@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -320,7 +321,7 @@ def write_results(folder: Path) -> Path:
         )  # fmt: skip
         write_runs(arm / "runs.json", [*seeds_of(variant, 0.01), dead])
         write_json(arm / "study.json", small_study(variant=variant).model_dump())
-        write_json(arm / "posterior.json", small_belief().model_dump())
+        write_json(arm / "posterior.json", asdict(small_belief()))
         critical: dict[str, dict[str, float | None]] = {
             "initial": {"median": 0.005, "least": 0.004, "most": 0.006, "n": 3},
             "trained": {"median": None, "least": None, "most": None, "n": 0},

@@ -28,7 +28,7 @@ TESTED = {
 def render(figures: Path, **content: object) -> str:
     """The page as HTML, of the template's `content`; `figures` is the folder of its SVG files."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lr_ceiling"),
+        loader=jinja2.PackageLoader("lr_ceiling.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
