@@ -5,10 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import small_study
-from lr_ceiling.evidence.ceilings import ceilings, ratios
-from lr_ceiling.evidence.records import Arm
-from lr_ceiling.report.words import in_words, interval
 from lr_ceiling.search.ceiling import NOTHING, Ceiling, Estimate, ratio
 from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
 
@@ -117,43 +113,3 @@ def test_a_ratio_with_itself_is_one(values: list[float]) -> None:
     assert high is not None
     assert low <= 1.001
     assert high >= 0.999
-
-
-def test_the_file_has_an_arm_each_and_a_ratio_an_activation() -> None:
-    belief = both_sides().belief()
-    arms: list[Arm] = [("baseline", "relu"), ("batchnorm", "relu")]
-    studies = {arm: small_study(variant=arm[0]) for arm in arms}
-    beliefs = dict.fromkeys(arms, belief)
-    found = ceilings(studies.values(), ratios(studies, beliefs))
-    assert [arm["variant"] for arm in found["arms"]] == ["baseline", "batchnorm"]
-    assert "key" not in found["arms"][0]
-    (only,) = found["ratios"]
-    assert only["activation"] == "relu"
-    assert only["lr90"]["estimate"] == pytest.approx(1, rel=0.05)
-    (first, *_) = arms
-    assert ratios({first: studies[first]}, beliefs) == []
-
-
-@pytest.mark.parametrize(
-    ("ci95", "estimate", "words"),
-    [
-        ((0.01, 0.02), 0.015, "lr90 0.015 (95% interval 0.01 to 0.02)"),
-        ((5.0, None), None, "lr90 is at least 5: the trials don't bound it from above"),
-        ((None, 5.0), None, "lr90 is at most 5: the trials don't bound it from below"),
-        ((None, None), None, "lr90 is not bounded by so few trials"),
-    ],
-)
-def test_words(ci95: tuple[float, float], estimate: float | None, words: str) -> None:
-    study = small_study(lr90=Estimate(estimate=estimate, ci95=ci95))
-    assert in_words(study) == words
-
-
-def test_words_for_nothing() -> None:
-    checks = small_study().checks
-    nothing = checks.model_copy(update={"lr50_exists": 0.1, "lr90_exists": 0.1})
-    none = small_study(lr90=NOTHING, highest_stable=None, checks=nothing)
-    assert in_words(none) == "no trainable learning rate"
-    unsure = checks.model_copy(update={"lr90_exists": 0.1})
-    some = small_study(lr90=NOTHING, checks=unsure)
-    assert in_words(some) == "no learning rate is stable with probability 0.9"
-    assert interval(NOTHING) == "? (? to ?)"

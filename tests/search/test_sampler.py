@@ -10,20 +10,11 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState, create_trial
 
-from lr_ceiling.search.acquisition import (
-    Explorer,
-    Prospect,
-    failure_cost,
-    information,
-    narrow_after,
-)
-from lr_ceiling.search.posterior import DRAWS, Observation, Posterior, Range, curves
+from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
 from lr_ceiling.search.sampler import INDEX, KNOWN, CeilingSampler
 
-BOUNDS = Range(-4, 0, -6, 2)
 LIMITS = 1e-6, 1e2
 SPACE: dict[str, BaseDistribution] = {"learning_rate": FloatDistribution(*LIMITS, log=True)}
-BRACKET = [Observation(-3.0, stable=True), Observation(-1.0, stable=False, cost=0.1)]
 
 
 def study_of(outcomes: list[tuple[float, bool]], order: list[int], key: str = "k") -> Study:
@@ -69,95 +60,6 @@ def test_a_trial_that_waited_knows_more() -> None:
     study = study_of(outcomes, list(range(8)))
     # Trial 15 is no sentinel, with this key.
     assert ask(study, 15, **{KNOWN: 8}) != ask(study, 15, **{KNOWN: 5})
-
-
-def test_sentinels_look_above_the_interval_and_follow_from_the_key() -> None:
-    explorer = Explorer(BOUNDS, "key")
-    above = Posterior(curves(BOUNDS), BRACKET).edge(0.9).high
-    places = [explorer.choose(index, BRACKET, np.array([])) for index in range(100)]
-    usual = max(set(places), key=places.count)
-    sentinels = [place for place in places if place != usual]
-    assert 3 <= len(sentinels) <= 20
-    assert all(above <= place <= BOUNDS.high for place in sentinels)
-    assert places == [
-        Explorer(BOUNDS, "key").choose(index, BRACKET, np.array([])) for index in range(100)
-    ]
-    assert places != [
-        Explorer(BOUNDS, "other").choose(index, BRACKET, np.array([])) for index in range(100)
-    ]
-
-
-def test_information_is_that_of_the_textbook() -> None:
-    rng = np.random.default_rng(0)
-    # Two candidates: one that tells the lower half of the edges from the upper, one that is noise.
-    p = np.stack([np.repeat([0.9, 0.1], DRAWS // 2), np.full(DRAWS, 0.5)])
-    told = np.log(2) + 0.9 * np.log(0.9) + 0.1 * np.log(0.1)
-    alone = np.ones((1, DRAWS))
-    assert information(p, alone) == pytest.approx([told, 0], abs=1e-9)
-    # With the same trial under way already, a second one tells less, but not nothing.
-    both = np.stack([p[0], 1 - p[0]])
-    again = information(p, both)
-    assert 0 < again[0] < told
-    assert again[1] == pytest.approx(0, abs=1e-9)
-    assert (information(rng.random((5, DRAWS)), alone) >= -1e-12).all()
-
-
-def test_trials_under_way_are_not_repeated() -> None:
-    posterior = Posterior(curves(BOUNDS), BRACKET)
-    first = Prospect(posterior, np.array([]))
-    second = Prospect(posterior, np.array([first.best()]))
-    assert second.worth() < first.worth()
-    assert second.best() != first.best()
-
-
-def test_a_trial_waits_where_another_is_about_to_tell() -> None:
-    explorer = Explorer(BOUNDS, "key")
-    best = Prospect(explorer.posterior(BRACKET), np.array([])).best()
-    assert not explorer.waits(BRACKET, np.array([]))
-    assert not explorer.waits(BRACKET, np.array([1.9]))
-    assert explorer.waits(BRACKET, np.array([best] * 8))
-
-
-def test_trials_under_way_may_be_enough() -> None:
-    explorer = Explorer(BOUNDS, "key")
-    posterior = explorer.posterior(BRACKET)
-    decades = posterior.edge(0.9).decades
-    assert narrow_after(posterior, np.array([1.9]), decades - 0.1) == pytest.approx(0, abs=0.01)
-    assert narrow_after(posterior, np.array([1.9]), decades + 0.1) == pytest.approx(1, abs=0.01)
-    # One trial in the middle, half a chance each: exactly what its two outcomes would give.
-    middle = posterior.edge(0.9).median
-    outcomes = [Observation(middle, stable) for stable in (True, False)]
-    widths = [posterior.after(one).edge(0.9).decades for one in outcomes]
-    p = posterior.band(np.array([middle]))[0][0]
-    between = sum(widths) / 2
-    expected = p if widths[0] < widths[1] else 1 - p
-    assert narrow_after(posterior, np.array([middle]), between) == pytest.approx(expected, abs=0.05)
-
-
-@pytest.mark.filterwarnings("error")
-def test_where_there_is_no_edge_no_interval_gets_narrow() -> None:
-    trials = [Observation(-3.25, stable=index % 6 == 0) for index in range(300)]
-    trials += [Observation(u, stable=False) for u in np.arange(-6, 2, 0.1)]
-    posterior = Posterior(curves(Range(-4, 0, -6, 2)), trials)
-    assert posterior.edge(0.9).exists < 1e-6
-    assert narrow_after(posterior, np.array([-1.0]), 0.3) == 0
-
-
-def test_cheap_failures_draw_the_search_upwards() -> None:
-    dear = [*BRACKET, *[Observation(1.9, stable=False, cost=1.0)] * 8]
-    cheap = [*BRACKET, *[Observation(1.9, stable=False, cost=0.02)] * 8]
-    assert failure_cost(cheap) < 0.2 < 0.8 < failure_cost(dear)
-    grid = curves(BOUNDS)
-    nothing = np.array([])
-    assert (
-        Prospect(Posterior(grid, cheap), nothing).best()
-        > Prospect(Posterior(grid, dear), nothing).best()
-    )
-
-
-def test_many_trials_may_be_under_way() -> None:
-    posterior = Posterior(curves(BOUNDS), BRACKET)
-    assert Prospect(posterior, np.linspace(-3, -1, 20)).worth() > 0
 
 
 @pytest.mark.parametrize("prune", [False, True], ids=["value", "pruned"])

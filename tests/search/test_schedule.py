@@ -1,4 +1,4 @@
-"""The course of a study: deterministic, within its budget, and no longer than it has to be."""
+"""The schedule of a study: deterministic, within its budget, and no longer than it has to be."""
 
 import random
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lr_ceiling.search.ceiling import Ceiling
 from lr_ceiling.search.posterior import Observation, Posterior, curves
-from lr_ceiling.search.schedule import Aim, Course
+from lr_ceiling.search.schedule import Aim, Schedule
 
 EDGE = -1.3
 
@@ -24,14 +24,14 @@ def make_aim(lag: int = 4, budget: float = 10, interval: float = 0.5) -> Aim:
 
 def run(aim: Aim, order: random.Random) -> tuple[list[Observation], int]:
     """All trials, whichever of those under way ends first; and how many ran at once at most."""
-    course, done, most = Course(aim), dict[int, Observation](), 0
+    schedule, done, most = Schedule(aim), dict[int, Observation](), 0
     under_way: dict[int, float] = {}
     while True:
-        while course.may_start(done):
-            under_way[course.index] = course.propose()
-            course.started(under_way[course.index])
+        while schedule.may_start(done):
+            under_way[schedule.index] = schedule.propose()
+            schedule.started(under_way[schedule.index])
         if not under_way:
-            return [done[index] for index in range(course.index)], most
+            return [done[index] for index in range(schedule.index)], most
         most = max(most, len(under_way))
         index = order.choice(sorted(under_way))
         done[index] = outcome(index, under_way.pop(index))

@@ -1,18 +1,15 @@
 """The ceilings of all arms, and how many times one is another."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-from lr_ceiling.evidence.records import Arm, Ratio, Study
+from lr_ceiling.evidence.records import Arm, ArmCeilings, Ratio, Study, Theory
 from lr_ceiling.search.ceiling import TARGETS, Belief, ratio
 
 
-def ceilings(studies: Iterable[Study], ratios: Iterable[Ratio]) -> dict[str, list[dict[str, Any]]]:
-    """`ceilings.json`."""
-    return {
-        "arms": [study.model_dump(exclude={"key"}) for study in studies],
-        "ratios": [ratio.model_dump() for ratio in ratios],
-    }
+def with_theory(study: Study, theory: Theory) -> ArmCeilings:
+    """An arm of ceilings.json."""
+    found = {name: getattr(study, name) for name in Study.model_fields if name != "key"}
+    return ArmCeilings(**found, theory=theory)
 
 
 def ratios(studies: Mapping[Arm, Study], beliefs: Mapping[Arm, Belief]) -> list[Ratio]:

@@ -19,16 +19,15 @@ from lr_ceiling.evidence.comparison import (
     mean_interval,
     verdict,
 )
-from lr_ceiling.evidence.records import Ratio
-from lr_ceiling.execution.records import Record
+from lr_ceiling.evidence.records import Claim, Ratio, Viability
 from lr_ceiling.identity import digest_of
-from lr_ceiling.mnist.results import RunResult
+from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
 from lr_ceiling.rounding import short
 from lr_ceiling.search.ceiling import Estimate, Measured, ratio
 from lr_ceiling.search.posterior import Floats
 
-Runs = Sequence[RunResult]
+Runs = Sequence[RunSummary]
 # The cells of one activation: the runs of each variant by learning rate.
 Rates = Mapping[float, Runs]
 # Differences of test accuracy within this are none.
@@ -40,18 +39,6 @@ JEFFREYS = 0.5
 # What biases may change if they change nothing: far less than any prediction depends on, and far
 # more than float64's rounding (1e-16 in each of up to 21,632 terms) makes of a gradient of 0.
 LOGIT_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-9
-
-
-class Claim(Record):
-    """A claim and what the runs say of it; an interval's unbounded side is None."""
-
-    id: str
-    statement: str
-    verdict: str
-    statistic: str
-    estimate: float | None
-    ci95: tuple[float | None, float | None]
-    n: int
 
 
 CLAIM_COLUMNS = ("claim", "estimate (95% interval)", "n", "verdict")
@@ -68,17 +55,6 @@ def figures_of(claim: Claim) -> str:
     if words := estimate_in_words(found, digits=3):
         return words
     return "not bounded" if claim.estimate is None else f"{short(claim.estimate, 3)} (no interval)"
-
-
-class Viability(Record):
-    """How many seeds of a cell were stable, and how probable it is that the cell is viable."""
-
-    variant: Variant
-    activation: Activation
-    learning_rate: float
-    seeds: int
-    stable: int
-    viable: float
 
 
 def subject_of(spec: RunSpec, grid: BaseModel) -> str:

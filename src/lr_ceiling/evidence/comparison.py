@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy import stats
 
+from lr_ceiling.evidence.records import CellSummary, Claim, Spread
 from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
@@ -23,22 +24,20 @@ def conditions_of(spec: RunSpec) -> str:
     return digest_of(engine_digest(), spec.model_dump(exclude=NOT_SHARED))
 
 
-def summarise_cell(runs: Sequence[RunResult]) -> dict[str, object]:
-    """One cell of `comparison.json` from its runs, one a seed."""
+def summarise_cell(runs: Sequence[RunResult]) -> CellSummary:
+    """A cell from its runs, one a seed."""
     spec = runs[0].spec
-    return {
-        "variant": spec.variant,
-        "activation": spec.activation,
-        "learning_rate": spec.learning_rate,
-        "seeds": [run.spec.seed for run in runs],
-        "labels": dict(sorted(Counter(run.label for run in runs).items())),
-        "validation_accuracy": spread([run.validation_accuracy for run in runs]),
-        "test_accuracy": spread(
-            [run.test_accuracy for run in runs if run.test_accuracy is not None]
-        ),
-        "steps_to_95": [run.steps_to_95 for run in runs],
-        "parameters": runs[0].parameters,
-    }
+    return CellSummary(
+        variant=spec.variant,
+        activation=spec.activation,
+        learning_rate=spec.learning_rate,
+        seeds=tuple(run.spec.seed for run in runs),
+        labels=dict(sorted(Counter(run.label for run in runs).items())),
+        validation_accuracy=spread([run.validation_accuracy for run in runs]),
+        test_accuracy=spread([run.test_accuracy for run in runs if run.test_accuracy is not None]),
+        steps_to_95=tuple(run.steps_to_95 for run in runs),
+        parameters=runs[0].parameters,
+    )
 
 
 def best_run(cells: Mapping[str, Sequence[RunResult]]) -> tuple[str, RunResult]:
@@ -51,13 +50,13 @@ def best_run(cells: Mapping[str, Sequence[RunResult]]) -> tuple[str, RunResult]:
     return cell, max(cells[cell], key=lambda run: (run.validation_accuracy, -run.spec.seed))
 
 
-def spread(values: Sequence[float]) -> dict[str, object]:
+def spread(values: Sequence[float]) -> Spread:
     """Mean, sample standard deviation (None for fewer than two) and the values themselves."""
-    return {
-        "mean": statistics.fmean(values) if values else None,
-        "std": statistics.stdev(values) if len(values) > 1 else None,
-        "values": list(values),
-    }
+    return Spread(
+        mean=statistics.fmean(values) if values else None,
+        std=statistics.stdev(values) if len(values) > 1 else None,
+        values=tuple(values),
+    )
 
 
 def mean_by_step(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:
@@ -79,7 +78,7 @@ def training_curve(run: RunResult) -> dict[int, float]:
     return {check.step: check.training for check in run.checks if check.training is not None}
 
 
-def gap(runs: Sequence[RunResult]) -> dict[str, object]:
+def gap(runs: Sequence[RunResult]) -> Spread:
     """The spread of training mode's accuracy less inference mode's, where each run ended.
 
     Both are on the same validation images; nothing but what batch norm divides by differs.
@@ -135,7 +134,7 @@ def estimate_in_words(found: Estimate, unit: str = "", digits: int = 2) -> str |
 
 def more_accurate(
     pair: str, baseline: Sequence[RunResult], batchnorm: Sequence[RunResult]
-) -> dict[str, object]:
+) -> Claim:
     """The claim that batch norm ends more accurate than the baseline beside it; `pair` names both.
 
     The statistic is the mean difference of test accuracies, paired by seed (the same initial
@@ -151,18 +150,18 @@ def more_accurate(
     ]
     spec = batchnorm[0].spec
     interval = mean_interval(differences)
-    return {
-        "id": f"more-accurate-{pair}",
-        "statement": (
+    return Claim(
+        id=f"more-accurate-{pair}",
+        statement=(
             f"With {spec.activation} at learning rate {spec.learning_rate:g}, "
             f"batch norm ends more accurate after {spec.horizon} steps"
         ),
-        "verdict": verdict(interval),
-        "statistic": "mean paired difference of test accuracy, batchnorm - baseline",
-        "estimate": statistics.fmean(differences) if differences else None,
-        "ci95": list(interval),
-        "n": len(differences),
-    }
+        verdict=verdict(interval),
+        statistic="mean paired difference of test accuracy, batchnorm - baseline",
+        estimate=statistics.fmean(differences) if differences else None,
+        ci95=interval,
+        n=len(differences),
+    )
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:

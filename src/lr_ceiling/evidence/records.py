@@ -1,9 +1,10 @@
 """What reports hold: the studies, audits and ratios that others read."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
+from pydantic import Field
 
 from lr_ceiling.execution.records import Record, _parse
 from lr_ceiling.mnist.specification import Activation, Optimizer, Variant
@@ -66,16 +67,142 @@ class AuditedRule(Record):
     arms: dict[str, int]
 
 
-class Audit(Record):
-    """`reports/audit.json`: whether the judge's early calls are right."""
+class VerifiedPoint(Record):
+    """Fresh seeds at a point of an arm, all run to their horizon."""
 
-    horizon_steps: int
-    rules: tuple[AuditedRule, ...]
+    # lr90 low, lr90 or lr50.
+    at: str
+    learning_rate: float
+    seeds: int
+    stable: int
+    # The 95% interval of how many are stable, by the search's own posterior.
+    predicted: tuple[int, int]
+    right: bool
+
+
+class TriedFinder(Record):
+    """Fresh seeds at a learning rate that is read off an LR range test."""
+
+    # Such as `fastai suggestion`.
+    name: str
+    learning_rate: float
+    # Whether the sweep stopped since the loss had grown.
+    stopped: bool
+    # P(stable) there by the search's posterior; None where no trial may go.
+    probability: float | None
+    seeds: int
+    stable: int
+
+
+class VerifiedArm(Record):
+    """What fresh seeds say of an arm's ceilings, and of range tests beside them."""
+
+    variant: Variant
+    activation: Activation
+    points: tuple[VerifiedPoint, ...]
+    finders: tuple[TriedFinder, ...]
+
+
+class Claim(Record):
+    """A claim and what the runs say of it; an interval's unbounded side is None."""
+
+    id: str
+    statement: str
+    verdict: str
+    statistic: str
+    estimate: float | None
+    ci95: tuple[float | None, float | None]
+    n: int
+
+
+class Viability(Record):
+    """How many seeds of a cell were stable, and how probable it is that the cell is viable."""
+
+    variant: Variant
+    activation: Activation
+    learning_rate: float
+    seeds: int
+    stable: int
+    viable: float
+
+
+class Initialisation(Record):
+    """The scales of the initial kernels, as factors on Glorot's, from which an arm learns."""
+
+    variant: Variant
+    activation: Activation
+    learning_rate: float
+    runs: int
+    # How probable it is that any scale is stable with probability 0.9.
+    exists: float
+    lower: Estimate
+    upper: Estimate
+    width_decades: Estimate
+
+
+class Spread(Record):
+    """Mean, sample standard deviation (None for fewer than two) and the values themselves."""
+
+    mean: float | None
+    std: float | None
+    values: tuple[float, ...]
+
+
+class CellSummary(Record):
+    """A cell of the grid: its runs, one a seed, in the order of `seeds`."""
+
+    variant: Variant
+    activation: Activation
+    learning_rate: float
+    seeds: tuple[int, ...]
+    labels: dict[Label, int]
+    validation_accuracy: Spread
+    test_accuracy: Spread
+    steps_to_95: tuple[int | None, ...]
+    parameters: int
+
+
+class CriticalRates(Record):
+    """Critical learning rates of an arm's networks, and the arm's ceilings over their median."""
+
+    median: float | None
+    least: float | None
+    most: float | None
+    n: int
+    lr90_over_median: Estimate
+    lr50_over_median: Estimate
+
+
+class Theory(Record):
+    """Critical learning rates at initialisation, and after some steps of training."""
+
+    initial: CriticalRates
+    trained: CriticalRates
+
+
+class ArmCeilings(Study):
+    """An arm of ceilings.json: what its search found, without the study's key, and theory."""
+
+    key: str = Field(default="", exclude=True)
+    theory: Theory
+
+
+class RunTable(Record):
+    """Runs without their curves, in few words: what all of them share is said once.
+
+    A row is a run: of its spec what is not shared and not the default, then what it showed; what
+    is None there is left out.
+    """
+
+    # The kind of processor they ran on, and mnist.version's engine_digest and run_digest there.
+    processor: str
+    engine: str
+    identity: str
+    shared: dict[str, Any]
+    runs: tuple[dict[str, Any], ...]
 
 
 STUDY = pydantic.TypeAdapter(Study)
-
-AUDIT = pydantic.TypeAdapter(Audit)
 
 BELIEF = pydantic.TypeAdapter(Belief)
 
@@ -88,11 +215,6 @@ def read_study(path: Path) -> Study:
 def read_belief(path: Path) -> Belief:
     """Read a posterior.json. Raises ResultsError for a missing or foreign file."""
     return _parse(BELIEF, path)
-
-
-def read_audit(path: Path) -> Audit:
-    """Read reports/audit.json. Raises ResultsError for a missing or foreign file."""
-    return _parse(AUDIT, path)
 
 
 Arm = tuple[Variant, Activation]

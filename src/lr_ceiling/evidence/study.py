@@ -2,14 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 from pydantic import BaseModel
 
-from lr_ceiling.evidence.records import Audit, EarlyDecisions, Study
+from lr_ceiling.evidence.records import AuditedRule, EarlyDecisions, Study
 from lr_ceiling.execution.files import write_json, write_text
 from lr_ceiling.identity import derived_seed, digest_of, versions
 from lr_ceiling.mnist.results import RunResult, write_runs
@@ -23,7 +23,7 @@ from lr_ceiling.search.sampler import CeilingSampler
 from lr_ceiling.search.schedule import AUDITED, Aim
 
 
-def qualified(audit: Audit, variant: Variant) -> tuple[Label, ...]:
+def qualified(rules: Iterable[AuditedRule], variant: Variant) -> tuple[Label, ...]:
     """The rules that may end a trial of a variant.
 
     An audit, with runs of this variant among its own, found them wrong in less than one call of
@@ -31,14 +31,14 @@ def qualified(audit: Audit, variant: Variant) -> tuple[Label, ...]:
     """
     return tuple(
         rule.rule
-        for rule in audit.rules
+        for rule in rules
         if rule.wrong_share_below < 0.05 and any(arm.startswith(f"{variant}-") for arm in rule.arms)
     )
 
 
-def calls_of(audit: Audit) -> Calls:
+def calls_of(rules: Sequence[AuditedRule]) -> Calls:
     """The early calls that an audit did not follow, of all rules."""
-    return Calls(sum(rule.audited for rule in audit.rules), sum(rule.wrong for rule in audit.rules))
+    return Calls(sum(rule.audited for rule in rules), sum(rule.wrong for rule in rules))
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,17 @@ def template_of(
     settings: Settings,
     variant: Variant,
     activation: str,
-    audit: Audit,
+    rules: Sequence[AuditedRule],
     data_digest: str,
 ) -> RunSpec:
-    """A trial of the arm's study, but for learning rate and seed."""
+    """A trial of the arm's study, but for learning rate and seed; `rules` have been audited."""
     return RunSpec.of(
         training,
         variant=variant,
         activation=activation,
         learning_rate=settings.low,
         seed=settings.seed,
-        ended_by=qualified(audit, variant),
+        ended_by=qualified(rules, variant),
         data_digest=data_digest,
     )
 

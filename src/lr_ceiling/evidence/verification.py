@@ -3,10 +3,9 @@
 `lr-ceiling verify` makes the report; here is what it says, and of which ceilings.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from lr_ceiling.evidence.records import Study
+from lr_ceiling.evidence.records import Study, TriedFinder, VerifiedArm, VerifiedPoint
 from lr_ceiling.rounding import short
 
 # What reports call lr90's lower limit.
@@ -23,24 +22,19 @@ def points_of(study: Study) -> dict[str, float]:
     return {name: rate for name, rate in rates.items() if rate is not None}
 
 
-def verified_arms(
-    report: Mapping[str, Any], conditions: str, studies: Sequence[Study]
-) -> list[dict[str, Any]]:
-    """The arms of `report` whose points are the ceilings of these studies, made under `conditions`.
+def verified_arms(arms: Iterable[VerifiedArm], studies: Sequence[Study]) -> list[VerifiedArm]:
+    """Those of `arms` whose points are the ceilings of these studies, in the studies' order.
 
-    In the studies' order. Those of another search, of other params or other code say nothing of
-    these, and an arm without a point says nothing at all.
+    Those of another search say nothing of these, and an arm without a point says nothing at all.
     """
-    if report.get("conditions") != conditions:
-        return []
-    arms = {(arm["variant"], arm["activation"]): arm for arm in report["arms"]}
-    found = ((study, arms.get((study.variant, study.activation))) for study in studies)
+    by_name = {(arm.variant, arm.activation): arm for arm in arms}
+    found = ((study, by_name.get((study.variant, study.activation))) for study in studies)
     return [
         arm
         for study, arm in found
         if arm
-        and arm["points"]
-        and points_of(study) == {one["at"]: one["learning_rate"] for one in arm["points"]}
+        and arm.points
+        and points_of(study) == {one.at: one.learning_rate for one in arm.points}
     ]
 
 
@@ -48,51 +42,50 @@ POINT_COLUMNS = ("point", "learning rate", "stable", "predicted", "right")
 FINDER_COLUMNS = ("range test", "learning rate", "stable", "P(stable)")
 
 
-def point_rows(arms: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+def point_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
     """How many fresh seeds were stable at each point, and were predicted: under POINT_COLUMNS."""
     return [
         (
-            f"{arm['variant']} {arm['activation']}, {point['at']}",
-            short(point["learning_rate"], 4),
-            f"{point['stable']} of {point['seeds']}",
-            "{} to {}".format(*point["predicted"]),
-            "yes" if point["right"] else "no",
+            f"{arm.variant} {arm.activation}, {point.at}",
+            short(point.learning_rate, 4),
+            f"{point.stable} of {point.seeds}",
+            "{} to {}".format(*point.predicted),
+            "yes" if point.right else "no",
         )
         for arm in arms
-        for point in arm["points"]
+        for point in arm.points
     ]
 
 
-def finder_rows(arms: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+def finder_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
     """How many fresh seeds were stable where range tests lead to: rows under FINDER_COLUMNS."""
     return [
         (
-            f"{arm['variant']} {arm['activation']}, {one['name']}{_ending(one)}",
-            short(one["learning_rate"], 4),
-            f"{one['stable']} of {one['seeds']}",
-            "-" if one["probability"] is None else f"{one['probability']:.3f}",
+            f"{arm.variant} {arm.activation}, {one.name}{_ending(one)}",
+            short(one.learning_rate, 4),
+            f"{one.stable} of {one.seeds}",
+            "-" if one.probability is None else f"{one.probability:.3f}",
         )
         for arm in arms
-        for one in arm["finders"]
+        for one in arm.finders
     ]
 
 
-def _ending(finder: Mapping[str, Any]) -> str:
-    return ": never stopped" if finder["name"].endswith("edge") and not finder["stopped"] else ""
+def _ending(finder: TriedFinder) -> str:
+    return ": never stopped" if finder.name.endswith("edge") and not finder.stopped else ""
 
 
-def points_in_words(points: Sequence[Mapping[str, Any]]) -> str:
+def points_in_words(points: Sequence[VerifiedPoint]) -> str:
     """The points of an arm in a line."""
     if not points:
         return "nothing to verify"
     return ", ".join(
-        f"{point['stable']} of {point['seeds']} at {point['at']} "
-        f"{short(point['learning_rate'], 4)}, "
-        f"predicted {point['predicted'][0]} to {point['predicted'][1]}"
+        f"{point.stable} of {point.seeds} at {point.at} {short(point.learning_rate, 4)}, "
+        f"predicted {point.predicted[0]} to {point.predicted[1]}"
         for point in points
     )
 
 
-def markdown(arms: Sequence[Mapping[str, Any]]) -> list[str]:
+def markdown(arms: Sequence[VerifiedArm]) -> list[str]:
     """Both tables' rows as lines of Markdown, for docs/verification.md."""
     return [f"| {' | '.join(cells)} |" for cells in (*point_rows(arms), *finder_rows(arms))]

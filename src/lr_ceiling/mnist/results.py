@@ -39,8 +39,8 @@ class Check(Record):
     training: float | None
 
 
-class RunResult(Record):
-    """What a run showed."""
+class RunSummary(Record):
+    """What a run showed, in figures."""
 
     spec: RunSpec
     label: Label
@@ -60,6 +60,11 @@ class RunResult(Record):
     reestimated_accuracy: float | None
     # Inference accuracy on the test set; None where the test set was not asked for.
     test_accuracy: float | None
+
+
+class RunResult(RunSummary):
+    """What a run showed, with its course."""
+
     checks: tuple[Check, ...]
     curve: Curve
 

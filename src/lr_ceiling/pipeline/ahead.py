@@ -19,7 +19,6 @@ from typing import Literal, Self
 
 from lr_ceiling.errors import LrCeilingError, ParamsError
 from lr_ceiling.evidence.cell import Cell, copy_models
-from lr_ceiling.evidence.records import read_audit
 from lr_ceiling.evidence.store import RunStore
 from lr_ceiling.evidence.study import journal_of, make_sampler, write_study
 from lr_ceiling.execution.driver import Driver, opened
@@ -29,6 +28,7 @@ from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.pipeline.arms import trials_of
 from lr_ceiling.pipeline.params import Params
 from lr_ceiling.pipeline.terminal import trial_in_words
+from lr_ceiling.report.schemas import AuditReport
 from lr_ceiling.search.schedule import Aim
 
 SWITCH = "LR_CEILING_AHEAD"
@@ -81,7 +81,8 @@ def work_ahead(
                 continue
             # One that another driver has open, or that lacks an audit, is left to its own stage.
             with contextlib.suppress(LrCeilingError):
-                trials = trials_of(values, variant, activation, read_audit(AUDIT), splits, digest)
+                rules = AuditReport.read(AUDIT).rules
+                trials = trials_of(values, variant, activation, rules, splits, digest)
                 opening = opened(journal_of(STUDIES, arm, trials), make_sampler(trials.aim), trials)
                 driver = stack.enter_context(opening)
                 studies[arm] = _Study(arm, driver, trials.aim, logger, say)

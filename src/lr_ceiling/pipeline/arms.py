@@ -1,9 +1,10 @@
 """The arms' studies as params.yaml and the audit make them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lr_ceiling.errors import ParamsError
-from lr_ceiling.evidence.records import Audit
+from lr_ceiling.evidence.records import AuditedRule
 from lr_ceiling.evidence.study import ArmTrials, Settings, calls_of, template_of
 from lr_ceiling.pipeline.params import Params, Range
 
@@ -17,9 +18,17 @@ def range_of(values: Params, variant: str) -> Range:
 
 
 def trials_of(
-    values: Params, variant: str, activation: str, audit: Audit, splits: Path, data_digest: str
+    values: Params,
+    variant: str,
+    activation: str,
+    rules: Sequence[AuditedRule],
+    splits: Path,
+    data_digest: str,
 ) -> ArmTrials:
-    """The trials of an arm's study. Raises ParamsError for an arm that can't be searched."""
+    """The trials of an arm's study; `rules` have been audited.
+
+    Raises ParamsError for an arm that can't be searched.
+    """
     search, bounds = values.search, range_of(values, variant)
     settings = Settings(
         seed=search.seed,
@@ -34,7 +43,7 @@ def trials_of(
         settings,
         "baseline" if variant == "baseline" else "batchnorm",
         activation,
-        audit,
+        rules,
         data_digest,
     )
-    return ArmTrials(template, settings, calls_of(audit), splits)
+    return ArmTrials(template, settings, calls_of(rules), splits)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from lr_ceiling.errors import one_line_errors
-from lr_ceiling.evidence.records import Study, read_audit
+from lr_ceiling.evidence.records import Study
 from lr_ceiling.evidence.study import (
     ArmTrials,
     journal_of,
@@ -28,6 +28,7 @@ from lr_ceiling.pipeline.terminal import (
     trial_in_words,
 )
 from lr_ceiling.pipeline.workers import workers
+from lr_ceiling.report.schemas import AuditReport
 from lr_ceiling.report.words import in_words, interval
 from lr_ceiling.rounding import short
 from lr_ceiling.search.ceiling import TARGETS
@@ -51,7 +52,8 @@ def main(
     # What is wrong with the arguments is told before the splits are read.
     range_of(values, variant)
     digest = splits_digest(splits)
-    trials = trials_of(values, variant, activation, read_audit(audit), splits, digest)
+    rules = AuditReport.read(audit).rules
+    trials = trials_of(values, variant, activation, rules, splits, digest)
     runs, made_ahead = search(output.name, trials, state, values.workers.processes)
     study = write_study(output, trials.aim, runs)
     _print_study(output.name, study)

@@ -1,0 +1,249 @@
+"""The committed reports, reports/*.json: everything of ours reads and writes them through these.
+
+A report's file says its format. Those of format 1 say none; they are read as well, with what they
+lack left out. All are written in the newest format.
+"""
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import pydantic
+from pydantic import ConfigDict
+
+from lr_ceiling.errors import ResultsError
+from lr_ceiling.evidence.records import (
+    ArmCeilings,
+    AuditedRule,
+    CellSummary,
+    Claim,
+    Initialisation,
+    Ratio,
+    RunTable,
+    VerifiedArm,
+    Viability,
+)
+from lr_ceiling.execution.files import read_json, write_json
+from lr_ceiling.execution.records import Record
+from lr_ceiling.simulation.records import OracleResult
+
+
+class Report(Record):
+    """A committed report. `format` is that of the file it was read from, else the newest."""
+
+    FORMAT: ClassVar[int] = 2
+    # The command that makes the file.
+    MADE_BY: ClassVar[str] = "dvc repro"
+
+    format: int = 2
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a report. Raises ResultsError for a missing, damaged or foreign file."""
+        if not path.exists():
+            raise ResultsError(f"{path} is missing: run `{cls.MADE_BY}` to make it")
+        content = read_json(path)
+        if not isinstance(content, dict):
+            raise ResultsError(f"{path} holds no report: remove it and run `{cls.MADE_BY}`")
+        found = content.get("format", 1)
+        if found not in range(1, cls.FORMAT + 1):
+            raise ResultsError(
+                f"{path} has format {found!r}, not {cls.FORMAT} or less: "
+                f"update the project, or remove the file and run `{cls.MADE_BY}`"
+            )
+        try:
+            return cls.model_validate({"format": 1, **content})
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ResultsError(
+                f"{path} is not of this version ({where}: {first['msg']}): "
+                f"remove it and run `{cls.MADE_BY}`"
+            ) from None
+
+    def write(self, path: Path) -> None:
+        """Write the report, whole or not at all."""
+        write_json(path, self.content())
+
+    def content(self) -> dict[str, Any]:
+        """What is written, `format` first; format 1 says none."""
+        content = self.model_dump(exclude={"format"})
+        return content if self.FORMAT == 1 else {"format": self.FORMAT, **content}
+
+
+class AuditReport(Report):
+    """audit.json: whether the judge's early calls are right.
+
+    `conditions` is what its runs share (evidence.comparison); `runs` holds those that are known one
+    by one: none of an audit in format 1.
+    """
+
+    MADE_BY: ClassVar[str] = "make audit"
+
+    conditions: str | None = None
+    horizon_steps: int
+    rules: tuple[AuditedRule, ...]
+    runs: tuple[RunTable, ...] = ()
+
+    def under(self, conditions: str) -> Self:
+        """This report if it is of these conditions, else one that knows nothing."""
+        if self.conditions == conditions:
+            return self
+        return type(self)(conditions=conditions, horizon_steps=self.horizon_steps, rules=())
+
+
+class VerificationReport(Report):
+    """verification.json: the ceilings by fresh seeds, and range tests beside them.
+
+    `conditions` is what its runs share (evidence.comparison); `runs` holds those that are known one
+    by one: none of the points that were made in format 1.
+    """
+
+    MADE_BY: ClassVar[str] = "make verify"
+
+    conditions: str | None
+    arms: tuple[VerifiedArm, ...]
+    runs: tuple[RunTable, ...] = ()
+
+    def under(self, conditions: str) -> Self:
+        """This report if it is of these conditions, else one that knows nothing."""
+        if self.conditions == conditions:
+            return self
+        return type(self)(conditions=conditions, arms=())
+
+
+class ClaimsReport(Report):
+    """claims.json: claims that need more runs than the pipeline makes.
+
+    `subject` is what they are about (evidence.claims); `runs` holds those that are known one by
+    one: none of the claims that were made in format 1.
+    """
+
+    MADE_BY: ClassVar[str] = "make claims"
+
+    subject: str | None
+    claims: tuple[Claim, ...] = ()
+    cells: tuple[Viability, ...] = ()
+    initialisation: tuple[Initialisation, ...] = ()
+    runs: tuple[RunTable, ...] = ()
+
+    def about(self, subject: str) -> Self:
+        """This report if it is of this subject, else one that knows nothing."""
+        return self if self.subject == subject else type(self)(subject=subject)
+
+
+class SimulationReport(Report):
+    """simulation.json: studies of made-up networks whose ceilings are known."""
+
+    MADE_BY: ClassVar[str] = "make simulate"
+
+    oracles: tuple[OracleResult, ...]
+
+
+class CeilingsReport(Report):
+    """ceilings.json: what the searches found, and how many times one ceiling is another."""
+
+    arms: tuple[ArmCeilings, ...]
+    ratios: tuple[Ratio, ...]
+
+
+class ComparisonReport(Report):
+    """comparison.json: the cells of the grid, and every claim that runs have tested."""
+
+    cells: tuple[CellSummary, ...]
+    claims: tuple[Claim, ...]
+
+
+class CellMetrics(Record):
+    """A cell's figures: means over its runs."""
+
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    stable_runs: int
+
+
+class RatioMetrics(Record):
+    """How many times the baseline's lr90 batch norm's is."""
+
+    lr90: float | None
+    lr90_low: float | None
+    lr90_high: float | None
+
+
+class ArmMetrics(Record):
+    """An arm's figures."""
+
+    lr50: float | None
+    lr90: float | None
+    lr90_low: float | None
+    lr90_high: float | None
+    full_run_equivalents: float
+
+
+class MetricsReport(Report):
+    """metrics.json: what `dvc metrics show` lists, by cell, arm, activation and claim."""
+
+    cells: dict[str, CellMetrics]
+    arms: dict[str, ArmMetrics]
+    ratios: dict[str, RatioMetrics]
+    claims: dict[str, float]
+
+
+class Expectation(Record):
+    """What was expected of some rows of the data, and what was seen."""
+
+    about: str
+    expectation: str
+    rows: str
+    expected: dict[str, Any]
+    observed: dict[str, Any]
+    success: bool
+
+
+class ValidationReport(Report):
+    """validation.json: whether the data are MNIST, as the specification says.
+
+    It stays in format 1: another byte of it would be another result of the stage.
+    """
+
+    FORMAT: ClassVar[int] = 1
+
+    format: int = 1
+    success: bool
+    evaluated: int
+    failed: int
+    counts: dict[str, int]
+    expectations: tuple[Expectation, ...]
+
+
+class BenchmarkFigure(Record):
+    """A row of the benchmark: medians of ours and of what it is held against, both in `unit`.
+
+    Some have further fields of their own.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    ours: float
+    peer: float | None = None
+    peer_name: str
+    ratio: float | None = None
+    unit: str
+    runs: int
+    range: tuple[float, float]
+    peer_range: tuple[float, float] | None = None
+    of: str | None = None
+
+
+class BenchmarkReport(Report):
+    """benchmark.json: how fast all of it is, and where it was measured."""
+
+    MADE_BY: ClassVar[str] = "make bench"
+
+    machine: dict[str, str | int]
+    figures: tuple[BenchmarkFigure, ...]
+
+    def content(self) -> dict[str, Any]:
+        """What is written; what a figure has not is left out."""
+        content = self.model_dump(exclude={"format"}, exclude_none=True)
+        return {"format": self.FORMAT, **content}

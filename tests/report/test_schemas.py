@@ -1,0 +1,90 @@
+"""The committed reports: each is read whole, written as it was, and refused in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from lr_ceiling.errors import ResultsError
+from lr_ceiling.execution.files import read_json
+from lr_ceiling.report.schemas import (
+    AuditReport,
+    BenchmarkReport,
+    CeilingsReport,
+    ClaimsReport,
+    ComparisonReport,
+    MetricsReport,
+    Report,
+    SimulationReport,
+    ValidationReport,
+    VerificationReport,
+)
+
+REPORTS: dict[str, type[Report]] = {
+    "audit": AuditReport,
+    "benchmark": BenchmarkReport,
+    "ceilings": CeilingsReport,
+    "claims": ClaimsReport,
+    "comparison": ComparisonReport,
+    "metrics": MetricsReport,
+    "simulation": SimulationReport,
+    "validation": ValidationReport,
+    "verification": VerificationReport,
+}
+RULES = '{"horizon_steps": 1, "rules": [], "format": %s}'
+
+
+def test_every_committed_report_has_a_schema() -> None:
+    assert {path.stem for path in (ROOT / "reports").glob("*.json")} == set(REPORTS)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_is_written_as_it_was_read(name: str, tmp_path: Path) -> None:
+    path = ROOT / "reports" / f"{name}.json"
+    report = REPORTS[name].read(path)
+    report.write(tmp_path / "again.json")
+    before, after = read_json(path), read_json(tmp_path / "again.json")
+    if "format" in before or name == "validation":
+        assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
+    else:
+        # Whoever writes it next raises its format, and may know more.
+        assert after["format"] == 2
+        kept = {part: value for part, value in after.items() if part in before}
+        assert json.dumps(kept, sort_keys=True) == json.dumps(before, sort_keys=True)
+    assert REPORTS[name].read(tmp_path / "again.json").content() == report.content()
+
+
+def test_the_format_comes_first_and_is_that_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "audit.json"
+    path.write_text('{"horizon_steps": 1, "rules": []}')
+    old = AuditReport.read(path)
+    assert old.format == 1
+    old.write(path)
+    assert next(iter(read_json(path))) == "format"
+    assert AuditReport.read(path).format == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "is missing: run `make audit` to make it"),
+        ("{", "is not JSON"),
+        ("[]", "holds no report: remove it and run `make audit`"),
+        (RULES % 3, "has format 3, not 2 or less: update the project"),
+        (RULES % '"x"', "has format 'x'"),
+        ('{"horizon_steps": 1}', "(rules: Field required): remove it and run `make audit`"),
+        ('{"horizon_steps": 1, "rules": [], "more": 0}', "(more: Extra inputs are not permitted)"),
+    ],
+)
+def test_what_is_missing_damaged_or_foreign_is_told_in_one_line(
+    content: str | None, told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "audit.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ResultsError) as raised:
+        AuditReport.read(path)
+    assert str(raised.value).startswith(f"{path} ")
+    assert told in str(raised.value)
+    assert "\n" not in str(raised.value)
