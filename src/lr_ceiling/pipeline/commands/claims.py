@@ -14,9 +14,7 @@ import click
 
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.evidence.claims import (
-    CLAIM_COLUMNS,
     Claim,
-    claim_row,
     claims_of,
     easier_initialisation,
     in_decades,
@@ -36,6 +34,7 @@ from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.params import Grid
 from lr_ceiling.pipeline.terminal import StepProgress, print_table, step_progress
 from lr_ceiling.pipeline.workers import workers
+from lr_ceiling.report.words import CLAIM_COLUMNS, claim_row
 from lr_ceiling.rounding import short, significant
 from lr_ceiling.search.ceiling import Estimate
 
