@@ -6,7 +6,16 @@ import pytest
 
 from conftest import small_study
 from lr_ceiling.evidence.records import Claim
-from lr_ceiling.report.words import figures_of, in_short, in_times, in_words, interval
+from lr_ceiling.report.words import (
+    CLAIM_COLUMNS,
+    claim_row,
+    figures_of,
+    in_short,
+    in_times,
+    in_words,
+    interval,
+    over,
+)
 from lr_ceiling.search.ceiling import NOTHING, Estimate
 
 
@@ -77,3 +86,16 @@ def test_a_claims_figures_in_words(
 ) -> None:
     claim = Claim(id="", statement="", verdict="", statistic="", estimate=estimate, ci95=ci95, n=1)
     assert figures_of(claim) == words
+
+
+def test_a_claim_is_a_row_of_its_id_figures_n_and_verdict() -> None:
+    claim = Claim(id="faster-relu", statement="", verdict="supported", statistic="",
+                  estimate=2.0, ci95=(1.5, None), n=24)  # fmt: skip
+    assert claim_row(claim) == ("faster-relu", "at least 1.5", "24", "supported")
+    assert len(claim_row(claim)) == len(CLAIM_COLUMNS)
+
+
+def test_how_many_times_theory_in_a_few_words() -> None:
+    assert over(Estimate(estimate=2.0, ci95=(1.0, 4.0))) == "2 times (1 to 4)"
+    assert over(Estimate(estimate=None, ci95=(2.0, None))) == "at least 2 times"
+    assert over(NOTHING) == "-"
