@@ -12,9 +12,7 @@ from scipy import stats
 
 from conftest import ROOT, small_run
 from lr_ceiling.evidence.claims import (
-    Claim,
     Runs,
-    Viability,
     better,
     bias_unnecessary,
     claims_of,
@@ -29,7 +27,7 @@ from lr_ceiling.evidence.claims import (
     subject_of,
     viability,
 )
-from lr_ceiling.evidence.records import Ratio
+from lr_ceiling.evidence.records import Claim, Ratio, Viability
 from lr_ceiling.execution.files import read_json
 from lr_ceiling.pipeline import params
 from lr_ceiling.report.words import CLAIM_COLUMNS, claim_row

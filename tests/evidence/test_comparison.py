@@ -20,6 +20,7 @@ from lr_ceiling.evidence.comparison import (
     training_curve,
     verdict,
 )
+from lr_ceiling.evidence.records import Spread
 from lr_ceiling.mnist.specification import RunSpec
 
 SHARED = {"epochs": 2, "steps_per_epoch": 21, "batch_size": 16, "optimizer": "sgd",
@@ -48,34 +49,34 @@ def test_a_cell_is_summed_up_over_its_seeds() -> None:
         small_run(seed=1, label="dead", validation_accuracy=0.1, steps_to_95=None),
     ]
     cell = summarise_cell(runs)
-    assert cell["seeds"] == [0, 1]
-    assert cell["labels"] == {"dead": 1, "stable": 1}
-    assert cell["steps_to_95"] == [400, None]
-    assert cell["validation_accuracy"] == {
+    assert cell.seeds == (0, 1)
+    assert cell.labels == {"dead": 1, "stable": 1}
+    assert cell.steps_to_95 == (400, None)
+    assert cell.validation_accuracy.model_dump() == {
         "mean": pytest.approx(0.5),
         "std": pytest.approx(math.sqrt(0.32)),
-        "values": [0.9, 0.1],
+        "values": (0.9, 0.1),
     }
 
 
 def test_one_value_has_no_spread_and_none_no_mean() -> None:
-    assert spread([0.5]) == {"mean": 0.5, "std": None, "values": [0.5]}
-    assert spread([]) == {"mean": None, "std": None, "values": []}
+    assert spread([0.5]) == Spread(mean=0.5, std=None, values=(0.5,))
+    assert spread([]) == Spread(mean=None, std=None, values=())
 
 
 def test_differences_are_paired_by_seed_not_by_place() -> None:
     baseline = [small_run(seed=seed, test_accuracy=0.1 * seed) for seed in (1, 2, 3)]
     batchnorm = [small_run(seed=seed, test_accuracy=0.1 * seed + 0.2) for seed in (3, 1, 2)]
     claim = more_accurate("relu-0.003", baseline, batchnorm)
-    assert claim["estimate"] == pytest.approx(0.2)
-    assert claim["ci95"] == pytest.approx([0.2, 0.2])
-    assert (claim["verdict"], claim["n"]) == ("supported", 3)
-    assert claim["id"] == "more-accurate-relu-0.003"
+    assert claim.estimate == pytest.approx(0.2)
+    assert claim.ci95 == pytest.approx((0.2, 0.2))
+    assert (claim.verdict, claim.n) == ("supported", 3)
+    assert claim.id == "more-accurate-relu-0.003"
 
 
 def test_one_pair_is_inconclusive() -> None:
     claim = more_accurate("x", [small_run(test_accuracy=0.1)], [small_run(test_accuracy=0.9)])
-    assert (claim["verdict"], claim["ci95"]) == ("inconclusive", [None, None])
+    assert (claim.verdict, claim.ci95) == ("inconclusive", (None, None))
 
 
 @given(st.lists(finite, min_size=2, max_size=8))
@@ -115,6 +116,6 @@ def test_the_gap_between_the_modes_is_that_of_the_last_step() -> None:
     checks = [{"step": 10, "images": 5, "inference": 0.1, "training": 0.9},
               {"step": 20, "images": 5, "inference": 0.5, "training": 0.75}]  # fmt: skip
     runs = [small_run(checks=checks), small_run()]
-    assert gap(runs)["values"] == [0.25]
+    assert gap(runs).values == (0.25,)
     assert training_curve(runs[0]) == {10: 0.9, 20: 0.75}
     assert training_curve(runs[1]) == {}

@@ -1,15 +1,18 @@
 """Many runs that can be stopped at any time."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from conftest import small_run, small_spec
-from lr_ceiling.evidence.runs import run_all
+from lr_ceiling.evidence.records import RunTable
+from lr_ceiling.evidence.runs import RunSource
 from lr_ceiling.evidence.store import RunStore
 from lr_ceiling.execution.executor import local_executor
 from lr_ceiling.execution.runner import Ended, Runner
-from lr_ceiling.mnist.results import RunResult
+from lr_ceiling.identity import processor
+from lr_ceiling.mnist.results import RunResult, RunSummary
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.mnist.task import PREPARED_BY, TrainingTask
 from lr_ceiling.mnist.version import engine_digest
@@ -20,12 +23,14 @@ class CountingRunner(Runner):
 
     def __init__(self, lives: int = 10**9) -> None:
         self.tasks: list[TrainingTask] = []
+        self.seen: list[TrainingTask] = []
         self.ran = 0
         self._lives = lives
 
     def submit(self, task: object, group: str = "") -> None:
         assert isinstance(task, TrainingTask)
         self.tasks.append(task)
+        self.seen.append(task)
 
     def completed(self) -> Ended:
         if self.ran == self._lives:
@@ -38,8 +43,12 @@ class CountingRunner(Runner):
 SPECS = [small_spec("d", seed=seed) for seed in range(5)]
 
 
-def run(folder: Path, runner: Runner, specs: list[RunSpec] = SPECS) -> list[RunResult]:
-    return run_all(specs, Path("unused"), RunStore(folder), runner)
+def source_of(folder: Path, runner: Runner, tables: Iterable[RunTable] = ()) -> RunSource:
+    return RunSource(Path("unused"), RunStore(folder), runner, tables)
+
+
+def run(folder: Path, runner: Runner, specs: list[RunSpec] = SPECS) -> list[RunSummary]:
+    return source_of(folder, runner).of(specs)
 
 
 def test_results_come_in_the_order_of_the_specs(tmp_path: Path) -> None:
@@ -65,24 +74,25 @@ def test_runs_of_other_code_are_run_again(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_runs_with_a_test_accuracy_answer_for_those_without(tmp_path: Path) -> None:
-    folder, splits = RunStore(tmp_path), Path("unused")
     first = CountingRunner()
-    tested = run_all(SPECS, splits, folder, first, test=True)
-    assert all(task.test for task in first.tasks)
+    tested = source_of(tmp_path, first).of(SPECS, test=True)
+    assert all(task.test for task in first.seen)
     assert {one.test_accuracy for one in tested} == {0.94}
     again = CountingRunner()
-    run_all(SPECS, splits, folder, again, test=True)
+    assert source_of(tmp_path, again).of(SPECS, test=True) == tested
     run(tmp_path, again)
     assert again.ran == 0
 
 
 def test_runs_without_a_test_accuracy_are_run_again_where_it_is_asked_for(tmp_path: Path) -> None:
-    store = RunStore(tmp_path)
     for spec in SPECS:
-        store.keep(small_run(**spec.model_dump(), test_accuracy=None))
-    tested = CountingRunner()
-    run_all(SPECS, Path("unused"), store, tested, test=True)
-    assert tested.ran == 5
+        RunStore(tmp_path).keep(small_run(**spec.model_dump(), test_accuracy=None))
+    runner = CountingRunner()
+    source = source_of(tmp_path, runner)
+    source.of(SPECS)
+    assert runner.ran == 0
+    assert {one.test_accuracy for one in source.of(SPECS, test=True)} == {0.94}
+    assert runner.ran == 5
 
 
 def test_a_spec_that_is_named_twice_is_run_once_and_given_twice(tmp_path: Path) -> None:
@@ -92,14 +102,72 @@ def test_a_spec_that_is_named_twice_is_run_once_and_given_twice(tmp_path: Path) 
     assert runner.ran == 2
 
 
+def test_groups_run_side_by_side(tmp_path: Path) -> None:
+    runner = CountingRunner()
+    groups = [SPECS[:2], SPECS[1:4]]
+    found = source_of(tmp_path, runner).of_all(groups)
+    assert [[one.spec for one in group] for group in found] == groups
+    assert [task.spec for task in runner.seen] == SPECS[:4]
+
+
+def test_a_report_of_runs_stands_for_their_folder(tmp_path: Path) -> None:
+    """What another clone has committed half done goes on here, and steps that it spares count."""
+    there = source_of(tmp_path / "there", CountingRunner(lives=3))
+    with pytest.raises(KeyboardInterrupt):
+        there.of(SPECS)
+    tables = [RunTable.model_validate_json(one.model_dump_json()) for one in there.tables]
+    here = CountingRunner()
+    source = source_of(tmp_path / "here", here, tables)
+    assert source.tables == there.tables
+    found = source.of(SPECS)
+    assert here.ran == 2
+    assert source.spared == 3 * SPECS[0].horizon
+    source.of(SPECS)
+    assert source.spared == 3 * SPECS[0].horizon
+    whole = source_of(tmp_path / "whole", CountingRunner())
+    assert [one.spec for one in whole.of(SPECS)] == [one.spec for one in found]
+    assert source.tables == whole.tables
+
+
+def test_runs_of_another_processor_are_run_again_and_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("lr_ceiling.mnist.version.processor", lambda: "another")
+        patch.setattr("lr_ceiling.evidence.records.processor", lambda: "another")
+        there = source_of(tmp_path, CountingRunner())
+        there.of(SPECS)
+        tables = there.tables
+    here = CountingRunner()
+    source = source_of(tmp_path, here, tables)
+    source.of(SPECS[:2])
+    assert here.ran == 2
+    assert [(one.processor, len(one.runs)) for one in source.tables] == [
+        ("another", 5),
+        (processor(), 2),
+    ]
+
+
+def test_runs_that_are_known_elsewhere_are_told_once_they_are_asked_for(tmp_path: Path) -> None:
+    runner = CountingRunner()
+    elsewhere = [small_run(**spec.model_dump()) for spec in SPECS]
+    source = RunSource(Path("unused"), RunStore(tmp_path), runner, elsewhere=elsewhere)
+    assert source.tables == ()
+    assert source.of(SPECS[:2]) == elsewhere[:2]
+    assert runner.ran == 0
+    (table,) = source.tables
+    assert [one.spec for one in table.summaries()] == SPECS[:2]
+
+
 def test_real_workers_give_what_they_give_alone(
     small_splits: Path, digest: str, tmp_path: Path
 ) -> None:
     specs = [small_spec(digest, seed=seed) for seed in (0, 1)]
     store = RunStore(tmp_path)
     with Runner(lambda: local_executor(2, PREPARED_BY), 2) as runner:
-        first = run_all(specs, small_splits, store, runner)
+        first = RunSource(small_splits, store, runner).of(specs)
         told: list[RunResult] = []
-        assert run_all(specs, small_splits, store, runner, told.append) == first
+        again = RunSource(small_splits, store, runner, on_ended=told.append)
+        assert again.of(specs) == first
     assert not told
     assert [one.steps for one in first] == [20, 20]

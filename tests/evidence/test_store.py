@@ -1,6 +1,5 @@
 """Runs that are kept by what makes them: what is damaged or foreign is not found."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -50,7 +49,7 @@ def test_what_is_damaged_is_not_found(content: str, store: RunStore, tmp_path: P
 def test_a_run_under_another_ones_name_is_not_found(store: RunStore, tmp_path: Path) -> None:
     store.keep(RUN)
     other = small_spec("d", seed=9)
-    os.rename(path_of(tmp_path), path_of(tmp_path).with_name(f"{other.key}.json"))
+    path_of(tmp_path).rename(path_of(tmp_path).with_name(f"{other.key}.json"))
     assert store.find(other) is None
 
 

@@ -65,6 +65,30 @@ def test_the_format_comes_first_and_is_that_of_the_file(tmp_path: Path) -> None:
     assert AuditReport.read(path).format == 2
 
 
+def test_a_report_of_something_else_knows_nothing() -> None:
+    committed = VerificationReport.read(ROOT / "reports" / "verification.json")
+    assert committed.conditions is not None
+    assert committed.under(committed.conditions) is committed
+    assert committed.under("others") == VerificationReport(conditions="others", arms=())
+    claims = ClaimsReport.read(ROOT / "reports" / "claims.json")
+    assert claims.subject is not None
+    assert claims.about(claims.subject) is claims
+    assert claims.about("another") == ClaimsReport(subject="another")
+
+
+def test_work_goes_on_from_a_report_of_the_same_alone(tmp_path: Path) -> None:
+    path = tmp_path / "verification.json"
+    new = VerificationReport(conditions="these", arms=())
+    assert new.resumed(path) is new
+    for conditions in ("these", "others", None):
+        there = VerificationReport(conditions=conditions, arms=(), runs=())
+        there.write(path)
+        assert (new.resumed(path) == there) == (conditions == "these")
+    path.write_text("{")
+    with pytest.raises(ResultsError):
+        new.resumed(path)
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

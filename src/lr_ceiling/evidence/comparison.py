@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from scipy import stats
 
-from lr_ceiling.evidence.records import CellSummary, Claim, Spread
+from lr_ceiling.evidence.records import NOT_SHARED, CellSummary, Claim, Spread
 from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.mnist.version import engine_digest
 
 CONFIDENCE = 0.95
-# What distinguishes the runs of one comparison; the rest of their specs they have in common.
-NOT_SHARED = {"variant", "activation", "learning_rate", "seed", "init_scale", "ended_by"}
 
 
 def conditions_of(spec: RunSpec) -> str:

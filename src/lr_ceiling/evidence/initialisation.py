@@ -5,16 +5,19 @@ as a ceiling is, on log10 of the scale; its lower edge by the same search on the
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
+from lr_ceiling.evidence.claims import easier_initialisation, in_decades
+from lr_ceiling.evidence.records import Claim, Initialisation
 from lr_ceiling.evidence.study import observation
 from lr_ceiling.identity import derived_seed
-from lr_ceiling.mnist.results import RunResult
-from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.mnist.results import RunSummary
+from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
+from lr_ceiling.rounding import significant
 from lr_ceiling.search.ceiling import TARGETS, VALUES, Ceiling, Estimate, Measured, ratio
 from lr_ceiling.search.posterior import Observation, Posterior, curves
 from lr_ceiling.search.schedule import Aim, Schedule
@@ -41,7 +44,7 @@ class EdgeSearch:
     A trial follows from the results of all earlier ones: to be fast, run several searches at once.
     """
 
-    def __init__(self, template: RunSpec, side: Side, unscaled: Sequence[RunResult]) -> None:
+    def __init__(self, template: RunSpec, side: Side, unscaled: Sequence[RunSummary]) -> None:
         """`unscaled` are runs at Glorot's scale that are known beforehand and cost nothing."""
         self.template = template
         self.side = side
@@ -50,12 +53,12 @@ class EdgeSearch:
         self._seen = {index: self._observation(run) for index, run in enumerate(unscaled)}
         known = sum(one.cost for one in self._seen.values())
         self._aim = Aim(self._key, LOW, HIGH, INTERVAL, BUDGET + known, lag=1)
-        self._course = Schedule(self._aim)
+        self._schedule = Schedule(self._aim)
         for one in self._seen.values():
-            self._course.started(one.u)
+            self._schedule.started(one.u)
         self.following = self._next()
 
-    def take(self, run: RunResult) -> None:
+    def take(self, run: RunSummary) -> None:
         """Take in the result of the trial `following` and choose the next one."""
         self.runs.append(run)
         self._seen[len(self._seen)] = self._observation(run)
@@ -77,21 +80,21 @@ class EdgeSearch:
         return Ceiling(Posterior(curves(self._aim.bounds), list(self._seen.values())))
 
     def _next(self) -> RunSpec | None:
-        if not self._course.may_start(self._seen):
+        if not self._schedule.may_start(self._seen):
             return None
-        u, index = self._course.propose(), self._course.index
-        self._course.started(u)
+        u, index = self._schedule.propose(), self._schedule.index
+        self._schedule.started(u)
         seed = derived_seed("initialisation", self._key, index)
         scale = 10.0 ** (SIGN[self.side] * u)
         return self.template.model_copy(update={"init_scale": scale, "seed": seed})
 
-    def _observation(self, run: RunResult) -> Observation:
+    def _observation(self, run: RunSummary) -> Observation:
         u = SIGN[self.side] * math.log10(run.spec.init_scale)
         return observation(run)._replace(u=u)
 
 
 def search_all(
-    searches: Sequence[EdgeSearch], run: Callable[[Sequence[RunSpec]], Sequence[RunResult]]
+    searches: Sequence[EdgeSearch], run: Callable[[Sequence[RunSpec]], Sequence[RunSummary]]
 ) -> None:
     """Run the searches to their ends, side by side: in each round one trial of every search."""
     while under_way := {one.following: one for one in searches if one.following}:
@@ -129,3 +132,62 @@ def reciprocal(found: Measured) -> Measured:
         end and 1 / end for end in (estimate.ci95[0], estimate.estimate, estimate.ci95[1])
     )
     return Estimate(estimate=value, ci95=(high, low)), [1 / value for value in reversed(values)]
+
+
+def edge_searches(
+    template: RunSpec,
+    arms: Iterable[tuple[Variant, Activation]],
+    results: Mapping[tuple[Variant, Activation, float], Sequence[RunSummary]],
+) -> dict[tuple[Variant, Activation], list[EdgeSearch]]:
+    """The searches of each arm's upper and lower edge, which know its runs in `results`."""
+    searches = {}
+    for variant, activation in arms:
+        arm = template.model_copy(update={"variant": variant, "activation": activation})
+        unscaled = results.get((variant, activation, arm.learning_rate), [])
+        searches[variant, activation] = [EdgeSearch(arm, side, unscaled) for side in SIGN]
+    return searches
+
+
+def initialisation_of(upper: EdgeSearch, lower: EdgeSearch) -> Initialisation:
+    """What the two searches of an arm found: scales are factors on Glorot's, widths in decades."""
+    return Initialisation(
+        variant=upper.template.variant,
+        activation=upper.template.activation,
+        learning_rate=upper.template.learning_rate,
+        runs=runs_of(upper, lower),
+        exists=round(min(upper.exists, lower.exists), 4),
+        lower=rounded(lower.edge[0]),
+        upper=rounded(upper.edge[0]),
+        width_decades=in_decades(width(upper, lower)[0]),
+    )
+
+
+def initialisation_claims(
+    searches: Mapping[tuple[Variant, Activation], Sequence[EdgeSearch]], rate: float
+) -> list[Claim]:
+    """The claim of each activation that was searched with both variants."""
+    found = []
+    for activation in dict.fromkeys(activation for _, activation in searches):
+        pairs = [
+            searches[variant, activation]
+            for variant in get_args(Variant)
+            if (variant, activation) in searches
+        ]
+        if len(pairs) == len(get_args(Variant)):
+            baseline, batchnorm = (width(*pair) for pair in pairs)
+            runs = sum(runs_of(*pair) for pair in pairs)
+            found.append(easier_initialisation(activation, rate, baseline, batchnorm, runs))
+    return found
+
+
+def runs_of(upper: EdgeSearch, lower: EdgeSearch) -> int:
+    """How many runs the two searches rest on; both know those at Glorot's scale."""
+    return len({run.spec for run in (*upper.runs, *lower.runs)})
+
+
+def rounded(found: Estimate) -> Estimate:
+    """An estimate to four digits: far finer than any interval."""
+    low, value, high = (
+        end and significant(end) for end in (found.ci95[0], found.estimate, found.ci95[1])
+    )
+    return Estimate(estimate=value, ci95=(low, high))

@@ -4,7 +4,7 @@ They suggest a good learning rate, not the highest; so besides the suggestion th
 rate at which the sweep stops since the loss has grown. The sweep is itself a warm-up.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from lr_ceiling.evidence.fresh_seeds import Suggestion
 from lr_ceiling.mnist.dataset import read_split
 from lr_ceiling.mnist.engine import Engine, Images
-from lr_ceiling.mnist.specification import Activation, Optimizer, Variant
+from lr_ceiling.mnist.specification import Activation, Optimizer, RunSpec, Variant
 from lr_ceiling.mnist.training import batches
 
 Floats = npt.NDArray[np.float64]
@@ -112,6 +113,18 @@ def stopped_at(smooth: Floats) -> int:
     # `not <=` counts NaN as grown.
     grown = np.flatnonzero(~(smooth <= GROWN * least))
     return int(grown[0]) if len(grown) else len(smooth)
+
+
+# What is read off a range test.
+RATES = ("suggestion", "edge")
+
+
+def suggestions(template: RunSpec, splits: Path) -> Iterator[Suggestion]:
+    """What each range test says of an arm: where it points, and where its sweep ends."""
+    for finder in FINDERS:
+        said = sweep(finder, template.variant, template.activation, template.optimizer, 0, splits)
+        for name in RATES:
+            yield Suggestion(f"{finder.name} {name}", getattr(said, name), said.stopped)
 
 
 def sweep(

@@ -1,13 +1,17 @@
 """What reports hold: the studies, audits and ratios that others read."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import pydantic
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lr_ceiling.execution.records import Record, _parse
-from lr_ceiling.mnist.specification import Activation, Optimizer, Variant
+from lr_ceiling.identity import processor
+from lr_ceiling.mnist.results import RunSummary
+from lr_ceiling.mnist.specification import Activation, Optimizer, RunSpec, Variant
+from lr_ceiling.mnist.version import engine_digest, run_digest
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.search.ceiling import Belief, Checks, Estimate
 
@@ -188,18 +192,67 @@ class ArmCeilings(Study):
 
 
 class RunTable(Record):
-    """Runs without their curves, in few words: what all of them share is said once.
+    """Runs without their courses, in few words: what all of them share is said once.
 
-    A row is a run: of its spec what is not shared and not the default, then what it showed; what
-    is None there is left out.
+    A row is a run: of its spec what is neither shared nor the default, then what it showed; what is
+    None there is left out.
     """
 
-    # The kind of processor they ran on, and mnist.version's engine_digest and run_digest there.
-    processor: str
+    # What made them: mnist.version's engine_digest and run_digest, and the kind of processor.
     engine: str
     identity: str
+    processor: str
     shared: dict[str, Any]
     runs: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def of(cls, runs: Iterable[RunSummary]) -> Self:
+        """The table of runs, one or more, that were made here; in the order of their specs."""
+        ordered = sorted(runs, key=_place)
+        shared = ordered[0].spec.model_dump(exclude=NOT_SHARED, mode="json")
+        rows = []
+        for run in ordered:
+            if run.spec.model_dump(exclude=NOT_SHARED, mode="json") != shared:
+                raise ValueError(f"{run.spec.name} is of other conditions than {ordered[0].spec}")
+            own = run.spec.model_dump(include=NOT_SHARED, exclude_defaults=True, mode="json")
+            showed = run.model_dump(include=SHOWED, exclude_none=True)
+            rows.append(own | showed)
+        return cls(
+            engine=engine_digest(),
+            identity=run_digest(),
+            processor=processor(),
+            shared=shared,
+            runs=tuple(rows),
+        )
+
+    def summaries(self) -> list[RunSummary]:
+        """The runs themselves."""
+        return [self._summary(row) for row in self.runs]
+
+    @model_validator(mode="after")
+    def _holds_runs(self) -> Self:
+        self.summaries()
+        return self
+
+    def _summary(self, row: Mapping[str, Any]) -> RunSummary:
+        spec = {name: value for name, value in row.items() if name in NOT_SHARED}
+        showed = {name: value for name, value in row.items() if name not in NOT_SHARED}
+        return RunSummary(
+            spec=RunSpec(**self.shared, **spec), **{**dict.fromkeys(MAY_LACK), **showed}
+        )
+
+
+# What distinguishes the runs of one comparison; the rest of their specs they have in common.
+NOT_SHARED = {"variant", "activation", "learning_rate", "seed", "init_scale", "ended_by"}
+# What a run shows, and what of that there may be none of.
+SHOWED = set(RunSummary.model_fields) - {"spec"}
+MAY_LACK = ("called", "called_at", "steps_to_95", "reestimated_accuracy", "test_accuracy")
+
+
+def _place(run: RunSummary) -> tuple[object, ...]:
+    spec = run.spec
+    cell = (spec.variant, spec.activation, spec.learning_rate, spec.init_scale)
+    return *cell, spec.seed, spec.ended_by
 
 
 STUDY = pydantic.TypeAdapter(Study)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from lr_ceiling.evidence.records import AuditedRule, EarlyDecisions, Study
 from lr_ceiling.execution.files import write_json, write_text
 from lr_ceiling.identity import derived_seed, digest_of, versions
-from lr_ceiling.mnist.results import RunResult, write_runs
+from lr_ceiling.mnist.results import RunResult, RunSummary, write_runs
 from lr_ceiling.mnist.specification import RunSpec, Variant
 from lr_ceiling.mnist.task import TrainingTask
 from lr_ceiling.mnist.version import run_digest
@@ -141,7 +141,7 @@ def journal_of(state: Path, arm: str, trials: ArmTrials) -> Path:
     return state / f"{arm}-{made_by}.journal"
 
 
-def observation(run: RunResult) -> Observation:
+def observation(run: RunSummary) -> Observation:
     """What a run says of its learning rate."""
     ended = run.called is not None and run.steps < run.spec.horizon
     return Observation(

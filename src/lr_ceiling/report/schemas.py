@@ -70,7 +70,21 @@ class Report(Record):
         return content if self.FORMAT == 1 else {"format": self.FORMAT, **content}
 
 
-class AuditReport(Report):
+class ResumedReport(Report):
+    """A report that is written as the work goes on, and from which it goes on."""
+
+    # The field that says what it is of: one of something else is no part of it.
+    OF: ClassVar[str] = "conditions"
+
+    def resumed(self, path: Path) -> Self:
+        """The report in `path` if it is of the same as this one, a new one; else this one."""
+        if not path.exists():
+            return self
+        there = type(self).read(path)
+        return there if getattr(there, self.OF) == getattr(self, self.OF) else self
+
+
+class AuditReport(ResumedReport):
     """audit.json: whether the judge's early calls are right.
 
     `conditions` is what its runs share (evidence.comparison); `runs` holds those that are known one
@@ -84,14 +98,8 @@ class AuditReport(Report):
     rules: tuple[AuditedRule, ...]
     runs: tuple[RunTable, ...] = ()
 
-    def under(self, conditions: str) -> Self:
-        """This report if it is of these conditions, else one that knows nothing."""
-        if self.conditions == conditions:
-            return self
-        return type(self)(conditions=conditions, horizon_steps=self.horizon_steps, rules=())
 
-
-class VerificationReport(Report):
+class VerificationReport(ResumedReport):
     """verification.json: the ceilings by fresh seeds, and range tests beside them.
 
     `conditions` is what its runs share (evidence.comparison); `runs` holds those that are known one
@@ -100,7 +108,7 @@ class VerificationReport(Report):
 
     MADE_BY: ClassVar[str] = "make verify"
 
-    conditions: str | None
+    conditions: str | None = None
     arms: tuple[VerifiedArm, ...]
     runs: tuple[RunTable, ...] = ()
 
@@ -111,7 +119,7 @@ class VerificationReport(Report):
         return type(self)(conditions=conditions, arms=())
 
 
-class ClaimsReport(Report):
+class ClaimsReport(ResumedReport):
     """claims.json: claims that need more runs than the pipeline makes.
 
     `subject` is what they are about (evidence.claims); `runs` holds those that are known one by
@@ -119,8 +127,9 @@ class ClaimsReport(Report):
     """
 
     MADE_BY: ClassVar[str] = "make claims"
+    OF: ClassVar[str] = "subject"
 
-    subject: str | None
+    subject: str | None = None
     claims: tuple[Claim, ...] = ()
     cells: tuple[Viability, ...] = ()
     initialisation: tuple[Initialisation, ...] = ()

@@ -1,0 +1,197 @@
+"""Fresh seeds, to the full horizon, at the ceilings that were found and where range tests lead."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lr_ceiling.errors import ResultsError
+from lr_ceiling.evidence.records import (
+    Arm,
+    Study,
+    TriedFinder,
+    VerifiedArm,
+    VerifiedPoint,
+    read_study,
+)
+from lr_ceiling.evidence.study import ArmTrials, posterior_of
+from lr_ceiling.evidence.verification import LIMIT, points_of
+from lr_ceiling.identity import derived_seed
+from lr_ceiling.mnist.results import RunSummary, read_runs
+from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.search.ceiling import Ceiling
+from lr_ceiling.search.posterior import CREDIBLE, Posterior
+
+# Fresh seeds at each point of an arm, and at what a range test says.
+SEEDS, FINDER_SEEDS = 20, 5
+# Of the seeds at lr90's lower limit at least so many must be stable, however wide the prediction:
+# where P(stable) is 0.9, 16 of 20 or more are with probability 0.96.
+LEAST = 0.8
+
+Run = Callable[[Sequence[RunSpec]], Sequence[RunSummary]]
+
+
+class Search(NamedTuple):
+    """An arm's search as it was made, and the run that a fresh seed is, but for rate and seed."""
+
+    study: Study
+    posterior: Posterior
+    template: RunSpec
+
+    @property
+    def arm(self) -> Arm:
+        """Its arm."""
+        return self.study.variant, self.study.activation
+
+
+class Suggestion(NamedTuple):
+    """A learning rate that is read off a range test, and whether the test's sweep stopped."""
+
+    name: str
+    learning_rate: float
+    stopped: bool
+
+
+def read_search(folder: Path, trials_of: Callable[[Study], ArmTrials]) -> Search:
+    """Read a search. Raises ResultsError for one of other trials than `trials_of` its arm."""
+    study = read_study(folder / "study.json")
+    trials = trials_of(study)
+    if trials.aim.key != study.key:
+        raise ResultsError(f"{folder} is of other params, data or audit: run `dvc repro`")
+    posterior = Ceiling(posterior_of(trials.aim, read_runs(folder / "runs.json"))).posterior
+    return Search(study, posterior, trials.template.model_copy(update={"ended_by": ()}))
+
+
+def verify(
+    searches: Sequence[Search],
+    suggestions_of: Callable[[Search], Iterable[Suggestion]],
+    run: Run,
+    known: Iterable[VerifiedArm] = (),
+) -> Iterator[tuple[VerifiedArm, ...]]:
+    """Verify the points of every arm, then try what range tests say; give all arms after each.
+
+    `known` arms were verified before, under the same conditions. Their points and range tests count
+    where learning rate and number of seeds are the same; what has not been looked at stays.
+    """
+    before = {(arm.variant, arm.activation): arm for arm in known}
+    arms: dict[Arm, VerifiedArm] = {}
+    rest = dict(before)
+    for search in searches:
+        arms[search.arm] = VerifiedArm(
+            variant=search.study.variant,
+            activation=search.study.activation,
+            points=verify_points(search, run, before.get(search.arm)),
+            finders=known_finders(search, before.get(search.arm)),
+        )
+        rest.pop(search.arm, None)
+        yield (*arms.values(), *rest.values())
+    for search in searches:
+        finders = verify_finders(search, suggestions_of(search), run, before.get(search.arm))
+        arms[search.arm] = arms[search.arm].model_copy(update={"finders": finders})
+        yield (*arms.values(), *rest.values())
+
+
+def verify_points(
+    search: Search, run: Run, known: VerifiedArm | None = None
+) -> tuple[VerifiedPoint, ...]:
+    """Twenty fresh seeds at lr90's lower limit, at lr90 and at lr50; those that are known."""
+    counted = {
+        (point.at, point.learning_rate, point.seeds): point.stable
+        for point in (known.points if known else ())
+    }
+    points = []
+    for name, rate in points_of(search.study).items():
+        stable = counted.get((name, rate, SEEDS))
+        if stable is None:
+            stable = count_stable(search.study.key, name, rate, SEEDS, search.template, run)
+        low, high = predicted(search.posterior, rate, SEEDS)
+        points.append(
+            VerifiedPoint(
+                at=name,
+                learning_rate=rate,
+                seeds=SEEDS,
+                stable=stable,
+                predicted=(low, high),
+                right=low <= stable <= high and (name != LIMIT or stable >= LEAST * SEEDS),
+            )
+        )
+    return tuple(points)
+
+
+def verify_finders(
+    search: Search,
+    suggestions: Iterable[Suggestion],
+    run: Run,
+    known: VerifiedArm | None = None,
+) -> tuple[TriedFinder, ...]:
+    """Five fresh seeds at each of these learning rates."""
+    counted = {
+        (one.name, one.learning_rate, one.seeds): one.stable
+        for one in (known.finders if known else ())
+    }
+    found = []
+    for name, rate, stopped in suggestions:
+        stable = counted.get((name, rate, FINDER_SEEDS))
+        if stable is None:
+            stable = count_stable("finder", name, rate, FINDER_SEEDS, search.template, run)
+        found.append(
+            TriedFinder(
+                name=name,
+                learning_rate=rate,
+                stopped=stopped,
+                probability=probability(search.posterior, rate),
+                seeds=FINDER_SEEDS,
+                stable=stable,
+            )
+        )
+    return tuple(found)
+
+
+def known_finders(search: Search, known: VerifiedArm | None) -> tuple[TriedFinder, ...]:
+    """The range tests of an arm that was verified before, held against the search as it is now."""
+    return tuple(
+        one.model_copy(update={"probability": probability(search.posterior, one.learning_rate)})
+        for one in (known.finders if known else ())
+    )
+
+
+def runs_to_verify(
+    searches: Iterable[Search], suggestions: int, known: Iterable[VerifiedArm] = ()
+) -> int:
+    """How many runs a verification takes at most, with so many suggestions an arm."""
+    before: Mapping[Arm, VerifiedArm] = {(arm.variant, arm.activation): arm for arm in known}
+    count = 0
+    for search in searches:
+        arm = before.get(search.arm)
+        there = {(one.at, one.learning_rate, one.seeds) for one in (arm.points if arm else ())}
+        points = points_of(search.study).items()
+        count += SEEDS * sum((name, rate, SEEDS) not in there for name, rate in points)
+        count += FINDER_SEEDS * (suggestions - (len(arm.finders) if arm else 0))
+    return count
+
+
+def probability(posterior: Posterior, rate: float) -> float | None:
+    """P(stable) there; None where no trial may go, so that none can contradict the curve."""
+    u, bounds = float(np.log10(rate)), posterior.curves.bounds
+    if not bounds.lowest <= u <= bounds.highest:
+        return None
+    return round(float(posterior.band(np.array([u]))[0][0]), 4)
+
+
+def count_stable(key: str, name: str, rate: float, seeds: int, template: RunSpec, run: Run) -> int:
+    """How many fresh seeds are stable at `rate`, all run to their horizon."""
+    specs = [
+        template.model_copy(
+            update={"learning_rate": rate, "seed": derived_seed("verify", key, name, index)}
+        )
+        for index in range(seeds)
+    ]
+    return sum(one.label == "stable" for one in run(specs))
+
+
+def predicted(posterior: Posterior, rate: float, runs: int) -> tuple[int, int]:
+    """The 95% interval of how many of `runs` fresh seeds are stable at `rate`."""
+    below = posterior.predictive(float(np.log10(rate)), runs).cumsum()
+    tail = (1 - CREDIBLE) / 2
+    return int(np.searchsorted(below, tail)), int(np.searchsorted(below, 1 - tail))

@@ -1,0 +1,121 @@
+"""Our search and the other ways, judged alike: what each spends until its error is as small."""
+
+import itertools
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+
+from lr_ceiling.identity import derived_seed
+from lr_ceiling.search.ceiling import TARGETS
+from lr_ceiling.search.posterior import Floats
+from lr_ceiling.simulation.oracles import Oracle, oracle_of
+from lr_ceiling.simulation.peers import PEERS, Way
+from lr_ceiling.simulation.records import OracleResult, OwnResult, PeerResult
+from lr_ceiling.simulation.studies import SAMPLE, digest_of_studies, error_of, study, summarise
+
+# Full runs after which a peer is given up.
+CAP = 100
+BOOTSTRAPS = 500
+# Studies of a peer's configuration that choose it, and that then measure the chosen one.
+CHOOSING, MEASURING = 30, 100
+
+
+def is_current(result: OracleResult, oracle: Oracle, studies: int, executor: Executor) -> bool:
+    """Whether `result` is what so many studies of `oracle` give now."""
+    if result.studies != studies or result.digest is None:
+        return False
+    return result.digest == digest_of_studies(_each(executor, _study, SAMPLE, oracle.name))
+
+
+def simulate(oracle: Oracle, studies: int, executor: Executor) -> OracleResult:
+    """Study an oracle by our search and by all other ways. `studies` are two or more."""
+    found = _each(executor, _study, range(studies), oracle.name)
+    ours = summarise(oracle, found)
+    peers = tuple(measure(oracle, name, ours, executor) for name in PEERS)
+    return OracleResult(**ours.model_dump(), digest=digest_of_studies(found), peers=peers)
+
+
+def measure(oracle: Oracle, name: str, ours: OwnResult, executor: Executor) -> PeerResult:
+    """What a peer, in its best configuration, spends until its median error equals ours.
+
+    The configuration is chosen on other seeds than it is measured on.
+    """
+    error = ours.error_decades
+
+    def merit(configuration: str) -> tuple[float, float]:
+        # Of those that never get there, the one that ends nearest.
+        errors = _errors(executor, oracle, name, configuration, range(CHOOSING))
+        return cost_of_error(errors, error) or np.inf, error_of(errors[:, -1].tolist())
+
+    best = min(PEERS[name], key=merit)
+    seeds = range(CHOOSING, CHOOSING + MEASURING)
+    errors = _errors(executor, oracle, name, best, seeds)
+    cost = cost_of_error(errors, error)
+    ratio = None if cost is None else round(cost / ours.full_run_equivalents, 2)
+    return PeerResult(
+        name=name,
+        configuration=best,
+        full_run_equivalents=cost,
+        full_run_equivalents_ci95=interval_of_cost(errors, error),
+        steps_ratio_at_equal_error=ratio,
+        at_least=round(CAP / ours.full_run_equivalents, 2) if ratio is None else ratio,
+    )
+
+
+def errors_by_cost(oracle: Oracle, make: Callable[[np.random.Generator], Way], seed: int) -> Floats:
+    """Error of a peer's lr90 after 1, 2, ... CAP full runs, in decades: (CAP,)."""
+    rng = np.random.default_rng(derived_seed("peer", oracle.name, seed))
+    theta = oracle.theta(rng)
+    truth = oracle.edge(theta, TARGETS["lr90"])
+    way = make(rng)
+    spent = 0.0
+    errors: list[float] = []
+    while len(errors) < CAP:
+        one = oracle.run(way.next(), theta, rng)
+        way.tell(one)
+        spent += one.cost
+        # What is known when each full run is spent.
+        while len(errors) < min(int(spent), CAP):
+            errors.append(way.lr90() - truth)
+    return np.array(errors)
+
+
+def cost_of_error(errors: Floats, error: float) -> int | None:
+    """Full runs from which on the median of |errors| (studies, CAP) stays at `error` or below."""
+    medians = np.median(np.abs(errors), axis=0)
+    above = np.flatnonzero(medians > error)
+    if not len(above):
+        return 1
+    return None if above[-1] == CAP - 1 else int(above[-1]) + 2
+
+
+def interval_of_cost(errors: Floats, error: float) -> tuple[int | None, int | None]:
+    """The 95% interval of `cost_of_error`, by bootstrap of the studies; None is beyond the cap."""
+    rng = np.random.default_rng(derived_seed("bootstrap"))
+    samples = rng.integers(len(errors), size=(BOOTSTRAPS, len(errors)))
+    costs = sorted(cost_of_error(errors[sample], error) or CAP + 1 for sample in samples)
+    ends = (costs[int(q * (BOOTSTRAPS - 1))] for q in (0.025, 0.975))
+    low, high = (None if end > CAP else end for end in ends)
+    return low, high
+
+
+def _errors(
+    executor: Executor, oracle: Oracle, name: str, configuration: str, seeds: range
+) -> Floats:
+    return np.stack(_each(executor, _peer, seeds, oracle.name, name, configuration))
+
+
+def _each(
+    executor: Executor, one: Callable[..., Any], seeds: Iterable[int], *named: str
+) -> list[Any]:
+    return list(executor.map(one, seeds, *map(itertools.repeat, named), chunksize=10))
+
+
+def _study(seed: int, oracle: str) -> dict[str, float]:
+    return study(oracle_of(oracle), seed)
+
+
+def _peer(seed: int, oracle: str, name: str, configuration: str) -> Floats:
+    return errors_by_cost(oracle_of(oracle), PEERS[name][configuration], seed)

@@ -1,0 +1,71 @@
+"""Studies on known truth: our search finds the edge, by the rules of the pipeline."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import ROOT
+from lr_ceiling.evidence.study import calls_of
+from lr_ceiling.pipeline import params
+from lr_ceiling.report.schemas import AuditReport
+from lr_ceiling.search.posterior import Calls, Observation
+from lr_ceiling.simulation.oracles import HIGH, LOW, Oracle, oracle_of
+from lr_ceiling.simulation.studies import (
+    BUDGET,
+    CALLS,
+    INTERVAL,
+    LAG,
+    digest_of_studies,
+    error_of,
+    study,
+    summarise,
+)
+
+SHARP = oracle_of("logistic-0.1")
+
+
+def test_the_searches_are_those_of_the_params_and_the_audit() -> None:
+    search = params.load(ROOT / "params.yaml").search
+    bounds = search.range["baseline"]
+    assert (bounds.low, bounds.high) == (LOW, HIGH)
+    assert (search.interval_decades, search.lag) == (INTERVAL, LAG)
+    assert search.budget("baseline-sigmoid") == BUDGET
+    assert calls_of(AuditReport.read(ROOT / "reports" / "audit.json").rules) == CALLS
+
+
+def test_a_study_lets_one_trial_of_eight_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[Observation] = []
+    run = Oracle.run
+
+    def noted(*given: Any, **named: Any) -> Observation:
+        ran.append(run(*given, **named))
+        return ran[-1]
+
+    monkeypatch.setattr(Oracle, "run", noted)
+    costs = [study(SHARP, seed)["cost"] for seed in range(8)]
+    assert sum(costs) == pytest.approx(sum(one.cost for one in ran))
+    called = [one for one in ran if one.called]
+    assert 0.02 < np.mean([not one.ended for one in called]) < 0.3
+
+
+def test_a_study_allows_for_wrong_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spent() -> float:
+        return sum(study(SHARP, seed)["cost"] for seed in range(4))
+
+    sure = spent()
+    monkeypatch.setattr("lr_ceiling.simulation.studies.CALLS", Calls(audited=20, wrong=10))
+    assert spent() > sure
+
+
+def test_a_study_finds_the_edge_and_can_be_repeated() -> None:
+    found = [study(SHARP, seed) for seed in range(4)]
+    assert found[1] == study(SHARP, 1)
+    assert max(abs(one["lr90_error"]) for one in found) < 0.4
+    assert all(one["cost"] <= 15 for one in found)
+    assert digest_of_studies(found) == digest_of_studies(found[:2])
+    assert digest_of_studies(found) != digest_of_studies(found[1:])
+    summary = summarise(SHARP, found)
+    assert summary.studies == 4
+    assert 0.5 <= summary.coverage_lr90 <= 1
+    assert summary.error_decades == error_of([one["lr90_error"] for one in found])
