@@ -104,9 +104,7 @@ def makespan(
             driver = stack.enter_context(opened(journal, make_sampler(trials.aim), trials))
             sources[journal.stem] = driver
         cells = sorted((folder / "data" / "train").glob("*/runs.json"))
-        tasks = {
-            path.parent.name: Runs([_Done(run) for run in read_runs(path)]) for path in cells
-        }
+        tasks = {path.parent.name: Runs([_Done(run) for run in read_runs(path)]) for path in cells}
         # As in a pipeline: the first stage's own cell, the studies, the other cells.
         first, *others = tasks.items()
         work(runner, {first[0]: first[1], **sources, **dict(others)}, {})  # type: ignore[arg-type]

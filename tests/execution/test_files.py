@@ -33,7 +33,7 @@ def test_a_file_may_be_read_by_those_who_may_read_any_other(tmp_path: Path) -> N
 def test_a_write_that_fails_leaves_what_there_was(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "as before")
-    with pytest.raises(type(error)), replacing(path) as partial:
+    with pytest.raises(type(error)), replacing(path) as partial:  # noqa: PT012
         assert partial.parent == tmp_path
         assert partial.name.startswith(".")
         assert partial.name.endswith(".partial")

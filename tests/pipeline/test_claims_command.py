@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from lr_ceiling.execution.workers import Ended, Task
 
 from conftest import small_project, small_run
 from lr_ceiling.evidence import more_runs

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import pydantic
 from pydantic import Field, model_validator
 
-from lr_ceiling.execution.records import Record, _parse
+from lr_ceiling.execution.record import Record, _parse
 from lr_ceiling.identity import processor
 from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, Optimizer, RunSpec, Variant

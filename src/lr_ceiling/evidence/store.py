@@ -9,7 +9,7 @@ from pathlib import Path
 import pydantic
 
 from lr_ceiling.execution.files import write_text
-from lr_ceiling.execution.records import Record
+from lr_ceiling.execution.record import Record
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.mnist.version import run_digest

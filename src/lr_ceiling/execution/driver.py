@@ -77,7 +77,7 @@ class Driver:
         self._under_way: dict[int, tuple[int, Trial]] = {}
 
     def next(self) -> Task | None:
-        """The next trial's task; None while it needs a result of those under way, and at the end."""
+        """The next trial's task; None while it waits for one under way, and at the end."""
         schedule = self._schedule
         while schedule.may_start(self._seen):
             index = schedule.index

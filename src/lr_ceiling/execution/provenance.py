@@ -12,7 +12,7 @@ from pathlib import Path
 import pydantic
 
 from lr_ceiling.execution.files import write_text
-from lr_ceiling.execution.records import Record
+from lr_ceiling.execution.record import Record
 from lr_ceiling.execution.runner import Ended
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
-from lr_ceiling.execution.records import Record
+from lr_ceiling.execution.record import Record
 from lr_ceiling.mnist.dataset import Bytes
 
 Probabilities: TypeAlias = NDArray[np.float32]

@@ -15,7 +15,7 @@ from lr_ceiling.errors import RegistryError, ResultsError
 from lr_ceiling.evidence.comparison import best_run
 from lr_ceiling.execution.files import read_json, write_text
 from lr_ceiling.execution.provenance import commit, read_facts, root
-from lr_ceiling.execution.records import Record
+from lr_ceiling.execution.record import Record
 from lr_ceiling.live.accuracy import Measured, Paired, compare, measure
 from lr_ceiling.live.predictor import Prediction, Predictor
 from lr_ceiling.live.registry import (

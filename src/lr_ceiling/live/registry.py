@@ -23,7 +23,7 @@ from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 
 from lr_ceiling.errors import RegistryError
-from lr_ceiling.execution.records import Record
+from lr_ceiling.execution.record import Record
 from lr_ceiling.live.locks import alone
 
 Alias = Literal["champion", "challenger", "previous"]

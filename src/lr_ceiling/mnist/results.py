@@ -6,7 +6,7 @@ from pathlib import Path
 import pydantic
 
 from lr_ceiling.execution.files import write_text
-from lr_ceiling.execution.records import Record, _parse
+from lr_ceiling.execution.record import Record, _parse
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.problems.judge import Label
 

@@ -6,7 +6,7 @@ import pydantic
 from pydantic import BaseModel, Field
 
 from lr_ceiling.errors import ParamsError
-from lr_ceiling.execution.records import Record
+from lr_ceiling.execution.record import Record
 from lr_ceiling.identity import digest_of
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.rounding import short

@@ -23,8 +23,8 @@ from lr_ceiling.evidence.records import (
     Viability,
 )
 from lr_ceiling.execution.files import read_json, write_json
-from lr_ceiling.execution.records import Record
-from lr_ceiling.simulation.records import OracleResult
+from lr_ceiling.execution.record import Record
+from lr_ceiling.simulation.scores import OracleResult
 
 
 class Report(Record):

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from lr_ceiling.errors import one_line_errors
-from lr_ceiling.evidence.claims import CLAIM_COLUMNS, claim_row, subject_of
+from lr_ceiling.evidence.claims import subject_of
 from lr_ceiling.evidence.more_runs import RATES, ClaimTests, Findings, in_words
 from lr_ceiling.evidence.runs import RunSource
 from lr_ceiling.evidence.store import RunStore
@@ -17,6 +17,7 @@ from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.terminal import print_table, step_progress
 from lr_ceiling.pipeline.workers import workers
 from lr_ceiling.report.schemas import ClaimsReport
+from lr_ceiling.report.words import CLAIM_COLUMNS, claim_row
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 

@@ -3,7 +3,7 @@
 from conftest import ROOT
 from lr_ceiling.report.schemas import SimulationReport
 from lr_ceiling.simulation.oracles import ORACLES
-from lr_ceiling.simulation.tables import in_short, markdown
+from lr_ceiling.simulation.rows import in_short, markdown
 
 
 def test_the_page_tells_what_the_report_holds() -> None:

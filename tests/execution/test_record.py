@@ -7,7 +7,7 @@ import pydantic
 import pytest
 
 from lr_ceiling.errors import ResultsError
-from lr_ceiling.execution.records import Record, _parse
+from lr_ceiling.execution.record import Record, _parse
 
 
 class Measured(Record):

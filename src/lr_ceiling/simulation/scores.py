@@ -1,6 +1,6 @@
 """What a simulation found of each oracle."""
 
-from lr_ceiling.execution.records import Record
+from lr_ceiling.execution.record import Record
 
 
 class PeerResult(Record):
