@@ -93,7 +93,7 @@ def makespan(
     """Seconds until all runs have ended if the first stage does all of them."""
     splits = folder / "data" / "splits.npz"
     digest = splits_digest(splits)
-    audit = AuditReport.read(folder / "reports" / "audit.json")
+    audit = AuditReport.read(folder / "reports" / "audit.json").rules
     runner = VirtualRunner(cores, known)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from record_golden import FILE, judgements, measure, place
 
 from lr_ceiling.execution.files import read_json
 from lr_ceiling.mnist import engine
 from lr_ceiling.mnist.version import ENGINE_VERSION, LIBRARIES
+from mnist.record_golden import FILE, judgements, measure, place
 
 engine.configure()
 

@@ -8,8 +8,9 @@ import pytest
 from conftest import ROOT, run_command, small_project
 from lr_ceiling.errors import ParamsError
 from lr_ceiling.evidence.records import read_study
+from lr_ceiling.evidence.store import RunStore
 from lr_ceiling.mnist.dataset import splits_digest
-from lr_ceiling.pipeline import ahead
+from lr_ceiling.pipeline import ahead, params
 from lr_ceiling.pipeline.commands import log
 from lr_ceiling.pipeline.stages import search, theory, train
 
@@ -106,9 +107,9 @@ def test_a_study_that_another_driver_has_open_is_left_to_its_own_stage(
     undisturbed: Path, small_splits: Path, tmp_path: Path
 ) -> None:
     project = make_project(tmp_path)
-    values = ahead_params(project)
+    values = params.load(project / "params.yaml")
     digest = splits_digest(small_splits)
-    store = ahead.RunStore(project / "state" / "runs")
+    store = RunStore(project / "state" / "runs")
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
@@ -123,12 +124,6 @@ def test_a_study_that_another_driver_has_open_is_left_to_its_own_stage(
         (project / "reports" / "audit.json").unlink()
         with ahead.work_ahead(values, small_splits, digest, store, CELLS[0], said.append) as third:
             assert set(third.spare) == {CELLS[1], f"theory {ARM}"}
-
-
-def ahead_params(project: Path) -> ahead.Params:
-    from lr_ceiling.pipeline import params
-
-    return params.load(project / "params.yaml")
 
 
 def test_another_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
