@@ -124,7 +124,7 @@ def test_claims_go_on_in_another_clone_and_keep_what_was_known(
     half.model_copy(update={"claims": (*half.claims, claim), "cells": (viable,)}).write(path)
     assert call(small_splits, "state/there")[0] == 1
     resumed = ClaimsReport.read(path)
-    assert (resumed.claims[-1], resumed.cells) == (claim, (viability,))
+    assert (resumed.claims[-1], resumed.cells) == (claim, (viable,))
     runner.lives = 10**9
     assert call(small_splits, "state/there") == (0, "")
     assert len({task.spec for task in runner.ran}) == len(runner.ran) == 48 + 64 + 32

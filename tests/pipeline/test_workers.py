@@ -1,0 +1,48 @@
+"""The pipeline's workers: as many as params say, ended with DVC."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from conftest import is_alive, wait_until
+from lr_ceiling.execution import executor
+from lr_ceiling.pipeline.workers import workers
+
+
+def test_one_a_core_unless_params_say_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lr_ceiling.pipeline.workers.cores", lambda: 7)
+    with workers(None) as runner:
+        assert runner.free == 7
+    with workers(3) as runner:
+        assert runner.free == 3
+    assert executor.POLL < 1
+
+
+def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path: Path) -> None:
+    stage = textwrap.dedent(
+        """
+        import os, pathlib, sys, time
+        from lr_ceiling.pipeline.workers import workers
+        with workers(1):
+            pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
+            time.sleep(60)
+        """
+    )
+    (tmp_path / "stage.py").write_text(stage)
+    started = tmp_path / "started"
+    # The parent, which is killed, stands for DVC.
+    dvc = "import subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]])"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", dvc, str(tmp_path / "stage.py"), str(started)],
+        env=os.environ | {"DVC_ROOT": str(tmp_path)},
+    )
+    assert wait_until(lambda: started.exists() and bool(started.read_text()))
+    process = int(started.read_text())
+    assert is_alive(process)
+    parent.kill()
+    parent.wait()
+    assert wait_until(lambda: not is_alive(process))
