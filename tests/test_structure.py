@@ -33,7 +33,7 @@ HOMES = {
     "mlflow": {"live.registry", "live.serving", "tracking"},
     "matplotlib": {"report.figures"},
     "optuna": {"execution.driver", "execution.journal", "search.sampler", "simulation.peers"},
-    "great_expectations": {"pipeline.stages.validate"},
+    "great_expectations": {"evidence.validation.expectations"},
     "rich": {"pipeline.terminal"},
     "PIL": {"live.picture"},
     "dvc": set(),

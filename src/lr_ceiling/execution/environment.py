@@ -9,10 +9,14 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-# Families of variables by which those libraries, and those below them, are switched.
+# Families of variables by which those libraries, and those below them, are switched: as found in
+# the sources of keras, numpy, scipy and tensorflow, and in the strings of their binaries.
 FAMILIES = (
-    *("CUDA_", "CUDNN_", "DNNL_", "GOMP_", "HIP_", "ITEX_", "KERAS_", "KMP_", "MKL_", "NPY_"),
-    *("NVIDIA_", "OMP_", "ONEDNN_", "ROCM_", "ROCR_", "TF_", "TPU_", "XLA_"),
+    *("AUTOGRAPH_", "BLIS_", "CUDA_", "CUDNN_", "DNNL_", "GOMP_", "GOTO_", "HIP_", "ITEX_"),
+    *("KERAS_", "KMP_", "MKL_", "NPY_", "NUMPY_", "NVIDIA_", "OMP_", "ONEDNN_", "OPENBLAS_"),
+    *("ROCM_", "ROCR_", "SCIPY_", "TENSORFLOW_", "TF2_", "TF_", "TPU_", "VECLIB_", "XLA_"),
+    # oneDNN's undocumented ones.
+    *("_DNNL_", "_ONEDNN_"),
 )
 SETTINGS = {
     # Two single-threaded trainings side by side do nearly twice the work of one with two threads,

@@ -1,0 +1,1 @@
+"""Holds MNIST against what is known of it: published facts, features, expectations, findings."""
