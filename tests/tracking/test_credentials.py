@@ -15,7 +15,10 @@ PATH = "sqlite:////home/me@work/mlruns/mlflow.db"
         # Neither is escaped as it should be.
         ("postgresql+psycopg2://me:sec/r@et@db/runs", "postgresql+psycopg2://db/runs"),
         ("mysql://db/runs?password=secret&ssl=1", "mysql://db/runs?password=...&ssl=1"),
-        ("'https://db/?sslKey=secret&auth_token=secret'", "'https://db/?sslKey=...&auth_token=...'"),
+        (
+            "'https://db/?sslKey=secret&auth_token=secret'",
+            "'https://db/?sslKey=...&auth_token=...'",
+        ),
         ("me@example.org about http://example.org", "me@example.org about http://example.org"),
         (PATH, PATH),
     ],
