@@ -111,6 +111,7 @@ jobs:
         with:
           path: |
             .dvc/cache
+            state/runs
             state/search
           key: retrain-${{ github.ref_name }}-${{ github.run_id }}-${{ github.run_attempt }}
       - uses: ./.github/actions/keep
