@@ -135,7 +135,7 @@ def test_runs_that_are_known_elsewhere_are_told_once_they_are_asked_for(tmp_path
     runner = StandIn(oracle)
     elsewhere = [small_run(**spec.model_dump()) for spec in SPECS]
     source = RunSource(Path("unused"), RunStore(tmp_path), runner, elsewhere=elsewhere)
-    assert source.tables == ()
+    assert not source.tables
     assert source.of(SPECS[:2]) == elsewhere[:2]
     assert len(runner.ran) == 0
     (table,) = source.tables
