@@ -119,12 +119,12 @@ def test_claims_go_on_in_another_clone_and_keep_what_was_known(
     half = ClaimsReport.read(path)
     assert [len(table.runs) for table in half.runs] == [70]
     # What an earlier format told of all parts, without its runs.
-    viable = viability([small_run()])
+    known = viability([small_run()])
     claim = half.claims[0].model_copy(update={"id": "more-activations", "n": 7})
-    half.model_copy(update={"claims": (*half.claims, claim), "cells": (viable,)}).write(path)
+    half.model_copy(update={"claims": (*half.claims, claim), "cells": (known,)}).write(path)
     assert call(small_splits, "state/there")[0] == 1
     resumed = ClaimsReport.read(path)
-    assert (resumed.claims[-1], resumed.cells) == (claim, (viable,))
+    assert (resumed.claims[-1], resumed.cells) == (claim, (known,))
     runner.lives = 10**9
     assert call(small_splits, "state/there") == (0, "")
     assert len({task.spec for task in runner.ran}) == len(runner.ran) == 48 + 64 + 32
