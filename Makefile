@@ -49,7 +49,7 @@ claims: $(RUNTIME) data/splits.npz ## the claims that need more runs, 40 minutes
 	lr-ceiling claims data/splits.npz --train data/train --output reports/claims.json --state state/runs
 
 simulate: $(RUNTIME) ## hold the search against networks whose ceilings are known, 45 minutes; can be stopped
-	lr-ceiling simulate --output reports/simulation.json --state state/simulation
+	lr-ceiling simulate --output reports/simulation.json
 
 bench: $(RUNTIME) $(PEERS) data/splits.npz ## the benchmarks: 15 minutes, with nothing else on the machine
 	python -m benchmarks

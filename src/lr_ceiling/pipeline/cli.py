@@ -79,7 +79,7 @@ COMMANDS = {
     "simulate": Entry(
         "commands.simulate",
         "Hold the search against made-up networks whose ceilings are known.",
-        "lr-ceiling simulate --output reports/simulation.json --state state/simulation",
+        "lr-ceiling simulate --output reports/simulation.json",
     ),
     "log": Entry(
         "commands.log",
