@@ -1,4 +1,4 @@
-"""Record what the judge sees of real runs, for tests/test_outcome.py.
+"""Record what the judge sees of real runs, for tests/problems/test_judge.py.
 
 `python tests/record.py SPLITS [NAME...]`, of all runs or of some. Each becomes a file in
 tests/recorded: loss and hits of every step, the gradient at every probe that the judge asked for,

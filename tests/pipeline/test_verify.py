@@ -1,112 +1,48 @@
-"""Verification by fresh seeds, on drawn digits and on a posterior made by hand."""
+"""`lr-ceiling verify`, on drawn digits and on outcomes made by hand."""
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from conftest import ROOT, VARIANTS, small_project, small_run, small_spec, small_study
 from lr_ceiling.evidence.comparison import conditions_of
-from lr_ceiling.evidence.records import Audit
-from lr_ceiling.evidence.study import calls_of, make_plan
-from lr_ceiling.execution.files import read_json, write_json
+from lr_ceiling.evidence.fresh_seeds import Suggestion
+from lr_ceiling.execution.files import write_json
 from lr_ceiling.mnist.dataset import splits_digest
 from lr_ceiling.mnist.results import RunResult, write_runs
-from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.mnist.task import TrainingTask
+from lr_ceiling.pipeline.arms import trials_of
 from lr_ceiling.pipeline.commands import verify
 from lr_ceiling.pipeline.params import load
-from lr_ceiling.search.ceiling import Estimate
-from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
+from lr_ceiling.report.schemas import AuditReport, VerificationReport
+from stand_in import StandIn
 
-POSTERIOR = Posterior(
-    curves(Range(-4, 0, -6, 2)),
-    [Observation(u, stable=u < -2) for u in np.linspace(-3, -1, 30)],
-)
-TEMPLATE = small_spec("d")
 OPTIONS = (
     *("--search", "data/search", "--audit", "audit.json"),
     *("--output", "verification.json", "--state", "state/runs"),
 )
 
 
-def run(specs: "list[RunSpec]") -> list[RunResult]:
+def oracle(task: TrainingTask) -> RunResult:
     """Stable below 0.01."""
-    return [
-        small_run(**spec.model_dump(), label="stable" if spec.learning_rate < 0.01 else "dead")
-        for spec in specs
-    ]
-
-
-def test_points_are_the_ceilings_that_are_known() -> None:
-    study = small_study(
-        lr90=Estimate(estimate=None, ci95=(0.005, None)), lr50=Estimate(estimate=0.02, ci95=(0, 1))
-    )
-    low, high = verify.verify_points(study, POSTERIOR, TEMPLATE, run)  # type: ignore[arg-type]
-    assert (low["at"], low["learning_rate"]) == ("lr90 low", 0.005)
-    assert (low["stable"], low["seeds"]) == (20, 20)
-    assert (high["at"], high["stable"], high["right"]) == ("lr50", 0, True)
-
-
-@pytest.mark.parametrize(("rate", "low", "high"), [(1e-3, 15, 20), (1e-1, 0, 5)])
-def test_what_is_predicted_is_an_interval_of_counts(rate: float, low: int, high: int) -> None:
-    least, most = verify.predicted(POSTERIOR, rate, 20)
-    assert low <= least <= most <= high
-
-
-def test_at_the_lower_limit_four_in_five_must_be_stable(monkeypatch: pytest.MonkeyPatch) -> None:
-    study = small_study(lr90=Estimate(estimate=0.005, ci95=(0.005, None)))
-    monkeypatch.setattr(verify, "predicted", lambda *_: (10, 20))
-    for stable, right in ((15, False), (16, True)):
-        monkeypatch.setattr(verify, "count_stable", lambda *_, stable=stable: stable)
-        low, middle, _ = verify.verify_points(study, POSTERIOR, TEMPLATE, run)  # type: ignore[arg-type]
-        assert (low["right"], middle["right"]) == (right, True)
-
-
-def test_where_no_trial_may_go_nothing_is_said() -> None:
-    assert verify.probability(POSTERIOR, 1e-7) is None
-    assert verify.probability(POSTERIOR, 1e3) is None
-    assert (verify.probability(POSTERIOR, 1e-3) or 0) > 0.9
-
-
-def test_near_the_edge_little_is_predicted() -> None:
-    least, most = verify.predicted(POSTERIOR, 1e-2, 20)
-    assert most - least > 10
-
-
-def test_fresh_seeds_are_fresh() -> None:
-    seen: list[RunSpec] = []
-
-    def kept(specs: "list[RunSpec]") -> list[RunResult]:
-        seen.extend(specs)
-        return run(specs)
-
-    for name in ("lr90", "lr50"):
-        assert verify.count_stable("key", name, 0.001, 5, TEMPLATE, kept) == 5  # type: ignore[arg-type]
-    assert len({spec.seed for spec in seen}) == 10
-    assert {spec.ended_by for spec in seen} == {()}
+    label = "stable" if task.spec.learning_rate < 0.01 else "dead"
+    return small_run(**task.spec.model_dump(), label=label)
 
 
 @pytest.fixture
 def project(small_splits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project in which both arms of relu were searched, with outcomes made by hand."""
     monkeypatch.chdir(small_project(tmp_path, {"training": {"steps_per_epoch": 10, "epochs": 1}}))
-    values, audit = load(), Audit(horizon_steps=10, rules=())
-    write_json(tmp_path / "audit.json", audit.model_dump())
+    values = load()
+    AuditReport(horizon_steps=10, rules=()).write(tmp_path / "audit.json")
     trials = [small_run(learning_rate=0.001), small_run(learning_rate=0.1, label="dead")]
     for variant in VARIANTS:
-        template = RunSpec.of(
-            values.training,
-            variant=variant,
-            activation="relu",
-            learning_rate=values.search.range[variant].low,
-            seed=values.search.seed,
-            data_digest=splits_digest(small_splits),
-        )
-        key = make_plan(template, values.search, calls_of(audit)).aim.key
+        digest = splits_digest(small_splits)
+        key = trials_of(values, variant, "relu", (), small_splits, digest).aim.key
         folder = tmp_path / f"data/search/{variant}-relu"
         write_runs(folder / "runs.json", trials)
         write_json(folder / "study.json", small_study(variant=variant, key=key).model_dump())
@@ -117,45 +53,74 @@ def test_the_command_verifies_every_arm(small_splits: Path, project: Path) -> No
     shutil.rmtree(project / "data/search/batchnorm-relu")
     # In a process of its own: TensorFlow's threads are set before it is imported.
     code = (
-        "import sys; from lr_ceiling.commands import verify; "
-        "verify.SEEDS, verify.FINDER_SEEDS = 2, 1; verify.main(sys.argv[1:])"
+        "import sys; from lr_ceiling.evidence import fresh_seeds as fresh; "
+        "fresh.SEEDS, fresh.FINDER_SEEDS = 2, 1; "
+        "from lr_ceiling.pipeline.commands import verify; verify.main(sys.argv[1:])"
     )
     command = [sys.executable, "-c", code, str(small_splits), *OPTIONS]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    report = read_json(project / "verification.json")
+    path = project / "verification.json"
+    report = VerificationReport.read(path)
     training = load().training
     spec = small_spec(splits_digest(small_splits), **training.model_dump())
-    assert report["conditions"] == conditions_of(spec)
-    (found,) = report["arms"]
-    assert (found["variant"], found["activation"]) == ("baseline", "relu")
-    assert [point["at"] for point in found["points"]] == ["lr90 low", "lr90", "lr50"]
-    assert {point["seeds"] for point in found["points"]} == {2}
-    assert [one["name"] for one in found["finders"]] == [
+    assert report.conditions == conditions_of(spec)
+    (found,) = report.arms
+    assert (found.variant, found.activation) == ("baseline", "relu")
+    assert [point.at for point in found.points] == ["lr90 low", "lr90", "lr50"]
+    assert {point.seeds for point in found.points} == {2}
+    assert [one.name for one in found.finders] == [
         "fastai suggestion", "fastai edge", "keras suggestion", "keras edge",
     ]  # fmt: skip
-    assert all(0 <= one["stable"] <= one["seeds"] == 1 for one in found["finders"])
-    assert {one["stopped"] for one in found["finders"]} <= {True, False}
+    assert all(0 <= one.stable <= one.seeds == 1 for one in found.finders)
+    (table,) = report.runs
+    assert len(table.runs) == 3 * 2 + 4
+    # In another clone, nothing is run again.
+    first = path.read_bytes()
+    shutil.rmtree(project / "state")
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == first
+    assert not (project / "state/runs").exists()
 
 
 def verify_project(splits: Path) -> Result:
     return CliRunner().invoke(verify.main, [str(splits), *OPTIONS])
 
 
-def test_every_arm_is_verified_before_any_range_test(
+def test_a_verification_that_was_stopped_goes_on_in_another_clone(
     small_splits: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(verify, "run_all", lambda specs, *_: run(specs))
-    monkeypatch.setattr(verify, "verify_finders", stopped)
+    runner = StandIn(oracle, lives=75)
+    monkeypatch.setattr(verify, "workers", runner.started)
     monkeypatch.setattr("lr_ceiling.mnist.engine.configure", lambda: None)
-    assert verify_project(small_splits).exit_code != 0
-    arms = read_json(project / "verification.json")["arms"]
-    assert [(arm["variant"], len(arm["points"]), arm["finders"]) for arm in arms] == [
-        ("baseline", 3, []), ("batchnorm", 3, []),
-    ]  # fmt: skip
+    read_off = [Suggestion("fastai edge", 10.0, False), Suggestion("keras edge", 0.001, True)]
+    monkeypatch.setattr(
+        "lr_ceiling.evidence.range_tests.suggestions", lambda template, splits: read_off
+    )
+    assert verify_project(small_splits).exit_code == 1
+    path = project / "verification.json"
+    half = VerificationReport.read(path)
+    assert [(arm.variant, len(arm.points), arm.finders) for arm in half.arms] == [
+        ("baseline", 3, ())
+    ]
+    assert [len(table.runs) for table in half.runs] == [75]
+    shutil.rmtree(project / "state")
+    runner.lives = 10**9
+    assert verify_project(small_splits).exit_code == 0
+    assert len(runner.ran) == 2 * (3 * 20 + 2 * 5)
+    first = path.read_bytes()
+    path.unlink()
+    shutil.rmtree(project / "state")
+    assert verify_project(small_splits).exit_code == 0
+    assert path.read_bytes() == first
+    # Points of which no run is known any more count as well.
+    report = VerificationReport.read(path)
+    report.model_copy(update={"runs": ()}).write(path)
+    shutil.rmtree(project / "state")
+    runner.lives = 0
+    assert verify_project(small_splits).exit_code == 0
+    assert VerificationReport.read(path) == report.model_copy(update={"runs": ()})
 
 
 def test_searches_of_other_params_are_not_verified(small_splits: Path, project: Path) -> None:

@@ -1,23 +1,37 @@
 """The audit of early calls: which runs are drawn, when it stops, what it says."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from conftest import small_run, small_spec
-from lr_ceiling.mnist.results import RunResult
+from lr_ceiling.evidence.audit import (
+    GROUNDS,
+    LOOKS,
+    NEEDED,
+    Run,
+    audit,
+    audit_all,
+    audit_rows,
+    draw,
+    in_words,
+    summarise,
+)
+from lr_ceiling.evidence.records import AuditedRule
+from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import RunSpec
-from lr_ceiling.pipeline.commands.audit import GROUNDS, LOOKS, NEEDED, audit, draw, summarise
 from lr_ceiling.problems.judge import Label
 
 TEMPLATE = small_spec("d")
 
 
-def runner(share: float, label: Label = "dead") -> tuple[list[RunSpec], object]:
+def runner(share: float, label: Label = "dead") -> tuple[list[RunSpec], Run]:
     """Runs, a share of which are called dead."""
     seen: list[RunSpec] = []
 
-    def run(specs: list[RunSpec]) -> list[RunResult]:
+    def run(specs: Sequence[RunSpec]) -> Sequence[RunSummary]:
         seen.extend(specs)
         return [
             small_run(**spec.model_dump(), label=label, called="dead", called_at=10)
@@ -31,7 +45,7 @@ def runner(share: float, label: Label = "dead") -> tuple[list[RunSpec], object]:
 
 def test_it_ends_with_as_many_calls_as_a_bound_of_5_percent_needs() -> None:
     seen, run = runner(share=0.7)
-    runs = audit("dead", GROUNDS["dead"], TEMPLATE, run)  # type: ignore[arg-type]
+    runs = audit("dead", GROUNDS["dead"], TEMPLATE, run)
     assert len(runs) >= NEEDED
     assert NEEDED / 0.9 < len(seen) < NEEDED / 0.5
     assert all(one.called == "dead" for one in runs)
@@ -39,7 +53,7 @@ def test_it_ends_with_as_many_calls_as_a_bound_of_5_percent_needs() -> None:
 
 def test_a_rule_that_seldom_fires_is_given_up() -> None:
     seen, run = runner(share=0.1)
-    assert len(audit("lost", GROUNDS["lost"], TEMPLATE, run)) < 0.25 * LOOKS  # type: ignore[arg-type]
+    assert len(audit("lost", GROUNDS["lost"], TEMPLATE, run)) < 0.25 * LOOKS
     assert len(seen) == LOOKS
 
 
@@ -76,3 +90,25 @@ def test_with_none_wrong_the_number_needed_bounds_the_error_at_5_percent() -> No
     runs = [small_run(seed=seed, label="dead", called="dead") for seed in range(NEEDED)]
     assert summarise("dead", runs).wrong_share_below < 0.05
     assert summarise("dead", runs[1:]).wrong_share_below > 0.05
+
+
+def test_all_rules_are_told_at_any_time_and_none_that_was_known_is_lost() -> None:
+    known = AuditedRule(
+        rule="exploded", audited=59, wrong=0, wrong_share_below=0.0495, arms={"baseline-relu": 59}
+    )
+    _, run = runner(share=0.7)
+    states = list(audit_all(TEMPLATE, run, [known]))
+    assert [[rule.rule for rule in rules] for rules in states] == [list(GROUNDS)] * 4
+    assert [rules[0].audited >= NEEDED for rules in states] == [False, True, True, True]
+    assert states[0][1] == states[1][1] == known
+    # Whatever is asked for, dead is called here: the rule's turn replaces what was known.
+    assert states[2][1].audited == 0
+    assert states[0][2].wrong_share_below == 1
+
+
+def test_words_and_rows() -> None:
+    run = small_run(label="slow", called="dead", called_at=1234)
+    assert in_words(run) == "baseline relu lr=0.003 seed=0: called dead after 1,234, then slow"
+    assert in_words(small_run()).endswith(": not called, then stable")
+    rule = summarise("dead", [run])
+    assert audit_rows([rule]) == [("dead", "1", "0", "0.950")]
