@@ -15,7 +15,7 @@ def test_results_follow_from_specifications_and_engine(findings: Findings) -> No
     origin = origin_of(findings)
     # 18 runs of 20 steps, and a trial a search that was ended after 15.
     assert (origin.runs, origin.steps) == (20, 18 * 20 + 2 * 15)
-    assert origin.code == engine_digest()
+    assert origin.engine == engine_digest()
     assert tuple(origin.versions) == SHOWN
     fewer = Findings(dict(list(findings.cells.items())[:1]), findings.searches, findings.critical)
     assert origin_of(fewer).params != origin.params

@@ -20,11 +20,11 @@ SHOWN = (*LIBRARIES, "optuna", "scipy", "great-expectations", "mlflow", "dvc")
 class Origin:
     """What results follow from, and what they took.
 
-    `params` is the identity of all runs' and studies' specifications, `code` that of the engine.
+    `params` is the identity of all runs' and studies' specifications, `engine` that of what trains.
     """
 
     params: str
-    code: str
+    engine: str
     versions: dict[str, str]
     runs: int
     steps: int
@@ -47,7 +47,7 @@ def origin_of(found: Findings) -> Origin:
     runs = found.runs
     return Origin(
         params=digest_of([run.spec.key for run in runs], [study.key for study in found.studies]),
-        code=engine_digest(),
+        engine=engine_digest(),
         versions={name: version(name) for name in SHOWN},
         runs=len(runs),
         steps=sum(run.steps for run in runs),

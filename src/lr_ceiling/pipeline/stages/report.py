@@ -19,9 +19,10 @@ from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.params import Grid
 from lr_ceiling.pipeline.terminal import console, print_table, quiet_option
 from lr_ceiling.report import page, verdicts
+from lr_ceiling.report.dvc_metrics import metrics
+from lr_ceiling.report.dvc_plots import tables
 from lr_ceiling.report.findings import Findings, name_of
 from lr_ceiling.report.gallery import draw
-from lr_ceiling.report.metrics import metrics
 from lr_ceiling.report.origin import executed_by, origin_of
 from lr_ceiling.report.schemas import (
     CeilingsReport,
@@ -30,7 +31,6 @@ from lr_ceiling.report.schemas import (
     ValidationReport,
     VerificationReport,
 )
-from lr_ceiling.report.tables import tables
 from lr_ceiling.report.words import in_words, interval
 
 FOLDER = click.Path(file_okay=False, path_type=Path)

@@ -5,8 +5,8 @@ import io
 import pandas as pd
 import pytest
 
+from lr_ceiling.report.dvc_plots import tables
 from lr_ceiling.report.findings import Findings
-from lr_ceiling.report.tables import tables
 
 
 def read(found: Findings, name: str) -> pd.DataFrame:
