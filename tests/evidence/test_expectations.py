@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from drawn import specification_of
+from evidence.drawn import specification_of
 
 from lr_ceiling.evidence.validation.expectations import (
     class_expectations,

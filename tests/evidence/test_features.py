@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from drawn import specification_of
+from evidence.drawn import specification_of
 
 from lr_ceiling.evidence.validation.features import class_frame, image_frame
 from lr_ceiling.evidence.validation.published import Specification

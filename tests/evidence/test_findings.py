@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import specification_of
+from evidence.drawn import specification_of
 
 from lr_ceiling.errors import ValidationError
 from lr_ceiling.evidence.validation.findings import refuse_failures, validate
