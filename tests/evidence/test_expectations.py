@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from evidence.drawn import specification_of
 
+from evidence.drawn import specification_of
 from lr_ceiling.evidence.validation.expectations import (
     class_expectations,
     evaluate,

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from evidence.drawn import specification_of
 
+from evidence.drawn import specification_of
 from lr_ceiling.evidence.validation.features import class_frame, image_frame
 from lr_ceiling.evidence.validation.published import Specification
 from lr_ceiling.mnist.dataset import Arrays

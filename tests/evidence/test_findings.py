@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evidence.drawn import specification_of
 
+from evidence.drawn import specification_of
 from lr_ceiling.errors import ValidationError
 from lr_ceiling.evidence.validation.findings import refuse_failures, validate
 from lr_ceiling.evidence.validation.published import Specification
