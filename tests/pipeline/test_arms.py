@@ -48,7 +48,5 @@ def test_the_budget_is_no_part_of_a_study_and_all_else_is(tmp_path: Path) -> Non
 
 def test_an_arm_without_a_range_is_refused(tmp_path: Path) -> None:
     values = load(tmp_path)
-    with pytest.raises(
-        ParamsError, match=r"--variant is 'resnet': search\.range has baseline"
-    ):
+    with pytest.raises(ParamsError, match=r"--variant is 'resnet': search\.range has baseline"):
         trials_of(values, "resnet", "relu", AUDIT, Path("splits"), "0" * 16)

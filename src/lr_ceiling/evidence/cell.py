@@ -7,6 +7,7 @@ from pathlib import Path
 from lr_ceiling.evidence.store import RunStore
 from lr_ceiling.execution.files import write_bytes
 from lr_ceiling.execution.runner import Ended
+from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.mnist.task import TrainingTask
@@ -30,6 +31,11 @@ class Cell:
         found = {spec: store.find(spec, test=True, model=True) for spec in specs}
         self._waiting = deque(spec for spec, run in found.items() if run is None)
         self._runs = {spec: run for spec, run in found.items() if run is not None}
+
+    @property
+    def key(self) -> str:
+        """Identity of the cell's runs."""
+        return digest_of([spec.key for spec in self._specs])
 
     @property
     def missing(self) -> int:

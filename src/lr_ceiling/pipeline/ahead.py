@@ -23,8 +23,9 @@ from lr_ceiling.evidence.store import RunStore
 from lr_ceiling.evidence.study import journal_of, make_sampler, write_study
 from lr_ceiling.evidence.theory_task import ArmTheory, theory_specs
 from lr_ceiling.execution.driver import Driver, opened
-from lr_ceiling.execution.provenance import write_ended, write_study_facts
+from lr_ceiling.execution.provenance import mark_logged, write_ended, write_study_facts
 from lr_ceiling.execution.runner import Ended, Source, Task
+from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.pipeline.arms import trials_of
 from lr_ceiling.pipeline.params import Params
@@ -177,7 +178,8 @@ class _Cell:
 
         runs = self._cell.runs
         copy_models(runs, self._store, folder)
-        tracking.mirror(lambda store: store.log_train(self._name, runs, folder))
+        if tracking.mirror(lambda store: store.log_train(self._name, runs, folder)):
+            mark_logged(self._cell.key)
 
 
 class _Study:
@@ -221,4 +223,7 @@ class _Study:
         write_study_facts(self._aim.key, [run.spec.key for run in runs])
         figure = draw_study(output, folder)
         files = [output / "trials.csv", figure]
-        tracking.mirror(lambda store: store.log_search(self._arm, study.model_dump(), runs, files))
+        if tracking.mirror(
+            lambda store: store.log_search(self._arm, study.model_dump(), runs, files)
+        ):
+            mark_logged(digest_of(self._aim.key, len(runs)))

@@ -22,10 +22,10 @@ SETTINGS = {
 # wins.
 os.environ.update(SETTINGS | dict(os.environ))
 
-from lr_ceiling.tracking.connection import SWITCH, mirror, open_store  # noqa: E402
+from lr_ceiling.tracking.connection import mirror, open_store  # noqa: E402
 from lr_ceiling.tracking.credentials import hide  # noqa: E402
 from lr_ceiling.tracking.database import store_uri  # noqa: E402
 from lr_ceiling.tracking.links import Page  # noqa: E402
 from lr_ceiling.tracking.store import Logged, Store  # noqa: E402
 
-__all__ = ["SWITCH", "Logged", "Page", "Store", "hide", "mirror", "open_store", "store_uri"]
+__all__ = ["Logged", "Page", "Store", "hide", "mirror", "open_store", "store_uri"]

@@ -13,24 +13,23 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from lr_ceiling.errors import LockedError, TrackingError
-from lr_ceiling.execution.provenance import root
+from lr_ceiling.execution.provenance import SWITCH, root
 from lr_ceiling.tracking.credentials import hide
 from lr_ceiling.tracking.database import database_of, prepare, store_uri
 from lr_ceiling.tracking.store import Store
 
-SWITCH = "LR_CEILING_TRACKING"
 # A logger is done with a group in seconds; one that holds the lock for longer hangs.
 LOCK_SECONDS = 60
 
 
-def mirror(send: Callable[[Store], object]) -> None:
+def mirror(send: Callable[[Store], object]) -> bool:
     """Open the store and let `send` log to it, at no risk for the caller.
 
     A store that is away or fails costs one line of warning on stderr and seconds of waiting.
-    With LR_CEILING_TRACKING=off nothing happens.
+    With LR_CEILING_TRACKING=off nothing happens. Returns whether `send` has logged.
     """
     if os.environ.get(SWITCH) == "off":
-        return
+        return False
     try:
         with open_store() as store:
             send(store)
@@ -38,6 +37,8 @@ def mirror(send: Callable[[Store], object]) -> None:
     except Exception as error:
         reason = textwrap.shorten(hide(str(error) or repr(error)), 300)
         print(f"warning: {reason}; `lr-ceiling log` sends it later", file=sys.stderr)
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from lr_ceiling import errors
 from lr_ceiling.errors import ResultsError
 from lr_ceiling.evidence.records import read_study
 from lr_ceiling.execution.files import write_text
-from lr_ceiling.execution.provenance import root
+from lr_ceiling.execution.provenance import SWITCH, root
 from lr_ceiling.mnist.results import read_runs
 
 # What a study leaves for people beside its JSON.
@@ -41,8 +41,8 @@ def main(train: Path, models: Path, search: Path, compare: Path) -> None:
     from lr_ceiling import tracking
     from lr_ceiling.report.figures import draw_study
 
-    if os.environ.get(tracking.SWITCH) == "off":
-        click.echo(f"nothing is logged: {tracking.SWITCH}=off")
+    if os.environ.get(SWITCH) == "off":
+        click.echo(f"nothing is logged: {SWITCH}=off")
         return
     with tracking.open_store() as store:
         for cell in cells:

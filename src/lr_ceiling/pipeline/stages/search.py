@@ -15,8 +15,15 @@ from lr_ceiling.evidence.study import (
     write_study,
 )
 from lr_ceiling.execution.driver import opened
-from lr_ceiling.execution.provenance import root, write_ended, write_study_facts
+from lr_ceiling.execution.provenance import (
+    is_logged,
+    mark_logged,
+    root,
+    write_ended,
+    write_study_facts,
+)
 from lr_ceiling.execution.runner import Ended, work
+from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.dataset import splits_digest
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.pipeline import params
@@ -58,15 +65,17 @@ def main(
     study = write_study(output, trials.aim, runs)
     _print_study(output.name, study)
     write_study_facts(study.key, [run.spec.key for run in runs])
-    if not made_ahead:
+    logged = digest_of(study.key, len(runs))
+    if not (made_ahead and is_logged(logged)):
         # Late, since mlflow takes 2.4 s to import, matplotlib 0.5 s: begun while the runs trained.
         from lr_ceiling import tracking
         from lr_ceiling.report.figures import draw_study
 
         files = [output / "trials.csv", draw_study(output, root() / "state" / "figures")]
-        tracking.mirror(
+        if tracking.mirror(
             lambda store: store.log_search(output.name, study.model_dump(), runs, files)
-        )
+        ):
+            mark_logged(logged)
 
 
 def search(

@@ -10,7 +10,7 @@ import click
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.evidence.cell import Cell, copy_models
 from lr_ceiling.evidence.store import RunStore
-from lr_ceiling.execution.provenance import write_ended
+from lr_ceiling.execution.provenance import is_logged, mark_logged, write_ended
 from lr_ceiling.execution.runner import work
 from lr_ceiling.mnist.dataset import splits_digest
 from lr_ceiling.mnist.results import write_runs
@@ -56,18 +56,18 @@ def main(
     ]
     store = RunStore(state)
     cell = Cell(specs, splits, store, lambda ended: write_ended(ended.result.spec.key, ended))
-    # All runs are there: they were made ahead, and logged by who made them.
     made_ahead = not cell.missing
     if not made_ahead:
         train(output.name, cell, values, splits, digest, store)
     copy_models(cell.runs, store, models)
     write_runs(output / "runs.json", cell.runs)
     print_runs(output.name, cell.runs)
-    if not made_ahead:
+    if not (made_ahead and is_logged(cell.key)):
         # Late, since mlflow takes 2.4 s to import: begun while the runs trained.
         from lr_ceiling import tracking
 
-        tracking.mirror(lambda store: store.log_train(output.name, cell.runs, models))
+        if tracking.mirror(lambda store: store.log_train(output.name, cell.runs, models)):
+            mark_logged(cell.key)
 
 
 def train(
