@@ -1,4 +1,4 @@
-"""`make bench`: every figure of reports/benchmark.json but `non-training-share`, in one run."""
+"""`make bench`: every figure of reports/benchmark.json but those of `make bench-repro`, in one go."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack

@@ -116,8 +116,8 @@ def main() -> None:
     preload.prepare()
     with tempfile.TemporaryDirectory() as folder:
         measured = measure(Path(folder))
-    known = read_json(FILE) if FILE.exists() else {"engine": None}
-    records = known["records"] if known["engine"] == ENGINE_VERSION else {}
+    known: dict[str, Any] = read_json(FILE) if FILE.exists() else {"engine": None}
+    records: dict[str, Any] = known["records"] if known["engine"] == ENGINE_VERSION else {}
     records[place()] = measured
     recorded = {
         "engine": ENGINE_VERSION,
