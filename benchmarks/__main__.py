@@ -1,4 +1,4 @@
-"""`make bench`: every figure of reports/benchmark.json but `non-training-share`, in one run."""
+"""`make bench`: all of reports/benchmark.json but the rows of `make bench-repro`, in one run."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack

@@ -1,8 +1,8 @@
-"""How much of a full `dvc repro` is not training: `python -m benchmarks.repro FOLDER`.
+"""How much of a full `dvc repro` is training: `python -m benchmarks.repro FOLDER`.
 
-Clones this commit into FOLDER, runs `make repro` there and puts the row `non-training-share` into
-reports/benchmark.json. With `--smoke` the pipeline is that of tests/smoke.py, in seconds instead of
-half an hour, and nothing is written.
+Clones this commit into FOLDER, runs `make repro` there and puts the rows `non-training-share` and
+`cores-busy` into reports/benchmark.json. With `--smoke` the pipeline is that of tests/smoke.py, in
+seconds instead of half an hour, and nothing is written.
 """
 
 import itertools
@@ -19,12 +19,15 @@ import click
 
 from benchmarks.places import REPORT, ROOT
 from benchmarks.rows import HEADER, Row, against_bar, cells, write_report
+from lr_ceiling.execution.executor import cores
 from lr_ceiling.execution.provenance import Facts
 from lr_ceiling.mnist.results import read_runs
 from lr_ceiling.pipeline.terminal import console, print_table
 
-ID = "non-training-share"
-BAR = 12.0
+# The time in which no run is under way, and that of the cores with runs in the stages that train.
+ID, BAR = "non-training-share", 5.0
+BUSY_ID, BUSY_BAR = "cores-busy", 92.0
+TRAINING_STAGES = ("train", "search")
 # How many of the biggest items the row names.
 NAMED = 8
 STAGE = "Running stage '"
@@ -51,11 +54,11 @@ def main(folder: Path, smoke: bool) -> None:
     # Before the run: who works on goes to another commit meanwhile.
     commit = _commit(ROOT)
     timeline = run_smoke(folder) if smoke else run_clone(folder, commit)
-    row = measure(folder, timeline, commit)
-    print_table("dvc repro", HEADER, [cells(row.as_json())])
-    console.print_json(data=row.as_json()["items_percent"])
+    rows = measure(folder, timeline, commit)
+    print_table("dvc repro", HEADER, [cells(row.as_json()) for row in rows])
+    console.print_json(data=rows[0].as_json()["items_percent"])
     if not smoke:
-        write_report(REPORT, [row])
+        write_report(REPORT, rows)
 
 
 def run_clone(folder: Path, commit: str) -> Timeline:
@@ -110,14 +113,14 @@ def follow(
     return Timeline(began, ended or time.time(), tuple(stages))
 
 
-def measure(folder: Path, timeline: Timeline, commit: str) -> Row:
-    """The row: percent of the wall time in which no run was under way, and its biggest items."""
+def measure(folder: Path, timeline: Timeline, commit: str) -> list[Row]:
+    """The rows: percent of the time without a run, with its biggest items, and of cores busy."""
     runs = list(_runs(folder))
     wall = timeline.ended - timeline.began
     items = gaps(timeline, runs)
     share = 100 * sum(items.values()) / wall
     biggest = sorted(items.items(), key=lambda item: -item[1])[:NAMED]
-    return against_bar(
+    without_runs = against_bar(
         ID,
         [share],
         BAR,
@@ -127,15 +130,39 @@ def measure(folder: Path, timeline: Timeline, commit: str) -> Row:
         training_runs=len(runs),
         items_percent={name: 100 * seconds / wall for name, seconds in biggest},
     )
+    busy = 100 * busy_share(timeline, runs, cores())
+    return [
+        without_runs,
+        against_bar(
+            BUSY_ID, [busy], BUSY_BAR, "%", more_is_better=True, commit=commit, cores=cores()
+        ),
+    ]
+
+
+def busy_share(timeline: Timeline, runs: Sequence[Interval], at_once: int) -> float:
+    """Share of the time of so many cores, while stages train, that runs took."""
+    training = [(start, end) for name, start, end in windows(timeline) if name in TRAINING_STAGES]
+    busy = sum(
+        max(0.0, min(end, ended) - max(start, started))
+        for start, end in training
+        for started, ended in runs
+    )
+    return busy / (at_once * sum(end - start for start, end in training))
+
+
+def windows(timeline: Timeline) -> list[tuple[str, float, float]]:
+    """The kind of each stage, with its beginning and its end; what was before them is one too."""
+    marks = [("before the first stage", timeline.began), *timeline.stages]
+    ends = [when for _, when in marks[1:]] + [timeline.ended]
+    return [
+        (name.partition("@")[0], start, end) for (name, start), end in zip(marks, ends, strict=True)
+    ]
 
 
 def gaps(timeline: Timeline, runs: Sequence[Interval]) -> dict[str, float]:
     """Seconds in which no run was under way, by kind of stage and place in it."""
-    marks = [("before the first stage", timeline.began), *timeline.stages]
-    ends = [when for _, when in marks[1:]] + [timeline.ended]
     found: dict[str, float] = defaultdict(float)
-    for (name, start), end in zip(marks, ends, strict=True):
-        kind = name.partition("@")[0]
+    for kind, start, end in windows(timeline):
         inside = merged([run for run in runs if start <= run[0] < end])
         if not inside:
             found[kind] += end - start

@@ -246,6 +246,15 @@ def test_time_without_a_run_is_told_by_stage() -> None:
     }
 
 
+def test_cores_are_busy_where_runs_overlap_a_stage_that_trains() -> None:
+    timeline = repro.Timeline(
+        0.0, 100.0, (("fetch", 1.0), ("train@a", 10.0), ("search@b", 40.0), ("report", 60.0))
+    )
+    # One run on each core, one that spans two stages, and one that no stage has started.
+    runs = [(12.0, 22.0), (12.0, 22.0), (35.0, 50.0), (70.0, 80.0)]
+    assert repro.busy_share(timeline, runs, 2) == pytest.approx((10 + 10 + 15) / (2 * 50))
+
+
 def test_lines_of_a_command_are_its_timeline(tmp_path: Path) -> None:
     lines = ["making", "dvc repro", "Running stage 'fetch':", "> x", "lr-ceiling log", "end"]
     code = f"for line in {lines}: print(line)"
@@ -281,7 +290,7 @@ def test_report_has_the_agreed_shape(tmp_path: Path) -> None:
 @pytest.mark.skipif(not REPORT.exists(), reason="no report yet: `make bench` writes it")
 def test_the_page_tells_what_the_report_holds() -> None:
     figures = read_figures(REPORT)
-    assert {figure["id"] for figure in figures} - {repro.ID} == IDS
+    assert {figure["id"] for figure in figures} - {repro.ID, repro.BUSY_ID} == IDS
     page = (ROOT / "docs" / "benchmark.md").read_text().splitlines()
     missing = [line for line in markdown(figures) if line not in page]
     assert not missing

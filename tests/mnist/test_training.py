@@ -195,7 +195,7 @@ def test_a_splits_file_that_was_changed_after_a_run_is_refused(
     dataset.write_splits(path, parts)
     asked = spec(path, epochs=1, steps_per_epoch=1)
     training.fit(asked, path)
-    train = dataset.Split(parts.train.images ^ np.uint8(1), parts.train.labels)
+    train = dataset.Split(255 - parts.train.images, parts.train.labels)
     dataset.write_splits(path, dataclasses.replace(parts, train=train))
     # Until then the images that were read are used.
     training._load.cache_clear()
