@@ -11,40 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
-from conftest import small_belief, small_study
+from conftest import small_belief, small_run, small_study
 from lr_ceiling.execution.files import write_json
-from lr_ceiling.mnist.results import Check, Curve, RunResult, write_runs
-from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.mnist.results import write_runs
 from lr_ceiling.pipeline.commands import log
-
-
-def make_run(seed: int) -> RunResult:
-    spec = RunSpec(
-        variant="baseline",
-        activation="relu",
-        learning_rate=0.01,
-        seed=seed,
-        optimizer="adam",
-        batch_size=32,
-        epochs=1,
-        steps_per_epoch=10,
-        target_accuracy=0.9,
-        data_digest="d" * 64,
-    )
-    return RunResult(
-        spec=spec,
-        label="slow",
-        called=None,
-        called_at=None,
-        steps=10,
-        parameters=93_322,
-        steps_to_95=None,
-        validation_accuracy=0.5,
-        reestimated_accuracy=None,
-        test_accuracy=None,
-        checks=(Check(step=10, images=500, inference=0.5, training=None),),
-        curve=Curve(steps=(10,), loss=(None,), loss_min=(1.0,), loss_max=(None,), accuracy=(0.5,)),
-    )
 
 
 @pytest.fixture
@@ -59,13 +29,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def project(folder: Path) -> Path:
     """A project folder with the results of a cell of two seeds and a study of three trials."""
-    write_runs(folder / "data/train/baseline-relu-0.01/runs.json", map(make_run, range(2)))
+    write_runs(
+        folder / "data/train/baseline-relu-0.01/runs.json",
+        [small_run(seed=seed) for seed in range(2)],
+    )
     models = folder / "data/models/baseline-relu-0.01"
     models.mkdir(parents=True)
     for seed in range(2):
         (models / f"seed-{seed}.keras").write_bytes(b"no test loads this one")
     arm = folder / "data/search/baseline-relu"
-    write_runs(arm / "runs.json", map(make_run, range(10, 13)))
+    write_runs(arm / "runs.json", [small_run(seed=seed) for seed in range(10, 13)])
     write_json(arm / "study.json", small_study().model_dump())
     write_json(arm / "posterior.json", asdict(small_belief()))
     return folder
@@ -134,7 +107,7 @@ def test_the_switch_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_compare_could_not_send_is_logged(project: Path) -> None:
-    write_runs(project / "state/compare/relu-0.01-seed-7/runs.json", [make_run(7)])
+    write_runs(project / "state/compare/relu-0.01-seed-7/runs.json", [small_run(seed=7)])
     assert "compare relu-0.01-seed-7: 1 logged, 0 there already" in run_log().output
     assert run_log().stdout == "MLflow holds all of it already\n"
 
