@@ -27,6 +27,11 @@ OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+NEEDED = "install Debian's package chromium, or Google Chrome"
+# Another process may hold the lock, such as a fresh machine's own upgrade.
+PATIENT = ("-o", "DPkg::Lock::Timeout=300")
+# Of what apt-get says, the end tells why it failed.
+LAST_LINES = 5
 # What is waited for may be a minute's work of one core, shared with other tests.
 WAIT_SECONDS = 60.0
 AXE = "axe-core@4.14.1"
@@ -37,15 +42,32 @@ STATE = Path(__file__).parents[1] / "state" / "tests"
 def find_chromium() -> str:
     """The path of a Chromium; Debian's is installed where there is none and this is root."""
     STATE.mkdir(parents=True, exist_ok=True)
+    said = ""
     # Two test processes may ask at once.
     with filelock.FileLock(STATE / "chromium.lock"):
         if not any(map(shutil.which, NAMES)) and os.geteuid() == 0 and shutil.which("apt-get"):
-            subprocess.run(["apt-get", "update", "--quiet"], check=False)
-            install = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends"]
-            subprocess.run([*install, "chromium"], check=False)
+            said = install("chromium")
     found = next(filter(None, map(shutil.which, NAMES)), None)
-    assert found, "these tests need a browser: install Debian's package chromium, or Google Chrome"
+    assert found, f"these tests need a browser: {NEEDED}{said}"
     return found
+
+
+def install(package: str) -> str:
+    """Install a package of Debian's, in two attempts; why it failed, in apt-get's last words."""
+    for _ in range(2):
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", package]):
+            done = subprocess.run(
+                ["apt-get", "--quiet", *PATIENT, *command],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+        # An update that fails may leave lists from which the package can be installed all the same.
+        if done.returncode == 0:
+            return ""
+    words = " ".join(done.stdout.splitlines()[-LAST_LINES:])
+    return f"; `apt-get install {package}` said: {words or 'nothing'}"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ruamel.yaml import YAML
 from browser import WAIT_SECONDS, Watched, started_chromium, watched_page
 from lr_ceiling import tracking
 from lr_ceiling.errors import DatasetError
-from lr_ceiling.evidence.records import Study
+from lr_ceiling.evidence.records import Arm, Study
 from lr_ceiling.execution.files import write_json
 from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.dataset import Arrays, Bytes
@@ -28,6 +29,7 @@ from lr_ceiling.mnist.results import Check, Curve, RunResult, write_runs
 from lr_ceiling.mnist.specification import RunSpec, Variant
 from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.stages.fetch import check_digests, fetch
+from lr_ceiling.report.findings import Cell, Findings
 from lr_ceiling.search.ceiling import Belief
 
 # Toy runs have no business on a server, or in a project, that a person has set.
@@ -320,7 +322,7 @@ def write_results(folder: Path) -> Path:
         )  # fmt: skip
         write_runs(arm / "runs.json", [*seeds_of(variant, 0.01), dead])
         write_json(arm / "study.json", small_study(variant=variant).model_dump())
-        write_json(arm / "posterior.json", small_belief().model_dump())
+        write_json(arm / "posterior.json", asdict(small_belief()))
         critical: dict[str, dict[str, float | None]] = {
             "initial": {"median": 0.005, "least": 0.004, "most": 0.006, "n": 3},
             "trained": {"median": None, "least": None, "most": None, "n": 0},
@@ -329,6 +331,7 @@ def write_results(folder: Path) -> Path:
             critical["bias"] = {"logit_difference": 1e-12, "gradient_ratio": 2e-13, "n": 3}
         write_json(folder / "data/theory" / f"{variant}-relu.json", critical)
     findings = {
+        "success": True,
         "evaluated": 1,
         "failed": 0,
         "counts": {"train": 60_000, "test": 10_000},
@@ -337,6 +340,8 @@ def write_results(folder: Path) -> Path:
                 "about": "images",
                 "expectation": "expect_table_row_count_to_equal",
                 "rows": "all",
+                "expected": {"value": 60_000},
+                "observed": {"value": 60_000},
                 "success": True,
             }
         ],
@@ -346,6 +351,15 @@ def write_results(folder: Path) -> Path:
     untested: dict[str, Any] = {"claims": [], "cells": [], "initialisation": []}
     write_json(folder / "reports/claims.json", {"subject": None, **untested})
     return folder
+
+
+@pytest.fixture(scope="session")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    """What was found in a project whose results were made by hand."""
+    data = write_results(tmp_path_factory.mktemp("findings")) / "data"
+    cells: list[Cell] = [(variant, "relu", rate) for variant in VARIANTS for rate in (0.01, 1)]
+    arms: list[Arm] = [(variant, "relu") for variant in VARIANTS]
+    return Findings.read(cells, arms, data / "train", data / "search", data / "theory")
 
 
 def seeds_of(variant: str, rate: float) -> list[RunResult]:

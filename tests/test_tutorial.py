@@ -32,7 +32,7 @@ SHORTER = {
     "search.budget_runs.default=8": "search.budget_runs.default=2",
 }
 ANYTHING = "..."
-PROGRESS = re.compile(r": .*[\d,]+ of [\d,]+ steps, to go ")
+PROGRESS = re.compile(r": .*[\d,]+ of [\d,]+ steps, (to go |done)")
 # In this order: what stands for what may be another thing each time.
 STAND_INS = (
     (r"https?://\S+", "URL"),

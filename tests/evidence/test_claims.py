@@ -12,16 +12,13 @@ from scipy import stats
 
 from conftest import ROOT, small_run
 from lr_ceiling.evidence.claims import (
-    CLAIM_COLUMNS,
     Runs,
     better,
     bias_unnecessary,
-    claim_row,
     claims_of,
     easier_initialisation,
     faster,
     faster_at_best,
-    figures_of,
     higher,
     median_interval,
     more_activations,
@@ -33,6 +30,7 @@ from lr_ceiling.evidence.records import Claim, Ratio, Viability
 from lr_ceiling.execution.files import read_json
 from lr_ceiling.pipeline import params
 from lr_ceiling.report.schemas import ClaimsReport
+from lr_ceiling.report.words import CLAIM_COLUMNS, claim_row
 from lr_ceiling.search.ceiling import Estimate
 from lr_ceiling.search.posterior import Floats
 
@@ -279,26 +277,6 @@ def test_a_bias_is_unnecessary_if_neither_logits_nor_gradients_know_it(
     claim = bias_unnecessary("relu", effect)
     assert (claim.verdict, claim.estimate, claim.n) == (verdict, logits, 4)
     assert claim.id == "bias-unnecessary-relu"
-
-
-@pytest.mark.parametrize(
-    ("estimate", "ci95", "words"),
-    [
-        (2.7228, (2.3733, 2.9814), "2.72 (2.37 to 2.98)"),
-        (-0.0315, (-0.0569, 0.0), "-0.0315 (-0.0569 to 0)"),
-        (0.0, (0.0, 4.0), "0 (0 to 4)"),
-        (None, (1711000.0, None), "at least 1,710,000"),
-        (None, (None, 0.00037), "at most 0.00037"),
-        (5.0, (2.0, None), "at least 2"),
-        (3.5e-12, (None, None), "3.5e-12 (no interval)"),
-        (None, (None, None), "not bounded"),
-    ],
-)
-def test_a_claims_figures_in_words(
-    estimate: float | None, ci95: tuple[float | None, float | None], words: str
-) -> None:
-    claim = Claim(id="", statement="", verdict="", statistic="", estimate=estimate, ci95=ci95, n=1)
-    assert figures_of(claim) == words
 
 
 def test_the_page_tells_what_the_report_holds() -> None:

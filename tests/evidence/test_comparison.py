@@ -13,8 +13,6 @@ from lr_ceiling.evidence.comparison import (
     around,
     conditions_of,
     gap,
-    in_short,
-    in_times,
     mean_by_step,
     mean_interval,
     more_accurate,
@@ -25,7 +23,6 @@ from lr_ceiling.evidence.comparison import (
 )
 from lr_ceiling.evidence.records import Spread
 from lr_ceiling.mnist.specification import RunSpec
-from lr_ceiling.search.ceiling import Estimate
 
 SHARED = {"epochs": 2, "steps_per_epoch": 21, "batch_size": 16, "optimizer": "sgd",
           "target_accuracy": 0.8, "data_digest": "1" * 16}  # fmt: skip
@@ -126,27 +123,3 @@ def test_the_gap_between_the_modes_is_that_of_the_last_step() -> None:
     assert gap(runs).values == (0.25,)
     assert training_curve(runs[0]) == {10: 0.9, 20: 0.75}
     assert training_curve(runs[1]) == {}
-
-
-@pytest.mark.parametrize(
-    ("estimate", "ci95", "words"),
-    [
-        (3456.0, (2212.0, 5987.0), "3,500 times (2,200 to 6,000)"),
-        (0.5, (0.25, 1.04), "0.5 times (0.25 to 1)"),
-        (None, (12.3, None), "at least 12 times"),
-        (None, (None, 9.96), "at most 10 times"),
-        (None, (None, None), "a number of times that the trials don't bound"),
-    ],
-)
-def test_a_ratio_in_words(
-    estimate: float | None, ci95: tuple[float | None, float | None], words: str
-) -> None:
-    assert in_times(Estimate(estimate=estimate, ci95=ci95)) == words
-
-
-def test_a_learning_rate_in_words() -> None:
-    assert (
-        in_short(Estimate(estimate=0.00434, ci95=(0.0024, 0.00506))) == "0.0043 (0.0024 to 0.0051)"
-    )
-    assert in_short(Estimate(estimate=None, ci95=(79_430, None))) == "at least 79,000"
-    assert in_short(Estimate(estimate=None, ci95=(None, None))) == "not bounded"

@@ -8,9 +8,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from conftest import ROOT, small_study
+from lr_ceiling.evidence.ceilings import held_against_theory
 from lr_ceiling.pipeline.commands import ceiling
 
 NOTHING = {"estimate": None, "ci95": [None, None]}
+UNKNOWN = {"median": None, "least": None, "most": None, "n": 0}
+CRITICAL = {"initial": UNKNOWN, "trained": UNKNOWN}
 
 
 def make_arm(variant: str = "batchnorm", **changes: Any) -> dict[str, Any]:
@@ -21,12 +24,13 @@ def make_arm(variant: str = "batchnorm", **changes: Any) -> dict[str, Any]:
         "trials": 12,
         "full_run_equivalents": 9.84,
     }
-    return small_study(**found | changes).model_dump(mode="json", exclude={"key"})
+    arm = held_against_theory(small_study(**found | changes), CRITICAL)
+    return arm.model_dump(mode="json")
 
 
 def ask(folder: Path, *arguments: str, arms: list[dict[str, Any]] | None = None) -> Result:
     path = folder / "ceilings.json"
-    path.write_text(json.dumps({"arms": [make_arm()] if arms is None else arms}))
+    path.write_text(json.dumps({"arms": [make_arm()] if arms is None else arms, "ratios": []}))
     return CliRunner().invoke(ceiling.main, ["--ceilings", str(path), *arguments])
 
 

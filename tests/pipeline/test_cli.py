@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from lr_ceiling.pipeline.cli import COMMANDS, main
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_help_lists_every_command_with_its_example() -> None:
@@ -23,7 +23,8 @@ def test_help_lists_every_command_with_its_example() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from lr_ceiling.pipeline.cli import main; main(['--help'], standalone_mode=False); "
+        "import sys; from lr_ceiling.pipeline.cli import main; "
+        "main(['--help'], standalone_mode=False); "
         "print(sorted(name for name in sys.modules if '.' not in name), file=sys.stderr)"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -75,7 +76,7 @@ def test_what_a_user_got_wrong_is_one_line_before_any_work(
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     arguments = arguments.replace("SPLITS", str(small_splits))
     if arguments.startswith("train"):
-        arguments += " --output out --models models"
+        arguments += " --output out --models models --state state"
     if arguments.startswith("search"):
         arguments += f" --audit {ROOT}/reports/audit.json --output out --state state"
     shown = subprocess.run(

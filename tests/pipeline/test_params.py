@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from lr_ceiling.errors import ParamsError
 from lr_ceiling.pipeline import params
 
-FILE = Path(__file__).parents[1] / "params.yaml"
+FILE = Path(__file__).parents[2] / "params.yaml"
 
 
 def changed(place: str, value: object) -> dict[str, Any]:

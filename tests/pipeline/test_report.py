@@ -76,7 +76,7 @@ def test_a_wrong_early_call_is_told(project: Path) -> None:
 def test_dvc_gets_the_same_story(project: Path) -> None:
     make_report(project)
     found = read_json(project / "reports/metrics.json")
-    assert set(found) == {"cells", "arms", "ratios", "claims"}
+    assert set(found) == {"format", "cells", "arms", "ratios", "claims"}
     ceilings = read_json(project / "reports/ceilings.json")
     (ratio,) = ceilings["ratios"]
     assert found["ratios"]["relu"]["lr90"] == ratio["lr90"]["estimate"]

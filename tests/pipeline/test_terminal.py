@@ -25,7 +25,7 @@ def test_without_a_terminal_progress_is_a_plain_line_now_and_then(
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         "batchnorm-relu: 500 of 1,000 steps, to go 40 s",
-        "batchnorm-relu: 1,000 of 1,000 steps, to go 0 s",
+        "batchnorm-relu: 1,000 of 1,000 steps, done",
     ]
 
 
@@ -46,6 +46,29 @@ def test_a_search_that_goes_on_tells_where_it_stands_and_the_most_it_may_take(
         "to go at most 3 h 10 min",
         "search: 2 trials done, lr90 between 0.001 and 0.03; 38,000 of 50,000 steps, "
         "to go at most 9 min",
+    ]
+
+
+def test_steps_for_later_stages_are_told_apart_and_count_for_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with terminal.step_progress("relu", 1000, taken=200) as progress:
+        show = progress.of("relu")
+        for steps in (
+            # Before the first own step there is no pace to tell.
+            {"tanh": 50},
+            {"relu": 400, "tanh": 1200},
+            {"relu": 800, "tanh": 2000, "elu": 500},
+            {"relu": 800, "elu": 9000},
+        ):
+            now[0] += 40
+            show(steps)
+    assert capsys.readouterr().out.splitlines() == [
+        "relu: 600 of 1,000 steps, to go 80 s; 1,200 steps for later stages",
+        "relu: 1,000 of 1,000 steps, done; 2,500 steps for later stages",
+        "relu: 1,000 of 1,000 steps, done; 9,000 steps for later stages",
     ]
 
 
@@ -78,8 +101,8 @@ def test_quiet_prints_nothing_and_lasts_for_one_command(
 BAR = """
 from lr_ceiling.pipeline.terminal import step_progress
 with step_progress("steps", total=10, may_end_early=True) as progress:
-    progress.steps(5)
     progress.stands("2 trials done, lr90 between 0.01 and 0.1")
+    progress.of("own")({"own": 5, "other": 1200})
     progress.say("half way")
 """
 
@@ -103,6 +126,7 @@ def test_a_terminal_has_a_bar_in_colour_unless_no_color_is_set(coloured: bool) -
     assert process.wait() == 0
     assert b"half way" in shown
     assert b"to go at most" in shown
-    assert b"2 trials done, lr90 between 0.01 and 0.1" in shown
+    assert b"2 trials done, lr90 between 0.01 and 0.1; 1,200 steps for later stages" in shown
+    assert b"5/10" in shown
     assert "━".encode() in shown
     assert (b"\x1b[38;5;" in shown) == coloured

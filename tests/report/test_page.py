@@ -13,7 +13,7 @@ from browser import watched_page
 from conftest import make_report, small_run, small_study, write_results
 from lr_ceiling.evidence.claims import subject_of
 from lr_ceiling.evidence.comparison import conditions_of
-from lr_ceiling.evidence.records import Ratio
+from lr_ceiling.evidence.records import Ratio, Spread
 from lr_ceiling.evidence.verification import points_of
 from lr_ceiling.execution.files import read_json, write_json
 from lr_ceiling.pipeline import params
@@ -192,7 +192,7 @@ def test_reports_of_other_params_or_ceilings_are_not_these(complete: Path, tmp_p
     project = shutil.copytree(complete, tmp_path / "project")
     moved = copy.deepcopy(VERIFIED)
     moved["arms"][0]["points"][0]["learning_rate"] *= 2
-    for changed in (moved, VERIFIED | {"conditions": "others"}, {"arms": VERIFIED["arms"]}):
+    for changed in (moved, VERIFIED | {"conditions": "others"}, VERIFIED | {"conditions": None}):
         write_json(project / "reports/verification.json", changed)
         write_json(project / "reports/claims.json", TESTED | {"subject": "another"})
         make_report(project)
@@ -264,9 +264,9 @@ def test_median_steps_takes_never_for_later_than_any() -> None:
 
 
 def test_percent_has_its_spread() -> None:
-    assert percent({"mean": 0.98765, "std": 0.001}) == "98.77 ± 0.10"
-    assert percent({"mean": 0.5, "std": None}) == "50.00"
-    assert percent({"mean": None, "std": None}) == "-"
+    assert percent(Spread(mean=0.98765, std=0.001, values=(0.98665, 0.98865))) == "98.77 ± 0.10"
+    assert percent(Spread(mean=0.5, std=None, values=(0.5,))) == "50.00"
+    assert percent(Spread(mean=None, std=None, values=())) == "-"
 
 
 def test_numbers_and_counts_in_words() -> None:

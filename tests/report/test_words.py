@@ -1,11 +1,21 @@
-"""A ceiling in words."""
+"""Ceilings, ratios and claims in words."""
 
 from dataclasses import replace
 
 import pytest
 
 from conftest import small_study
-from lr_ceiling.report.words import in_words, interval
+from lr_ceiling.evidence.records import Claim
+from lr_ceiling.report.words import (
+    CLAIM_COLUMNS,
+    claim_row,
+    figures_of,
+    in_short,
+    in_times,
+    in_words,
+    interval,
+    over,
+)
 from lr_ceiling.search.ceiling import NOTHING, Estimate
 
 
@@ -32,3 +42,60 @@ def test_words_for_nothing() -> None:
     some = small_study(lr90=NOTHING, checks=unsure)
     assert in_words(some) == "no learning rate is stable with probability 0.9"
     assert interval(NOTHING) == "? (? to ?)"
+
+
+@pytest.mark.parametrize(
+    ("estimate", "ci95", "words"),
+    [
+        (3456.0, (2212.0, 5987.0), "3,500 times (2,200 to 6,000)"),
+        (0.5, (0.25, 1.04), "0.5 times (0.25 to 1)"),
+        (None, (12.3, None), "at least 12 times"),
+        (None, (None, 9.96), "at most 10 times"),
+        (None, (None, None), "a number of times that the trials don't bound"),
+    ],
+)
+def test_a_ratio_in_words(
+    estimate: float | None, ci95: tuple[float | None, float | None], words: str
+) -> None:
+    assert in_times(Estimate(estimate=estimate, ci95=ci95)) == words
+
+
+def test_a_learning_rate_in_words() -> None:
+    assert (
+        in_short(Estimate(estimate=0.00434, ci95=(0.0024, 0.00506))) == "0.0043 (0.0024 to 0.0051)"
+    )
+    assert in_short(Estimate(estimate=None, ci95=(79_430, None))) == "at least 79,000"
+    assert in_short(Estimate(estimate=None, ci95=(None, None))) == "not bounded"
+
+
+@pytest.mark.parametrize(
+    ("estimate", "ci95", "words"),
+    [
+        (2.7228, (2.3733, 2.9814), "2.72 (2.37 to 2.98)"),
+        (-0.0315, (-0.0569, 0.0), "-0.0315 (-0.0569 to 0)"),
+        (0.0, (0.0, 4.0), "0 (0 to 4)"),
+        (None, (1711000.0, None), "at least 1,710,000"),
+        (None, (None, 0.00037), "at most 0.00037"),
+        (5.0, (2.0, None), "at least 2"),
+        (3.5e-12, (None, None), "3.5e-12 (no interval)"),
+        (None, (None, None), "not bounded"),
+    ],
+)
+def test_a_claims_figures_in_words(
+    estimate: float | None, ci95: tuple[float | None, float | None], words: str
+) -> None:
+    claim = Claim(id="", statement="", verdict="", statistic="", estimate=estimate, ci95=ci95, n=1)
+    assert figures_of(claim) == words
+
+
+def test_a_claim_is_a_row_of_its_id_figures_n_and_verdict() -> None:
+    claim = Claim(id="faster-relu", statement="", verdict="supported", statistic="",
+                  estimate=2.0, ci95=(1.5, None), n=24)  # fmt: skip
+    assert claim_row(claim) == ("faster-relu", "at least 1.5", "24", "supported")
+    assert len(claim_row(claim)) == len(CLAIM_COLUMNS)
+
+
+def test_how_many_times_theory_in_a_few_words() -> None:
+    assert over(Estimate(estimate=2.0, ci95=(1.0, 4.0))) == "2 times (1 to 4)"
+    assert over(Estimate(estimate=None, ci95=(2.0, None))) == "at least 2 times"
+    assert over(NOTHING) == "-"

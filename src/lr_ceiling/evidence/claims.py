@@ -14,7 +14,6 @@ from scipy import stats
 from lr_ceiling.evidence.comparison import (
     CONFIDENCE,
     conditions_of,
-    estimate_in_words,
     mean_interval,
     verdict,
 )
@@ -22,7 +21,6 @@ from lr_ceiling.evidence.records import Claim, Ratio, Viability
 from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
-from lr_ceiling.rounding import short
 from lr_ceiling.search.ceiling import Estimate, Measured, ratio
 
 Runs = Sequence[RunSummary]
@@ -37,22 +35,6 @@ JEFFREYS = 0.5
 # What biases may change if they change nothing: far less than any prediction depends on, and far
 # more than float64's rounding (1e-16 in each of up to 21,632 terms) makes of a gradient of 0.
 LOGIT_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-9
-
-
-CLAIM_COLUMNS = ("claim", "estimate (95% interval)", "n", "verdict")
-
-
-def claim_row(claim: Claim) -> tuple[str, ...]:
-    """A claim as a row under CLAIM_COLUMNS."""
-    return claim.id, figures_of(claim), str(claim.n), claim.verdict
-
-
-def figures_of(claim: Claim) -> str:
-    """A claim's estimate with its 95% interval in words, as far as its runs bound them."""
-    found = Estimate(estimate=claim.estimate, ci95=claim.ci95)
-    if words := estimate_in_words(found, digits=3):
-        return words
-    return "not bounded" if claim.estimate is None else f"{short(claim.estimate, 3)} (no interval)"
 
 
 def subject_of(spec: RunSpec, grid: BaseModel) -> str:

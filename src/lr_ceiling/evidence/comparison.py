@@ -12,8 +12,6 @@ from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.mnist.version import engine_digest
-from lr_ceiling.rounding import short
-from lr_ceiling.search.ceiling import Estimate
 
 CONFIDENCE = 0.95
 
@@ -100,35 +98,6 @@ def around(runs: Sequence[RunResult], edge: float) -> list[RunResult]:
 
 def _beyond(ratio: float) -> tuple[bool, float]:
     return ratio < 1, max(ratio, 1 / ratio)
-
-
-def in_times(ratio: Estimate) -> str:
-    """A ratio with its 95% interval in words."""
-    return estimate_in_words(ratio, " times") or "a number of times that the trials don't bound"
-
-
-def over(times: Estimate) -> str:
-    """How many times something a measured rate is, with its 95% interval, in a few words."""
-    return estimate_in_words(times, " times") or "-"
-
-
-def in_short(rate: Estimate) -> str:
-    """A learning rate with its 95% interval in a few words."""
-    return estimate_in_words(rate) or "not bounded"
-
-
-def estimate_in_words(found: Estimate, unit: str = "", digits: int = 2) -> str | None:
-    """An estimate with its 95% interval, or the one limit that is known; None without either."""
-
-    def figure(value: float) -> str:
-        return short(value, digits)
-
-    low, high = found.ci95
-    if found.estimate is not None and low is not None and high is not None:
-        return f"{figure(found.estimate)}{unit} ({figure(low)} to {figure(high)})"
-    if low is not None:
-        return f"at least {figure(low)}{unit}"
-    return None if high is None else f"at most {figure(high)}{unit}"
 
 
 def more_accurate(

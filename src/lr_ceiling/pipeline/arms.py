@@ -6,7 +6,15 @@ from pathlib import Path
 from lr_ceiling.errors import ParamsError
 from lr_ceiling.evidence.records import AuditedRule
 from lr_ceiling.evidence.study import ArmTrials, Settings, calls_of, template_of
-from lr_ceiling.pipeline.params import Params
+from lr_ceiling.pipeline.params import Params, Range
+
+
+def range_of(values: Params, variant: str) -> Range:
+    """The learning rates that may be tried. Raises ParamsError for a variant that has none."""
+    ranges = {str(known): limits for known, limits in values.search.range.items()}
+    if variant not in ranges:
+        raise ParamsError(f"--variant is {variant!r}: search.range has {', '.join(ranges)}")
+    return ranges[variant]
 
 
 def trials_of(
@@ -21,11 +29,7 @@ def trials_of(
 
     Raises ParamsError for an arm that can't be searched.
     """
-    search = values.search
-    bounds = {str(known): limits for known, limits in search.range.items()}.get(variant)
-    if bounds is None:
-        known = ", ".join(search.range)
-        raise ParamsError(f"--variant is {variant!r}: search.range has {known}")
+    search, bounds = values.search, range_of(values, variant)
     settings = Settings(
         seed=search.seed,
         lag=search.lag,

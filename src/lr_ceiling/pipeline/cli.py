@@ -32,7 +32,7 @@ COMMANDS = {
         "Train one cell of the grid, several seeds side by side.",
         "lr-ceiling train data/splits.npz --variant batchnorm --activation relu "
         "--learning-rate 0.03 --output state/train/batchnorm-relu-0.03 "
-        "--models state/models/batchnorm-relu-0.03",
+        "--models state/models/batchnorm-relu-0.03 --state state/runs",
     ),
     "search": Entry(
         "stages.search",
@@ -140,7 +140,8 @@ class Commands(click.Group):
         """Import a command's module and give its `main`."""
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"lr_ceiling.pipeline.{COMMANDS[name].module}").main
+        module = importlib.import_module(f"lr_ceiling.pipeline.{COMMANDS[name].module}")
+        command: click.Command = module.main
         command.name = name
         command.epilog = f"Example: {COMMANDS[name].example}"
         return command

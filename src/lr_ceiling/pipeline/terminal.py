@@ -55,48 +55,44 @@ class StepProgress:
         self._before = taken
         self._to_go = to_go
         self._standing = ""
-        self._ahead = 0
         self._bar = bar
-        self._task = bar.add_task(label, total=total, completed=taken, standing="")
+        self._task = bar.add_task(label, total=total, completed=taken, below="")
         self._began = self._said = time.monotonic()
 
-    def steps(self, taken: int) -> None:
-        """Show that `taken` steps have been taken so far."""
-        self._bar.update(self._task, completed=min(taken, self._total))
+    def steps(self, taken: int, ahead: int = 0) -> None:
+        """Show that `taken` steps have been taken so far, and `ahead` others for later stages."""
+        later = f"{ahead:,} steps for later stages" if ahead else ""
+        below = _joined(self._standing, later)
+        self._bar.update(self._task, completed=min(taken, self._total), below=below)
         now = time.monotonic()
-        if (
-            console.is_terminal
-            or not (taken > self._before or self._ahead)
-            or now - self._said < PLAIN_EVERY
-        ):
+        too_soon = taken <= self._before or now - self._said < PLAIN_EVERY
+        if console.is_terminal or too_soon:
             return
         self._said = now
-        pace = (now - self._began) / max(taken - self._before, 1)
-        left = f"{self._to_go} {_clock(pace * max(self._total - taken, 0))}"
-        if taken >= self._total:
-            left = "done"
-        ahead = f"; {self._ahead:,} steps for later stages" if self._ahead else ""
-        standing = f"{self._standing}; " if self._standing else ""
+        so_far = f"{taken:,} of {self._total:,} steps, {self._left(taken, now)}"
         # One line, however long: a log's reader looks for whole lines.
-        console.print(
-            f"{self._label}: {standing}{taken:,} of {self._total:,} steps, {left}{ahead}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        line = f"{self._label}: {_joined(self._standing, so_far, later)}"
+        console.print(line, highlight=False, soft_wrap=True)
 
     def of(self, group: str) -> Callable[[Mapping[str, int]], None]:
-        """Show the steps of `group` as the work's own, and those of all others apart."""
+        """What shows the steps of `group` as the work's own, and those of all others apart."""
 
         def show(steps: Mapping[str, int]) -> None:
-            self._ahead = sum(steps.values()) - steps.get(group, 0)
-            self.steps(self._before + steps.get(group, 0))
+            own = steps.get(group, 0)
+            self.steps(self._before + own, sum(steps.values()) - own)
 
         return show
 
     def stands(self, standing: str) -> None:
         """Show with the steps what they have led to so far."""
         self._standing = standing
-        self._bar.update(self._task, standing=standing)
+        self._bar.update(self._task, below=standing)
+
+    def _left(self, taken: int, now: float) -> str:
+        if taken >= self._total:
+            return "done"
+        pace = (now - self._began) / (taken - self._before)
+        return f"{self._to_go} {_clock(pace * (self._total - taken))}"
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
@@ -109,8 +105,8 @@ class _Bar(Progress):
     def get_renderables(self) -> Iterator[RenderableType]:
         yield self.make_tasks_table(self.tasks)
         for task in self.tasks:
-            if task.fields["standing"]:
-                yield Text(task.fields["standing"], style="dim", overflow="ellipsis", no_wrap=True)
+            if task.fields["below"]:
+                yield Text(task.fields["below"], style="dim", overflow="ellipsis", no_wrap=True)
 
 
 @contextmanager
@@ -138,6 +134,10 @@ def step_progress(
         disable=console.quiet or not console.is_terminal,
     ) as bar:
         yield StepProgress(label, total, taken, to_go, bar)
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(filter(None, parts))
 
 
 def _clock(seconds: float) -> str:

@@ -15,18 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from lr_ceiling.evidence.comparison import (
-    in_short,
-    in_times,
-    mean_by_step,
-    training_curve,
-    validation_curve,
-)
+from lr_ceiling.evidence.comparison import mean_by_step, training_curve, validation_curve
 from lr_ceiling.evidence.records import Ratio, Study, read_belief, read_study
 from lr_ceiling.execution.files import write_bytes
 from lr_ceiling.mnist.results import RunResult, read_runs
 from lr_ceiling.mnist.specification import Variant
 from lr_ceiling.problems.judge import Label
+from lr_ceiling.report.words import in_short, in_times
 from lr_ceiling.rounding import short
 from lr_ceiling.search.ceiling import Belief, Estimate
 

@@ -2,20 +2,28 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
 
 from lr_ceiling.evidence import verification
-from lr_ceiling.evidence.claims import Claim, figures_of
-from lr_ceiling.evidence.comparison import in_short, in_times, over
-from lr_ceiling.evidence.records import Ratio, Study
+from lr_ceiling.evidence.records import (
+    ArmCeilings,
+    CellSummary,
+    Claim,
+    Ratio,
+    Spread,
+    Study,
+    VerifiedArm,
+)
+from lr_ceiling.problems.judge import Label
 from lr_ceiling.report.figures import PALETTE
-from lr_ceiling.report.words import in_words
+from lr_ceiling.report.origin import Executed, Origin
+from lr_ceiling.report.schemas import ClaimsReport, ValidationReport
+from lr_ceiling.report.words import figures_of, in_short, in_times, in_words, over
 from lr_ceiling.rounding import short
-from lr_ceiling.search.ceiling import Estimate
 
 # What each part of reports/claims.json tests.
 TESTED = {
@@ -25,10 +33,34 @@ TESTED = {
 }
 
 
-def render(figures: Path, **content: object) -> str:
-    """The page as HTML, of the template's `content`; `figures` is the folder of its SVG files."""
+@dataclass(frozen=True)
+class Content:
+    """What the page tells, under the names that its template has.
+
+    `gaps` is how far batch norm's two modes lie apart in each cell that has it, by the cell's
+    title; `drawn` names the figures; `verified` holds the arms whose ceilings fresh seeds were held
+    against, `tested` what more runs say of the claims.
+    """
+
+    cells: Sequence[CellSummary]
+    arms: Sequence[ArmCeilings]
+    ratios: Sequence[Ratio]
+    claims: Sequence[Claim]
+    gaps: Mapping[str, Spread]
+    drawn: Sequence[str]
+    made: Origin
+    validation: ValidationReport
+    verified: Sequence[VerifiedArm]
+    tested: ClaimsReport
+
+
+def render(figures: Path, content: Content, executed: Executed | None = None) -> str:
+    """The page as HTML; `figures` is the folder of its SVG files.
+
+    With `executed` it says what is true of these executions alone.
+    """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lr_ceiling"),
+        loader=jinja2.PackageLoader("lr_ceiling.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -37,8 +69,7 @@ def render(figures: Path, **content: object) -> str:
     environment.filters |= {
         "commas": "{:,}".format,
         "counts": counts,
-        "estimate": lambda found: Estimate(**found),
-        "figures_of": lambda claim: figures_of(Claim.model_validate(claim)),
+        "figures_of": figures_of,
         "figure": lambda name, text: inline(figures / f"{name}.svg", text),
         "in_short": in_short,
         "in_times": in_times,
@@ -49,13 +80,17 @@ def render(figures: Path, **content: object) -> str:
         "median_steps": median_steps,
         "point_rows": verification.point_rows,
         "finder_rows": verification.finder_rows,
-        "untested": untested,
     }
-    columns = {
-        "point_columns": verification.POINT_COLUMNS,
-        "finder_columns": verification.FINDER_COLUMNS,
-    }
-    return environment.get_template("report.html").render(palette=PALETTE, **columns, **content)
+    return environment.get_template("report.html").render(
+        **vars(content),
+        palette=PALETTE,
+        point_columns=verification.POINT_COLUMNS,
+        finder_columns=verification.FINDER_COLUMNS,
+        answer=answer(content.ratios, content.arms),
+        unverified=unverified(content.arms, content.verified),
+        untested=untested(content.tested),
+        executed=executed,
+    )
 
 
 def answer(ratios: Sequence[Ratio], studies: Sequence[Study]) -> str:
@@ -72,9 +107,19 @@ def answer(ratios: Sequence[Ratio], studies: Sequence[Study]) -> str:
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def untested(tested: Mapping[str, Any]) -> list[str]:
+def unverified(studies: Sequence[Study], verified: Sequence[VerifiedArm]) -> list[str]:
+    """The arms whose ceilings were not held against fresh seeds."""
+    sure = {(arm.variant, arm.activation) for arm in verified}
+    return [
+        f"{study.variant}, {study.activation}"
+        for study in studies
+        if (study.variant, study.activation) not in sure
+    ]
+
+
+def untested(tested: ClaimsReport) -> list[str]:
     """What of reports/claims.json has not been run, in words."""
-    return [words for part, words in TESTED.items() if not tested[part]]
+    return [words for part, words in TESTED.items() if not getattr(tested, part)]
 
 
 def inline(path: Path, text: str) -> Markup:
@@ -93,12 +138,13 @@ def inline(path: Path, text: str) -> Markup:
     return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{escape(text)}"', 1))
 
 
-def percent(accuracy: Mapping[str, Any]) -> str:
+def percent(accuracy: Spread) -> str:
     """A mean accuracy with its sample standard deviation, in percent."""
-    mean, std = accuracy["mean"], accuracy["std"]
-    if mean is None:
+    if accuracy.mean is None:
         return "-"
-    return f"{100 * mean:.2f}" + ("" if std is None else f" ± {100 * std:.2f}")
+    return f"{100 * accuracy.mean:.2f}" + (
+        "" if accuracy.std is None else f" ± {100 * accuracy.std:.2f}"
+    )
 
 
 def median_steps(steps: Sequence[int | None]) -> str:
@@ -108,7 +154,7 @@ def median_steps(steps: Sequence[int | None]) -> str:
     return f"{reached[middle]:,}" if middle < len(reached) else "never"
 
 
-def counts(labels: Mapping[str, int]) -> str:
+def counts(labels: Mapping[Label, int]) -> str:
     """How many runs have each label."""
     return ", ".join(f"{count} {label}" for label, count in labels.items())
 

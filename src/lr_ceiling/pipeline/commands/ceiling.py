@@ -1,13 +1,12 @@
 """`lr-ceiling ceiling`: the answer in a line, from the report of the searches."""
 
-import textwrap
 from pathlib import Path
 
 import click
 
 from lr_ceiling.errors import ResultsError, one_line_errors
 from lr_ceiling.evidence.records import Study
-from lr_ceiling.execution.files import read_json
+from lr_ceiling.report.schemas import CeilingsReport
 from lr_ceiling.report.words import in_words, interval
 
 
@@ -27,7 +26,7 @@ def main(variant: str | None, activation: str | None, ceilings: Path) -> None:
 
     lr90 is the highest learning rate at which a fresh seed is stable with probability 0.9.
     """
-    arms = read_arms(ceilings)
+    arms = CeilingsReport.read(ceilings).arms
     asked = [
         arm
         for arm in arms
@@ -39,21 +38,6 @@ def main(variant: str | None, activation: str | None, ceilings: Path) -> None:
         raise ResultsError(f"{ceilings} has {known}, not {wanted}: ask for what it has, or search")
     for arm in asked:
         click.echo(describe(arm))
-
-
-def read_arms(path: Path) -> list[Study]:
-    """The arms of `reports/ceilings.json`. Raises ResultsError for a missing or foreign file."""
-    try:
-        # The report leaves the studies' keys out, and holds their theory beside them.
-        return [
-            Study.model_validate({**arm, "key": ""}, extra="ignore")
-            for arm in read_json(path)["arms"]
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        reason = textwrap.shorten(str(error), 100)
-        raise ResultsError(
-            f"{path} is not of this version ({reason}): remove it and run `dvc repro`"
-        ) from None
 
 
 def describe(arm: Study) -> str:

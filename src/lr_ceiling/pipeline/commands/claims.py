@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from lr_ceiling.errors import one_line_errors
-from lr_ceiling.evidence.claims import CLAIM_COLUMNS, claim_row, subject_of
-from lr_ceiling.evidence.more_runs import RATES, ClaimTests, Findings, in_words
+from lr_ceiling.evidence.claims import subject_of
+from lr_ceiling.evidence.more_runs import RATES, ClaimTests, KnownClaims, in_words
 from lr_ceiling.evidence.runs import RunSource
 from lr_ceiling.evidence.store import RunStore
 from lr_ceiling.mnist.dataset import splits_digest
@@ -17,6 +17,7 @@ from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.terminal import print_table, step_progress
 from lr_ceiling.pipeline.workers import workers
 from lr_ceiling.report.schemas import ClaimsReport
+from lr_ceiling.report.words import CLAIM_COLUMNS, claim_row
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -59,7 +60,7 @@ def main(splits: Path, train: Path, output: Path, state: Path) -> None:
         ) as runner,
     ):
         source = RunSource(splits, RunStore(state), runner, known.runs, trained, on_ended)
-        before = Findings(known.claims, known.cells, known.initialisation)
+        before = KnownClaims(known.claims, known.cells, known.initialisation)
         for found in tests.run(source, before):
             report = known.model_copy(update=vars(found))
             write()

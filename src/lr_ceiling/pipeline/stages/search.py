@@ -20,7 +20,7 @@ from lr_ceiling.execution.runner import Ended, work
 from lr_ceiling.mnist.dataset import splits_digest
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.pipeline import params
-from lr_ceiling.pipeline.arms import trials_of
+from lr_ceiling.pipeline.arms import range_of, trials_of
 from lr_ceiling.pipeline.terminal import (
     print_table,
     quiet_option,
@@ -49,6 +49,8 @@ def main(
 ) -> None:
     """Search one arm; a search that was killed goes on where it was."""
     values = params.load()
+    # What is wrong with the arguments is told before the splits are read.
+    range_of(values, variant)
     digest = splits_digest(splits)
     rules = AuditReport.read(audit).rules
     trials = trials_of(values, variant, activation, rules, splits, digest)

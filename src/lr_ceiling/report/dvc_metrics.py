@@ -1,0 +1,44 @@
+"""The figures that `dvc metrics show` lists."""
+
+from collections.abc import Iterable, Mapping
+
+from lr_ceiling.evidence.records import CellSummary, Claim, Ratio, Study
+from lr_ceiling.report.schemas import ArmMetrics, CellMetrics, MetricsReport, RatioMetrics
+
+
+def metrics(
+    cells: Mapping[str, CellSummary],
+    studies: Iterable[Study],
+    ratios: Iterable[Ratio],
+    claims: Iterable[Claim],
+) -> MetricsReport:
+    """The figures of the cells, by their names, and of arms, ratios and claims."""
+    return MetricsReport(
+        cells={
+            name: CellMetrics(
+                validation_accuracy=cell.validation_accuracy.mean,
+                test_accuracy=cell.test_accuracy.mean,
+                stable_runs=cell.labels.get("stable", 0),
+            )
+            for name, cell in cells.items()
+        },
+        arms={
+            f"{study.variant}-{study.activation}": ArmMetrics(
+                lr50=study.lr50.estimate,
+                lr90=study.lr90.estimate,
+                lr90_low=study.lr90.ci95[0],
+                lr90_high=study.lr90.ci95[1],
+                full_run_equivalents=study.full_run_equivalents,
+            )
+            for study in studies
+        },
+        ratios={
+            ratio.activation: RatioMetrics(
+                lr90=ratio.lr90.estimate,
+                lr90_low=ratio.lr90.ci95[0],
+                lr90_high=ratio.lr90.ci95[1],
+            )
+            for ratio in ratios
+        },
+        claims={claim.id: claim.estimate for claim in claims if claim.estimate is not None},
+    )

@@ -1,0 +1,39 @@
+"""Which claims a report holds, in which order, and from which runs."""
+
+from conftest import small_study
+from lr_ceiling.evidence.records import Claim
+from lr_ceiling.report.findings import Findings
+from lr_ceiling.report.verdicts import claims, trials_of, updated
+
+
+def claim(name: str, n: int) -> Claim:
+    return Claim(id=name, statement="", verdict="", statistic="", estimate=None,
+                 ci95=(None, None), n=n)  # fmt: skip
+
+
+def test_a_pair_an_activation_and_a_bias_have_their_claims(findings: Findings) -> None:
+    assert [one.id for one in claims(findings)] == [
+        "more-accurate-relu-0.01",
+        "more-accurate-relu-1",
+        "faster-relu",
+        "faster-at-best-relu",
+        "better-results-relu",
+        "higher-learning-rate-relu",
+        "bias-unnecessary-relu",
+    ]
+
+
+def test_of_one_variant_there_is_nothing_to_claim(findings: Findings) -> None:
+    alone = Findings({("baseline", "relu", 1): findings.cells["baseline", "relu", 1]}, {}, {})
+    assert claims(alone) == []
+
+
+def test_more_runs_take_a_claims_place_and_new_claims_follow() -> None:
+    few, more = [claim("a", 1), claim("b", 1)], [claim("c", 9), claim("a", 9)]
+    assert updated(few, more) == [claim("a", 9), claim("b", 1), claim("c", 9)]
+
+
+def test_a_ratio_rests_on_the_trials_of_both_arms() -> None:
+    studies = [small_study(variant=variant, trials=trials)
+               for variant, trials in (("baseline", 3), ("batchnorm", 5))]  # fmt: skip
+    assert trials_of([*studies, small_study(activation="tanh", trials=2)]) == {"relu": 8, "tanh": 2}
