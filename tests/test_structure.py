@@ -32,7 +32,7 @@ HOMES = {
     "keras": {"live.predictor", "mnist"},
     "mlflow": {"live.registry", "live.serving", "tracking"},
     "matplotlib": {"report.figures"},
-    "optuna": {"execution.driver", "execution.journal", "search.sampler", "simulation.oracles"},
+    "optuna": {"execution.driver", "execution.journal", "search.sampler", "simulation.peers"},
     "great_expectations": {"pipeline.stages.validate"},
     "rich": {"pipeline.terminal"},
     "PIL": {"live.picture"},

@@ -10,7 +10,7 @@ from lr_ceiling.report.schemas import SimulationReport
 from lr_ceiling.simulation import scoring
 from lr_ceiling.simulation.oracles import ORACLES, Oracle
 from lr_ceiling.simulation.peers import PEERS
-from lr_ceiling.simulation.records import OracleResult
+from lr_ceiling.simulation.scores import OracleResult
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from lr_ceiling.evidence.records import (
 )
 from lr_ceiling.execution.files import read_json, write_json
 from lr_ceiling.execution.records import Record
-from lr_ceiling.simulation.records import OracleResult
+from lr_ceiling.simulation.scores import OracleResult
 
 
 class Report(Record):

@@ -12,7 +12,7 @@ from lr_ceiling.search.ceiling import TARGETS
 from lr_ceiling.search.posterior import Floats
 from lr_ceiling.simulation.oracles import Oracle, oracle_of
 from lr_ceiling.simulation.peers import PEERS, Way
-from lr_ceiling.simulation.records import OracleResult, OwnResult, PeerResult
+from lr_ceiling.simulation.scores import OracleResult, OwnResult, PeerResult
 from lr_ceiling.simulation.studies import SAMPLE, digest_of_studies, error_of, study, summarise
 
 # Full runs after which a peer is given up.

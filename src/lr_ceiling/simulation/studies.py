@@ -9,7 +9,7 @@ from lr_ceiling.search.ceiling import TARGETS, Ceiling
 from lr_ceiling.search.posterior import Calls, Observation, Posterior, curves
 from lr_ceiling.search.schedule import AUDITED, Aim, Schedule
 from lr_ceiling.simulation.oracles import HIGH, LOW, Oracle
-from lr_ceiling.simulation.records import OwnResult
+from lr_ceiling.simulation.scores import OwnResult
 
 # As in params.yaml.
 INTERVAL, BUDGET, LAG = 0.3, 15.0, 4

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lr_ceiling.simulation.peers import PEERS
-from lr_ceiling.simulation.records import OracleResult, PeerResult
+from lr_ceiling.simulation.scores import OracleResult, PeerResult
 from lr_ceiling.simulation.scoring import CAP
 
 

@@ -12,7 +12,7 @@ from lr_ceiling.execution.executor import cores
 from lr_ceiling.pipeline.terminal import console, print_table
 from lr_ceiling.report.schemas import SimulationReport
 from lr_ceiling.simulation.oracles import ORACLES
-from lr_ceiling.simulation.records import OracleResult
+from lr_ceiling.simulation.scores import OracleResult
 from lr_ceiling.simulation.scoring import is_current, simulate
 from lr_ceiling.simulation.tables import OTHERS, OURS, in_short, peers_row, row
 
