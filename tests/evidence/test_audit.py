@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from conftest import small_run, small_spec
+from conftest import ROOT, small_run, small_spec
 from lr_ceiling.evidence.audit import (
     GROUNDS,
     LOOKS,
@@ -17,12 +17,14 @@ from lr_ceiling.evidence.audit import (
     audit_rows,
     draw,
     in_words,
+    most_wrong,
     summarise,
 )
 from lr_ceiling.evidence.records import AuditedRule
 from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.problems.judge import Label
+from lr_ceiling.report.schemas import AuditReport
 
 TEMPLATE = small_spec("d")
 
@@ -112,3 +114,8 @@ def test_words_and_rows() -> None:
     assert in_words(small_run()).endswith(": not called, then stable")
     rule = summarise("dead", [run])
     assert audit_rows([rule]) == [("dead", "1", "0", "0.950")]
+
+
+def test_the_committed_limits_follow_from_the_committed_counts() -> None:
+    for rule in AuditReport.read(ROOT / "reports" / "audit.json").rules:
+        assert rule.wrong_share_below == round(most_wrong(rule.wrong, rule.audited), 4)

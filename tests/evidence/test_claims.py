@@ -16,7 +16,6 @@ from lr_ceiling.evidence.claims import (
     better,
     bias_unnecessary,
     claims_of,
-    count_of,
     easier_initialisation,
     faster,
     faster_at_best,
@@ -30,8 +29,10 @@ from lr_ceiling.evidence.claims import (
 from lr_ceiling.evidence.records import Claim, Ratio, Viability
 from lr_ceiling.execution.files import read_json
 from lr_ceiling.pipeline import params
+from lr_ceiling.report.schemas import ClaimsReport
 from lr_ceiling.report.words import CLAIM_COLUMNS, claim_row
 from lr_ceiling.search.ceiling import Estimate
+from lr_ceiling.search.posterior import Floats
 
 
 def runs(*steps: int | None, **changes: object) -> Runs:
@@ -143,22 +144,16 @@ def test_an_activation_has_its_claims_once_both_variants_ran() -> None:
 probability = st.floats(0, 1)
 
 
-@given(st.lists(probability, max_size=6))
-def test_the_distribution_of_a_count_is_exact(events: list[float]) -> None:
-    """Held against the sum over all outcomes."""
-    brute = np.zeros(len(events) + 1)
+def count_of(events: Sequence[float]) -> Floats:
+    """Probability of 0, 1, ... all of these events: the sum over all outcomes."""
+    found = np.zeros(len(events) + 1)
     for outcome in product((False, True), repeat=len(events)):
         chances = [p if happens else 1 - p for p, happens in zip(events, outcome, strict=True)]
-        brute[sum(outcome)] += math.prod(chances)
-    np.testing.assert_allclose(count_of(events), brute, atol=1e-12)
+        found[sum(outcome)] += math.prod(chances)
+    return found
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=6))
-def test_the_interval_of_viable_cells_is_that_of_their_difference(
-    stable: list[tuple[int, int]],
-) -> None:
-    cells = cells_with(*zip(*stable, strict=True))
-    claim = more_activations(cells)
+def holds_what_it_should(claim: Claim, cells: Sequence[Viability]) -> None:
     p = {
         variant: count_of([cell.viable for cell in cells if cell.variant == variant])
         for variant in ("baseline", "batchnorm")
@@ -175,6 +170,23 @@ def test_the_interval_of_viable_cells_is_that_of_their_difference(
     assert sum(share for k, share in of_difference.items() if k > high) <= 0.025 + 1e-9
     assert claim.estimate is not None
     assert low <= claim.estimate <= high
+
+
+@given(st.lists(st.tuples(probability, probability), min_size=1, max_size=5))
+def test_the_interval_is_that_of_independent_cells(viable: list[tuple[float, float]]) -> None:
+    empty = cells_with([0] * len(viable), [0] * len(viable))
+    chances = [p for column in zip(*viable, strict=True) for p in column]
+    cells = [cell.model_copy(update={"viable": p}) for cell, p in zip(empty, chances, strict=True)]
+    holds_what_it_should(more_activations(cells), cells)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=6))
+def test_the_interval_of_viable_cells_is_that_of_their_difference(
+    stable: list[tuple[int, int]],
+) -> None:
+    cells = cells_with(*zip(*stable, strict=True))
+    claim = more_activations(cells)
+    holds_what_it_should(claim, cells)
     assert claim.n == 8 * len(stable)
 
 
@@ -274,3 +286,9 @@ def test_the_page_tells_what_the_report_holds() -> None:
     table = page[page.index(f"| {CLAIM_COLUMNS[0]} | {CLAIM_COLUMNS[1]}") :].partition("\n\n")[0]
     found = [line for line in table.splitlines() if not line.startswith("|---")]
     assert found == [f"| {' | '.join(row)} |" for row in rows]
+
+
+def test_the_committed_claim_follows_from_the_committed_cells() -> None:
+    report = ClaimsReport.read(ROOT / "reports" / "claims.json")
+    committed = next(claim for claim in report.claims if claim.id == "more-activations")
+    assert more_activations(report.cells) == committed

@@ -4,7 +4,7 @@ from itertools import product
 
 from conftest import VARIANTS, small_run, small_spec
 from lr_ceiling.evidence import more_runs
-from lr_ceiling.evidence.more_runs import ClaimTests, Findings
+from lr_ceiling.evidence.more_runs import ClaimTests, KnownClaims
 from lr_ceiling.evidence.records import Claim
 
 
@@ -43,7 +43,7 @@ def test_a_claim_takes_the_place_of_the_same_id() -> None:
         for name in ("a", "b")
     )  # fmt: skip
     again = first.model_copy(update={"n": 2})
-    assert Findings((first, second)).with_claims([again]).claims == (again, second)
+    assert KnownClaims((first, second)).with_claims([again]).claims == (again, second)
 
 
 def test_a_run_in_words() -> None:

@@ -1,12 +1,28 @@
 """The posterior: what it takes trials to say, against plain arithmetic and known curves."""
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lr_ceiling.search.posterior import DRAWS, WIDTHS, Calls, Observation, Posterior, Range, curves
+from lr_ceiling.search.posterior import (
+    DRAWS,
+    LOWER_SCALE,
+    ROOT_STEPS,
+    WIDTHS,
+    Calls,
+    Curves,
+    Observation,
+    Posterior,
+    Range,
+    _logit,
+    _sigmoid,
+    curves,
+)
 
 BOUNDS = Range(-4, 0, -6, 2)
 GRID = curves(BOUNDS)
@@ -41,6 +57,37 @@ def test_an_edge_is_the_highest_rate_that_reaches_the_target(seed: int, target: 
     clear = (highest > BOUNDS.lowest - 0.9) & (highest < 3.9)
     assert edges[clear] == pytest.approx(highest[clear], abs=0.011)
     assert not np.isfinite(edges[highest == -np.inf]).any()
+
+
+@pytest.mark.parametrize("bounds", [BOUNDS, Range(-3, 3, -5, 5)], ids=["baseline", "batchnorm"])
+@pytest.mark.parametrize("target", [0.5, 0.9])
+def test_edges_are_those_of_the_plain_iteration_to_the_bit(bounds: Range, target: float) -> None:
+    grid = curves(bounds)
+    theta, scale, phi, guess = grid._theta, grid._scale, grid._phi, grid._guess
+    with np.errstate(divide="ignore", invalid="ignore"):
+        needed = (target - guess) / grid._gain
+        u = theta - scale * _logit(needed)
+        for _ in range(ROOT_STEPS):
+            u = theta - scale * _logit(needed / _sigmoid((u - phi) / LOWER_SCALE))
+        reached = grid._at(u) >= target - 1e-3
+    expected = np.where(reached & (u > bounds.lowest - 1), u, -np.inf)
+    assert np.array_equal(grid.edges(target), expected)
+
+
+def test_an_edge_of_twenty_decades_takes_no_longer_than_some_looks_at_all_curves() -> None:
+    grid = Curves(Range(-10, 10, -12, 12))
+
+    def seconds(work: Callable[[float], object], *arguments: float) -> float:
+        taken = []
+        for argument in arguments:
+            began = time.process_time()
+            work(argument)
+            taken.append(time.process_time() - began)
+        return min(taken)
+
+    # As long as 25; all steps for all curves take as long as 200.
+    look = seconds(grid.probability, -1.0, 0.0, 1.0)
+    assert seconds(grid.edges, 0.9, 0.89, 0.88) < 70 * look
 
 
 @settings(deadline=None, max_examples=20)

@@ -9,6 +9,7 @@ import pytest
 from conftest import wait_until
 from logged import client, count_rows, free_port, log_search, logged_runs, make_run, trials
 from lr_ceiling import tracking
+from lr_ceiling.execution.provenance import SWITCH
 from lr_ceiling.errors import TrackingError
 from lr_ceiling.mnist.results import write_runs
 
@@ -21,6 +22,7 @@ LOGGER = """
 import sys
 from pathlib import Path
 from lr_ceiling import tracking
+from lr_ceiling.execution.provenance import SWITCH
 from lr_ceiling.mnist.results import read_runs
 results = read_runs(Path(sys.argv[1]))
 with tracking.open_store() as store:
@@ -90,9 +92,9 @@ def test_a_fault_of_the_mirror_is_never_the_callers(
 
 
 def test_tracking_can_be_switched_off(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(tracking.SWITCH, "off")
+    monkeypatch.setenv(SWITCH, "off")
     tracking.mirror(lambda store: store.log_compare([make_run()]))
-    monkeypatch.delenv(tracking.SWITCH)
+    monkeypatch.delenv(SWITCH)
     assert logged_runs(client(project), "compare") == []
     tracking.mirror(lambda store: store.log_compare([make_run()]))
     assert len(logged_runs(client(project), "compare")) == 1

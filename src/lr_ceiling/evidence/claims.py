@@ -8,7 +8,6 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 from pydantic import BaseModel
 from scipy import stats
 
@@ -23,7 +22,6 @@ from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
 from lr_ceiling.search.ceiling import Estimate, Measured, ratio
-from lr_ceiling.search.posterior import Floats
 
 Runs = Sequence[RunSummary]
 # The cells of one activation: the runs of each variant by learning rate.
@@ -163,12 +161,11 @@ def more_activations(cells: Sequence[Viability]) -> Claim:
     }
     # From -len(baseline) on: a number that is not viable is one more in the difference.
     not_viable = [1 - p for p in viable["baseline"]]
-    below = count_of([*viable["batchnorm"], *not_viable]).cumsum()
+    number = stats.poisson_binom([*viable["batchnorm"], *not_viable])
     tail = (1 - CONFIDENCE) / 2
     # Less than any interval's share, more than rounding.
     low, middle, high = (
-        int(np.searchsorted(below, share - 1e-12)) - len(viable["baseline"])
-        for share in (tail, 0.5, 1 - tail)
+        int(number.ppf(share - 1e-12)) - len(viable["baseline"]) for share in (tail, 0.5, 1 - tail)
     )
     return Claim(
         id="more-activations",
@@ -183,14 +180,6 @@ def more_activations(cells: Sequence[Viability]) -> Claim:
         ci95=(low, high),
         n=sum(cell.seeds for cell in cells),
     )
-
-
-def count_of(probabilities: Sequence[float]) -> Floats:
-    """The distribution of how many of independent events happen: of 0, 1, ... all of them."""
-    found = np.ones(1)
-    for p in probabilities:
-        found = np.convolve(found, [1 - p, p])
-    return found
 
 
 def easier_initialisation(

@@ -1,6 +1,7 @@
 """What the cells of the grid say about batch norm: means, spreads, and paired differences."""
 
 import statistics
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -135,13 +136,11 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     """Student's t 95% interval of the mean; (None, None) for fewer than two values."""
     if len(values) < 2:
         return None, None
-    margin = (
-        stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
-        * statistics.stdev(values)
-        / len(values) ** 0.5
-    )
-    mean = statistics.fmean(values)
-    return float(mean - margin), float(mean + margin)
+    with warnings.catch_warnings():
+        # scipy warns of values that are all but equal; their interval is as narrow as it must be.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        low, high = stats.ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
+    return float(low), float(high)
 
 
 def verdict(interval: tuple[float | None, float | None]) -> str:

@@ -36,14 +36,14 @@ Cell = tuple[Variant, Activation, float]
 
 
 @dataclass(frozen=True)
-class Findings:
+class KnownClaims:
     """The claims that have been tested, and what they rest on."""
 
     claims: tuple[Claim, ...] = ()
     cells: tuple[Viability, ...] = ()
     initialisation: tuple[Initialisation, ...] = ()
 
-    def with_claims(self, claims: Iterable[Claim]) -> "Findings":
+    def with_claims(self, claims: Iterable[Claim]) -> "KnownClaims":
         """The same with these claims in the place of those of the same id, or after the others."""
         by_id = {claim.id: claim for claim in (*self.claims, *claims)}
         return replace(self, claims=tuple(by_id.values()))
@@ -67,7 +67,7 @@ class ClaimTests:
         fixed = {spec for specs in groups for spec in specs}
         return len(fixed) + int(BUDGET) * len(SIGN) * len(self._arms)
 
-    def run(self, source: RunSource, known: Findings) -> Iterator[Findings]:
+    def run(self, source: RunSource, known: KnownClaims) -> Iterator[KnownClaims]:
         """Test part by part; give after each what is found, and of the others what is `known`."""
         cells = source.of_all(list(self._cells.values()), test=True)
         results = dict(zip(self._cells, cells, strict=True))

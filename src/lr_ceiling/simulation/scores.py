@@ -1,4 +1,4 @@
-"""What a simulation found of each oracle."""
+"""What a simulation found of each oracle, as its report holds it."""
 
 from lr_ceiling.execution.record import Record
 

@@ -7,7 +7,7 @@ import click
 
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.evidence.claims import subject_of
-from lr_ceiling.evidence.more_runs import RATES, ClaimTests, Findings, in_words
+from lr_ceiling.evidence.more_runs import RATES, ClaimTests, KnownClaims, in_words
 from lr_ceiling.evidence.runs import RunSource
 from lr_ceiling.evidence.store import RunStore
 from lr_ceiling.mnist.dataset import splits_digest
@@ -60,7 +60,7 @@ def main(splits: Path, train: Path, output: Path, state: Path) -> None:
         ) as runner,
     ):
         source = RunSource(splits, RunStore(state), runner, known.runs, trained, on_ended)
-        before = Findings(known.claims, known.cells, known.initialisation)
+        before = KnownClaims(known.claims, known.cells, known.initialisation)
         for found in tests.run(source, before):
             report = known.model_copy(update=vars(found))
             write()
