@@ -23,7 +23,7 @@ PIPELINE = (
 # Left by this in the folders that it makes; no other folder is removed.
 MARK = ".smoke"
 # What a person may have set; toy runs have no business on their server.
-OUTSIDE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING")
+OUTSIDE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING", "LR_CEILING_AHEAD")
 SMALL: dict[str, dict[str, Any]] = {
     "grid": {"learning_rates": [0.01]},
     "training": {"epochs": 2, "steps_per_epoch": 30},
