@@ -102,7 +102,8 @@ def follow(
     ) as process:
         for line in process.stdout or ():
             print(line, end="", flush=True)
-            if line.strip() == first:
+            # make shows the variables that it sets before the command.
+            if first and line.strip().endswith(first):
                 began = time.time()
             elif line.strip() == last:
                 ended = time.time()

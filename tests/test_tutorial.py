@@ -32,7 +32,7 @@ SHORTER = {
     "search.budget_runs.default=8": "search.budget_runs.default=2",
 }
 ANYTHING = "..."
-PROGRESS = re.compile(r": .*[\d,]+ of [\d,]+ steps, (to go |done)")
+PROGRESS = re.compile(r": .*[\d,]+ of [\d,]+ steps, (to go |done)|, ahead: ")
 # In this order: what stands for what may be another thing each time.
 STAND_INS = (
     (r"https?://\S+", "URL"),
@@ -144,6 +144,8 @@ def printed_by(command: str, folder: Path, mnist: Path) -> str:
         env=kept
         | {
             "LR_CEILING_SOURCE": str(mnist),
+            # Where the first stage does everything, TensorFlow is imported once.
+            "LR_CEILING_AHEAD": "all",
             "PATH": search_path(),
             "PYTHONPATH": str(folder / "src"),
         },
