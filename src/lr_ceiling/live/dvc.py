@@ -23,7 +23,8 @@ def run(*arguments: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", *arguments],
-        env=os.environ | {"PATH": path},
+        # All of it is wanted: the first stage that trains may do it, and TensorFlow starts once.
+        env={"LR_CEILING_AHEAD": "all"} | os.environ | {"PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
