@@ -98,6 +98,11 @@ def test_work_goes_on_from_a_report_of_the_same_alone(tmp_path: Path) -> None:
         (RULES % 3, "has format 3, not 2 or less: update the project"),
         (RULES % '"x"', "has format 'x'"),
         ('{"horizon_steps": 1}', "(rules: Field required): remove it and run `make audit`"),
+        (
+            '{"horizon_steps": 1, "rules": [], "runs": [{"engine": "", "identity": "", '
+            '"processor": "", "shared": {"seed": 1}, "runs": [{"seed": 1}]}]}',
+            "(runs.0: Value error, run 0: variant: Field required)",
+        ),
         ('{"horizon_steps": 1, "rules": [], "more": 0}', "(more: Extra inputs are not permitted)"),
     ],
 )

@@ -231,14 +231,20 @@ class RunTable(Record):
 
     @model_validator(mode="after")
     def _holds_runs(self) -> Self:
-        self.summaries()
+        for place, row in enumerate(self.runs):
+            try:
+                self._summary(row)
+            except pydantic.ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"]))
+                raise ValueError(f"run {place}: {where}: {first['msg']}") from None
         return self
 
     def _summary(self, row: Mapping[str, Any]) -> RunSummary:
         spec = {name: value for name, value in row.items() if name in NOT_SHARED}
         showed = {name: value for name, value in row.items() if name not in NOT_SHARED}
-        return RunSummary(
-            spec=RunSpec(**self.shared, **spec), **{**dict.fromkeys(MAY_LACK), **showed}
+        return RunSummary.model_validate(
+            {"spec": RunSpec(**{**self.shared, **spec}), **dict.fromkeys(MAY_LACK), **showed}
         )
 
 
