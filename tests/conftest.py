@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from browser import WAIT_SECONDS, Watched, started_chromium, watched_page
 from lr_ceiling import tracking
 from lr_ceiling.errors import DatasetError
-from lr_ceiling.evidence.records import Arm, Study
+from lr_ceiling.evidence.records import Arm, ArmCeilings, Study
 from lr_ceiling.execution.files import write_json
 from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.dataset import Arrays, Bytes
@@ -32,7 +32,8 @@ from lr_ceiling.mnist.specification import RunSpec, Variant
 from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.stages.fetch import check_digests, fetch
 from lr_ceiling.report.findings import Cell, Findings
-from lr_ceiling.search.ceiling import Belief
+from lr_ceiling.report.schemas import CeilingsReport, ValidationReport
+from lr_ceiling.search.ceiling import Belief, Estimate
 
 # Toy runs have no business on a server, or in a project, that a person has set.
 OUTSIDE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING", "LR_CEILING_AHEAD")
@@ -272,21 +273,43 @@ def put_forward(project: Path, splits: Path, run: RunResult, model: Path) -> Non
     models.mkdir(parents=True)
     shutil.copy(model, models / f"seed-{spec.seed}.keras")
     shutil.copy(splits, project / "data" / "splits.npz")
-    write_json(project / "reports" / "validation.json", {"success": True})
-    write_json(project / "reports" / "ceilings.json", {"arms": [arm_of(run, lr90=1.0)]})
+    write_validation(project, success=True)
+    write_ceilings(project, arm_of(run, lr90=1.0))
 
 
-def arm_of(run: RunResult, lr90: float | None) -> dict[str, Any]:
+def write_validation(project: Path, success: bool) -> None:
+    """Write reports/validation.json."""
+    report = ValidationReport(
+        success=success,
+        evaluated=1,
+        failed=int(not success),
+        counts={"train": 600, "test": 200},
+        expectations=(),
+    )
+    report.write(project / "reports" / "validation.json")
+
+
+def write_ceilings(project: Path, *arms: ArmCeilings) -> None:
+    """Write reports/ceilings.json."""
+    CeilingsReport(arms=arms, ratios=()).write(project / "reports" / "ceilings.json")
+
+
+def arm_of(run: RunResult, lr90: float | None) -> ArmCeilings:
     """The arm of a run as reports/ceilings.json has it."""
     spec = run.spec
-    return {
-        "variant": spec.variant,
-        "activation": spec.activation,
-        "optimizer": spec.optimizer,
-        "target": spec.target_accuracy,
-        "horizon_steps": spec.horizon,
-        "lr90": {"estimate": lr90, "ci95": [lr90 and lr90 / 2, lr90 and lr90 * 2]},
-    }
+    study = small_study(
+        variant=spec.variant,
+        activation=spec.activation,
+        optimizer=spec.optimizer,
+        target=spec.target_accuracy,
+        horizon_steps=spec.horizon,
+        lr90=Estimate(estimate=lr90, ci95=(lr90 and lr90 / 2, lr90 and lr90 * 2)),
+    )
+    none = {"median": None, "least": None, "most": None, "n": 0}
+    nothing = {"estimate": None, "ci95": (None, None)}
+    rates = none | {"lr90_over_median": nothing, "lr50_over_median": nothing}
+    theory = {"initial": rates, "trained": rates}
+    return ArmCeilings.model_validate(study.model_dump() | {"theory": theory})
 
 
 def small_project(folder: Path, changes: dict[str, dict[str, Any]]) -> Path:

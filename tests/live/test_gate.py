@@ -9,16 +9,16 @@ import mlflow
 import numpy as np
 import pytest
 
-from conftest import arm_of, put_forward, small_run
+from conftest import arm_of, put_forward, small_run, write_ceilings, write_validation
 from lr_ceiling import tracking
 from lr_ceiling.errors import LockedError, ResultsError, TrackingError
-from lr_ceiling.execution.files import write_json
 from lr_ceiling.live import gate, registry
 from lr_ceiling.live.gate import Decision, Terms, choose
 from lr_ceiling.live.predictor import Predictor, as_input
 from lr_ceiling.live.registry import Registry, Version
 from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.results import RunResult, write_runs
+from lr_ceiling.search.ceiling import Estimate
 
 Trained = list[tuple[RunResult, Path]]
 # The drawn digits' gate has 100 images: equal models have their lower limit at -0.037.
@@ -147,7 +147,7 @@ def test_the_champion_itself_is_nothing_to_decide(at_gate: Gate) -> None:
 
 def test_data_that_failed_its_validation_promotes_nothing(at_gate: Gate) -> None:
     at_gate.lay_out(0)
-    write_json(at_gate.project / "reports" / "validation.json", {"success": False})
+    write_validation(at_gate.project, success=False)
     decision = gate.promote(TERMS, at_gate._predictor)
     assert (decision.decision, failed(decision)) == ("refused", ["data"])
     assert at_gate.versions == []
@@ -155,8 +155,7 @@ def test_data_that_failed_its_validation_promotes_nothing(at_gate: Gate) -> None
 
 def test_without_a_known_ceiling_nothing_is_put_forward(at_gate: Gate, trained: Trained) -> None:
     at_gate.lay_out(0)
-    arms = {"arms": [arm_of(trained[0][0], lr90=None)]}
-    write_json(at_gate.project / "reports" / "ceilings.json", arms)
+    write_ceilings(at_gate.project, arm_of(trained[0][0], lr90=None))
     decision = gate.promote(TERMS, at_gate._predictor)
     assert (decision.decision, failed(decision)) == ("refused", ["ceiling"])
     assert at_gate.versions == []
@@ -299,7 +298,8 @@ def test_the_best_seed_of_the_best_mean_at_or_below_the_ceiling_is_chosen() -> N
 
 
 def test_a_lower_limit_counts_where_there_is_no_upper_one() -> None:
-    arm = arm_of(small_run(), lr90=None) | {"lr90": {"estimate": None, "ci95": [0.01, None]}}
+    limit = Estimate(estimate=None, ci95=(0.01, None))
+    arm = arm_of(small_run(), lr90=None).model_copy(update={"lr90": limit})
     cells = {"at": runs_at(0.01, 0.97), "above": runs_at(0.02, 1.0)}
     chosen = choose(cells, [arm], Path())
     assert chosen
@@ -316,4 +316,4 @@ def test_a_ceiling_of_another_arm_target_or_horizon_does_not_count(other: object
     assert isinstance(other, dict)
     cells = {"cell": runs_at(0.001, 0.95)}
     assert choose(cells, [arm], Path())
-    assert choose(cells, [arm | other], Path()) is None
+    assert choose(cells, [arm.model_copy(update=other)], Path()) is None

@@ -1,19 +1,16 @@
 """What a retraining came to: moved ceilings, and the summary."""
 
-from typing import Any
-
 import pytest
 
+from conftest import small_study
+from lr_ceiling.evidence.records import Study
 from lr_ceiling.live import outcome
 from lr_ceiling.live.outcome import Limits, Outcome, compare_ceilings, summary
+from lr_ceiling.search.ceiling import Estimate
 
 
-def arm(lr90: float | None, low: float | None, high: float | None) -> dict[str, Any]:
-    return {
-        "variant": "baseline",
-        "activation": "relu",
-        "lr90": {"estimate": lr90, "ci95": [low, high]},
-    }
+def arm(lr90: float | None, low: float | None, high: float | None) -> Study:
+    return small_study(lr90=Estimate(estimate=lr90, ci95=(low, high)))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from conftest import arm_of, put_forward
-from lr_ceiling.execution.files import write_json
+from conftest import arm_of, put_forward, write_ceilings
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.pipeline.commands import promote
 
@@ -19,8 +18,7 @@ def test_a_refusal_is_a_result_or_on_demand_an_exit_code(
     arguments: list[str], code: int, project: Path, small_splits: Path, trained: Trained
 ) -> None:
     put_forward(project, small_splits, *trained[0])
-    unknown = {"arms": [arm_of(trained[0][0], lr90=None)]}
-    write_json(project / "reports" / "ceilings.json", unknown)
+    write_ceilings(project, arm_of(trained[0][0], lr90=None))
     shown = CliRunner().invoke(promote.main, arguments)
     assert shown.exit_code == code
     assert "FAILED  ceiling: no cell of the grid" in shown.stdout

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lr_ceiling.errors import RegistryError, ResultsError
 from lr_ceiling.evidence.comparison import best_run
-from lr_ceiling.execution.files import read_json, write_text
+from lr_ceiling.evidence.records import Study
+from lr_ceiling.execution.files import write_text
 from lr_ceiling.execution.provenance import commit, read_facts, root
 from lr_ceiling.execution.record import Record
 from lr_ceiling.live.accuracy import Measured, Paired, compare, measure
@@ -29,6 +30,7 @@ from lr_ceiling.live.registry import (
 )
 from lr_ceiling.mnist.dataset import Split, read_split, splits_digest
 from lr_ceiling.mnist.results import RunResult, read_runs
+from lr_ceiling.report.schemas import CeilingsReport, ValidationReport
 from lr_ceiling.rounding import short
 from lr_ceiling.tracking import open_store, store_uri
 
@@ -167,7 +169,7 @@ def promote(
 
 
 def choose(
-    cells: Mapping[str, Sequence[RunResult]], arms: Sequence[Mapping[str, Any]], models: Path
+    cells: Mapping[str, Sequence[RunResult]], arms: Sequence[Study], models: Path
 ) -> Candidate | None:
     """The best seed of the cell with the best mean validation accuracy; None for none.
 
@@ -177,10 +179,11 @@ def choose(
     fails to give was luck, and the next retraining would miss it.
     """
     ceilings = {
-        (arm["variant"], arm["activation"], arm["optimizer"], arm["target"], arm["horizon_steps"]):
-        arm["lr90"]["estimate"] or arm["lr90"]["ci95"][0]
+        (arm.variant, arm.activation, arm.optimizer, arm.target, arm.horizon_steps): (
+            arm.lr90.estimate or arm.lr90.ci95[0]
+        )
         for arm in arms
-    }  # fmt: skip
+    }
     counted: dict[str, Sequence[RunResult]] = {}
     highest: dict[str, float] = {}
     for cell, runs in cells.items():
@@ -198,11 +201,11 @@ def choose(
 def _weigh(case: _Case, predictor: Predictor, without_champion: bool) -> bool:
     """Make the checks in turn, up to one that makes the others pointless; whether all passed."""
     inputs, name = case.inputs, case.terms.model
-    valid = read_json(inputs.validation).get("success") is True
+    valid = ValidationReport.read(inputs.validation).success
     said = "the data holds to its specification" if valid else "the data breaks its specification"
     if not case.check("data", valid, said):
         return False
-    arms = read_json(inputs.ceilings)["arms"]
+    arms = CeilingsReport.read(inputs.ceilings).arms
     candidate = choose(_read_cells(inputs), arms, inputs.models)
     if candidate is None:
         detail = "no cell of the grid is known to be at or below its arm's ceiling, lr90"
@@ -262,7 +265,7 @@ def _hold_against_champion(
     )
 
 
-def _put_forward(case: _Case, candidate: Candidate, arms: Sequence[Mapping[str, Any]]) -> Version:
+def _put_forward(case: _Case, candidate: Candidate, arms: Sequence[Study]) -> Version:
     """Register the candidate's model, unless it is the champion's own; look who is live."""
     digest = sha256_of(candidate.file)
     with open_store() as store:
@@ -309,10 +312,10 @@ def _read_cells(inputs: Inputs) -> dict[str, tuple[RunResult, ...]]:
     return cells
 
 
-def _origin_tags(candidate: Candidate, arms: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def _origin_tags(candidate: Candidate, arms: Sequence[Study]) -> dict[str, str]:
     spec = candidate.run.spec
     facts = read_facts(spec.key)
-    ceilings = {f"{arm['variant']}-{arm['activation']}": arm["lr90"]["estimate"] for arm in arms}
+    ceilings = {f"{arm.variant}-{arm.activation}": arm.lr90.estimate for arm in arms}
     return {
         "cell": candidate.cell,
         "seed": str(spec.seed),

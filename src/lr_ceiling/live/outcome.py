@@ -1,15 +1,14 @@
 """What a retraining came to, for machines and in words, and which ceilings it moved."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
+from lr_ceiling.evidence.records import Study
 from lr_ceiling.execution.record import Record
 from lr_ceiling.live.gate import Decision
 from lr_ceiling.rounding import short
 
 Failure = Literal["data unavailable", "validation failed", "pipeline failed", "promotion failed"]
-# An arm as reports/ceilings.json has it.
-Arm: TypeAlias = Mapping[str, Any]
 # Its lr90: estimate, low, high; None where it is not known.
 Limits: TypeAlias = tuple[float | None, float | None, float | None]
 
@@ -50,7 +49,7 @@ class Outcome(Record):
         return self.decision is None
 
 
-def compare_ceilings(before: Sequence[Arm], after: Sequence[Arm]) -> list[Ceiling]:
+def compare_ceilings(before: Sequence[Study], after: Sequence[Study]) -> list[Ceiling]:
     """Each arm of `after` beside the same arm of `before`, as reports/ceilings.json has them."""
     known = {_name(arm): _limits(arm) for arm in before}
     ceilings = []
@@ -97,13 +96,12 @@ def summary(outcome: Outcome) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _name(arm: Arm) -> str:
-    return f"{arm['variant']}-{arm['activation']}"
+def _name(arm: Study) -> str:
+    return f"{arm.variant}-{arm.activation}"
 
 
-def _limits(arm: Arm) -> Limits:
-    low, high = arm["lr90"]["ci95"]
-    return arm["lr90"]["estimate"], low, high
+def _limits(arm: Study) -> Limits:
+    return arm.lr90.estimate, *arm.lr90.ci95
 
 
 def _moved(

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from lr_ceiling.errors import LrCeilingError, PipelineError
-from lr_ceiling.execution.files import read_json, write_bytes, write_text
+from lr_ceiling.execution.files import write_bytes, write_text
 from lr_ceiling.execution.provenance import commit, root
 from lr_ceiling.live import dvc, gate
 from lr_ceiling.live.gate import Decision, Terms
 from lr_ceiling.live.locks import alone
-from lr_ceiling.live.outcome import Arm, Failure, Outcome, compare_ceilings, summary
+from lr_ceiling.live.outcome import Failure, Outcome, compare_ceilings, summary
 from lr_ceiling.live.predictor import Predictor
 from lr_ceiling.live.seeds import search_seed, train_seeds, write_seeds
+from lr_ceiling.report.schemas import CeilingsReport
 
 PARAMS = Path("params.yaml")
 CEILINGS = Path("reports/ceilings.json")
@@ -65,10 +66,11 @@ def retrain(plan: Plan, predictor: Predictor, load: Load) -> Outcome:
     settings = load(PARAMS)
     count = plan.seeds or (QUICK if plan.quick else settings.train_seeds)
     seeds = train_seeds(plan.week, count)
-    before = _arms() if CEILINGS.exists() else []
+    before = CeilingsReport.read(CEILINGS).arms if CEILINGS.exists() else ()
     with alone("retrain", "another retraining"), _kept() as keep:
         failure, reason, decision = _run(plan, seeds, predictor, load)
-        after = [] if failure and failure != "promotion failed" else _arms()
+        trained = failure in (None, "promotion failed")
+        after = CeilingsReport.read(CEILINGS).arms if trained else ()
         keep(not plan.quick and bool(after))
     ceilings = compare_ceilings(before, after)
     outcome = Outcome(
@@ -144,8 +146,3 @@ def _kept() -> Iterator[Any]:
                 # Not raised: it would hide why the files are put back.
                 said = f"data/ could not be put back: {error}; run `dvc checkout --force`"
                 print(f"warning: {said}", file=sys.stderr)
-
-
-def _arms() -> list[Arm]:
-    arms: list[Arm] = read_json(CEILINGS)["arms"]
-    return arms
