@@ -103,14 +103,14 @@ def test_a_change_of_params_runs_what_depends_on_it(
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        # The report names the digest of the engine.
-        ("training", SEARCHES | TRAININGS | THEORIES | {"report"}),
-        ("sampler", SEARCHES),
-        ("stages/validate", {"validate"}),
-        ("figures", {"report"}),
-        ("tracking", set()),
-        ("terminal", set()),
-        ("cli", set()),
+        ("mnist/training", SEARCHES | TRAININGS | THEORIES),
+        ("search/posterior", SEARCHES | {"report"}),
+        ("evidence/claims", {"report"}),
+        ("pipeline/stages/validate", {"validate"}),
+        ("report/figures", {"report"}),
+        ("tracking/store", set()),
+        ("pipeline/ahead", set()),
+        ("pipeline/terminal", set()),
     ],
 )
 def test_a_change_of_code_runs_what_imports_it(

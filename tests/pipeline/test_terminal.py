@@ -72,6 +72,25 @@ def test_steps_for_later_stages_are_told_apart_and_count_for_nothing(
     ]
 
 
+def test_what_later_stages_need_has_its_own_time_to_go_where_it_is_waited_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with terminal.step_progress("relu", 1000) as progress:
+        progress.expect(5000)
+        show = progress.of("relu")
+        for steps in ({"relu": 400, "tanh": 100}, {"relu": 1000, "tanh": 2000, "elu": 1000}):
+            now[0] += 100
+            show(steps)
+    assert capsys.readouterr().out.splitlines() == [
+        "relu: 400 of 1,000 steps, to go 2 min; 100 of 5,000 steps for later stages, "
+        "all to go at most 18 min",
+        "relu: 1,000 of 1,000 steps, done; 3,000 of 5,000 steps for later stages, "
+        "all to go at most 2 min",
+    ]
+
+
 def test_a_table_keeps_its_rows_whole(capsys: pytest.CaptureFixture[str]) -> None:
     runs = [small_run(seed=4_000_000_000), small_run(label="dead", test_accuracy=None)]
     terminal.print_runs("batchnorm-relu", runs)

@@ -15,8 +15,8 @@ FAMILIES = (
     *("AUTOGRAPH_", "BLIS_", "CUDA_", "CUDNN_", "DNNL_", "GOMP_", "GOTO_", "HIP_", "ITEX_"),
     *("KERAS_", "KMP_", "MKL_", "NPY_", "NUMPY_", "NVIDIA_", "OMP_", "ONEDNN_"),
     *("ROCM_", "ROCR_", "SCIPY_", "TENSORFLOW_", "TF2_", "TF_", "TPU_", "VECLIB_", "XLA_"),
-    # oneDNN's undocumented ones. OpenBLAS's are left alone: it computes no part of a run, and on some
-    # processors they are set so that an old one does not crash.
+    # oneDNN's undocumented ones. OpenBLAS's are left alone: it computes no part of a run, and on
+    # some processors they are set so that an old one does not crash.
     *("_DNNL_", "_ONEDNN_"),
 )
 SETTINGS = {

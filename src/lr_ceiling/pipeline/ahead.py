@@ -52,10 +52,14 @@ def mode() -> Mode:
 
 @dataclass(frozen=True)
 class Ahead:
-    """What may be done ahead: `own` sources count as the stage's own, `spare` ones don't."""
+    """What may be done ahead: `own` sources count as the stage's own, `spare` ones don't.
+
+    `steps` is the most optimizer steps that the own ones may take.
+    """
 
     own: Mapping[str, Source]
     spare: Mapping[str, Source]
+    steps: int = 0
 
 
 @contextlib.contextmanager
@@ -77,33 +81,52 @@ def work_ahead(
         return
     with contextlib.ExitStack() as stack:
         logger = _Logger()
-        studies: dict[str, Source] = {}
-        for variant, activation in product(values.grid.variants, values.grid.activations):
-            arm = f"{variant}-{activation}"
-            if arm == name:
-                continue
-            # One that another driver has open, or that lacks an audit, is left to its own stage.
-            with contextlib.suppress(LrCeilingError):
-                rules = AuditReport.read(AUDIT).rules
-                trials = trials_of(values, variant, activation, rules, splits, digest)
-                opening = opened(journal_of(STUDIES, arm, trials), make_sampler(trials.aim), trials)
-                driver = stack.enter_context(opening)
-                studies[arm] = _Study(arm, driver, trials.aim, logger, say)
-        cells: dict[str, Source] = {
+        studies = {
+            arm: _Study(arm, driver, aim, logger, say)
+            for arm, driver, aim in _opened_studies(stack, values, splits, digest)
+        }
+        cells = {
             cell: _Cell(cell, Cell(specs, splits, store), store, logger)
             for cell, specs in cells_of(values, digest).items()
             if cell != name
         }
-        theory: dict[str, Source] = {}
-        for variant, activation in product(values.grid.variants, values.grid.activations):
-            specs = theory_specs(values.training, variant, activation, values.train.seeds, digest)
-            theory[f"theory {variant}-{activation}"] = ArmTheory(specs, splits, THEORY)
         # Ends before the journals are closed.
         stack.enter_context(logger)
         # Studies first: their trials wait for one another, and everything else fills the gaps. The
         # shortest last, so that all cores are busy to the end.
-        sources: dict[str, Source] = {**studies, **cells, **theory}
-        yield Ahead(sources, {}) if chosen == "all" else Ahead({}, sources)
+        sources: dict[str, Source] = {**studies, **cells, **_theory(values, splits, digest)}
+        if chosen == "idle":
+            yield Ahead({}, sources)
+            return
+        horizon = values.training.epochs * values.training.steps_per_epoch
+        runs = sum(study.budget_left for study in studies.values())
+        runs += sum(cell.missing for cell in cells.values())
+        yield Ahead(sources, {}, int(runs * horizon))
+
+
+def _opened_studies(
+    stack: contextlib.ExitStack, values: Params, splits: Path, digest: str
+) -> Iterator[tuple[str, Driver, Aim]]:
+    """The arms' studies but those that another driver has open, or that lack an audit."""
+    for variant, activation in product(values.grid.variants, values.grid.activations):
+        arm = f"{variant}-{activation}"
+        with contextlib.suppress(LrCeilingError):
+            rules = AuditReport.read(AUDIT).rules
+            trials = trials_of(values, variant, activation, rules, splits, digest)
+            opening = opened(journal_of(STUDIES, arm, trials), make_sampler(trials.aim), trials)
+            yield arm, stack.enter_context(opening), trials.aim
+
+
+def _theory(values: Params, splits: Path, digest: str) -> dict[str, Source]:
+    """Theory of each arm."""
+    return {
+        f"theory {variant}-{activation}": ArmTheory(
+            theory_specs(values.training, variant, activation, values.train.seeds, digest),
+            splits,
+            THEORY,
+        )
+        for variant, activation in product(values.grid.variants, values.grid.activations)
+    }
 
 
 def cells_of(values: Params, digest: str) -> dict[str, list[RunSpec]]:
@@ -161,6 +184,11 @@ class _Cell:
     def __init__(self, name: str, cell: Cell, store: RunStore, logger: _Logger) -> None:
         self._name, self._cell, self._store, self._logger = name, cell, store, logger
 
+    @property
+    def missing(self) -> int:
+        """How many runs have not ended."""
+        return self._cell.missing
+
     def next(self) -> Task | None:
         """The next run that is missing."""
         return self._cell.next()
@@ -196,6 +224,12 @@ class _Study:
         self._arm, self._driver, self._aim = arm, driver, aim
         self._logger, self._say = logger, say
         self._ran = False
+
+    @property
+    def budget_left(self) -> float:
+        """Full runs that its trials may still take."""
+        spent = sum(run.steps / run.spec.horizon for run in self._driver.results.values())
+        return max(self._aim.budget - spent, 0.0)
 
     def next(self) -> Task | None:
         """The study's next trial."""

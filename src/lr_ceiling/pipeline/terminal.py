@@ -55,16 +55,17 @@ class StepProgress:
         self._before = taken
         self._to_go = to_go
         self._standing = ""
+        self._ahead = 0
         self._bar = bar
         self._task = bar.add_task(label, total=total, completed=taken, below="")
         self._began = self._said = time.monotonic()
 
     def steps(self, taken: int, ahead: int = 0) -> None:
         """Show that `taken` steps have been taken so far, and `ahead` others for later stages."""
-        later = f"{ahead:,} steps for later stages" if ahead else ""
+        now = time.monotonic()
+        later = self._later(taken, ahead, now)
         below = _joined(self._standing, later)
         self._bar.update(self._task, completed=min(taken, self._total), below=below)
-        now = time.monotonic()
         too_soon = taken <= self._before or now - self._said < PLAIN_EVERY
         if console.is_terminal or too_soon:
             return
@@ -83,10 +84,23 @@ class StepProgress:
 
         return show
 
+    def expect(self, ahead: int) -> None:
+        """Tell that so many steps may be taken for later stages, before this work ends."""
+        self._ahead = ahead
+
     def stands(self, standing: str) -> None:
         """Show with the steps what they have led to so far."""
         self._standing = standing
         self._bar.update(self._task, below=standing)
+
+    def _later(self, taken: int, ahead: int, now: float) -> str:
+        if not ahead:
+            return ""
+        if not self._ahead:
+            return f"{ahead:,} steps for later stages"
+        pace = (now - self._began) / (taken - self._before + ahead)
+        left = _clock(pace * max(self._total - taken + self._ahead - ahead, 0))
+        return f"{ahead:,} of {self._ahead:,} steps for later stages, all to go at most {left}"
 
     def _left(self, taken: int, now: float) -> str:
         if taken >= self._total:

@@ -83,6 +83,7 @@ def train(
         ahead.work_ahead(values, splits, digest, store, name, progress.say) as others,
         workers(values.workers.processes, progress.of(name), ["lr_ceiling.tracking"]) as runner,
     ):
+        progress.expect(others.steps)
         work(runner, {name: cell, **others.own}, others.spare)
 
 
