@@ -11,7 +11,7 @@ import os
 import queue
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -92,9 +92,12 @@ def work_ahead(
         }
         # Ends before the journals are closed.
         stack.enter_context(logger)
-        # Studies first: their trials wait for one another, and everything else fills the gaps. The
-        # shortest last, so that all cores are busy to the end.
-        sources: dict[str, Source] = {**studies, **cells, **_theory(values, splits, digest)}
+        # Studies before cells: their trials wait for one another, and cells fill the gaps.
+        sources: dict[str, Source] = {
+            "theory": _InTurn(_theory(values, splits, digest)),
+            **studies,
+            **cells,
+        }
         if chosen == "idle":
             yield Ahead({}, sources)
             return
@@ -117,16 +120,16 @@ def _opened_studies(
             yield arm, stack.enter_context(opening), trials.aim
 
 
-def _theory(values: Params, splits: Path, digest: str) -> dict[str, Source]:
+def _theory(values: Params, splits: Path, digest: str) -> list[Source]:
     """Theory of each arm."""
-    return {
-        f"theory {variant}-{activation}": ArmTheory(
+    return [
+        ArmTheory(
             theory_specs(values.training, variant, activation, values.train.seeds, digest),
             splits,
             THEORY,
         )
         for variant, activation in product(values.grid.variants, values.grid.activations)
-    }
+    ]
 
 
 def cells_of(values: Params, digest: str) -> dict[str, list[RunSpec]]:
@@ -176,6 +179,30 @@ class _Logger:
         while (send := self._waiting.get()) is not None:
             with tempfile.TemporaryDirectory(prefix="lr-ceiling-") as folder:
                 send(Path(folder))
+
+
+class _InTurn:
+    """Sources whose tasks are under way one at a time, so that runs go on beside them."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources = sources
+        self._under_way: Source | None = None
+
+    def next(self) -> Task | None:
+        """The next task of the first source that has one."""
+        if self._under_way is not None:
+            return None
+        for source in self._sources:
+            if (task := source.next()) is not None:
+                self._under_way = source
+                return task
+        return None
+
+    def take(self, ended: Ended) -> None:
+        """Take it in."""
+        assert self._under_way is not None
+        self._under_way.take(ended)
+        self._under_way = None
 
 
 class _Cell:
