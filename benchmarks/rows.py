@@ -98,11 +98,18 @@ def against_bar(
 
 
 def write_report(path: Path, rows: Iterable[Row]) -> None:
-    """Write the report: what an earlier one has of other figures, then the new rows."""
+    """Write the report: what an earlier one has of other figures, then the new rows.
+
+    Rows that were measured on another processor than the figures that are kept name it.
+    """
     figures = [row.as_json() for row in rows]
     measured = {figure["id"] for figure in figures}
     kept = [figure for figure in read_figures(path) if figure["id"] not in measured]
-    write_json(path, {"machine": machine(), "figures": kept + figures})
+    here = machine()
+    there = read_json(path)["machine"] if kept else here
+    if here["cpu"] != there["cpu"]:
+        figures = [figure | {"cpu": here["cpu"]} for figure in figures]
+    write_json(path, {"machine": there, "figures": kept + figures})
 
 
 def read_figures(path: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import os
 import queue
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -26,6 +26,7 @@ from lr_ceiling.execution.driver import Driver, opened
 from lr_ceiling.execution.provenance import mark_logged, write_ended, write_study_facts
 from lr_ceiling.execution.runner import Ended, Source, Task
 from lr_ceiling.identity import digest_of
+from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.pipeline.arms import trials_of
 from lr_ceiling.pipeline.params import Params
@@ -255,7 +256,8 @@ class _Study:
     @property
     def budget_left(self) -> float:
         """Full runs that its trials may still take."""
-        spent = sum(run.steps / run.spec.horizon for run in self._driver.results.values())
+        runs: Iterable[RunResult] = self._driver.results.values()
+        spent = sum(run.steps / run.spec.horizon for run in runs)
         return max(self._aim.budget - spent, 0.0)
 
     def next(self) -> Task | None:
