@@ -97,8 +97,7 @@ def test_idle_cores_work_ahead_and_change_no_byte(
     project = make_project(tmp_path)
     # One seed leaves one of two cores idle.
     run_train(project, small_splits, CELLS[0], "idle", LR_CEILING_TRACKING="off")
-    (journal,) = (project / "state" / "search").glob("*.journal")
-    assert '"result"' in journal.read_text()
+    assert any((project / "state" / "theory").iterdir())
     run_others(project, small_splits, "idle")
     assert contents(project) == contents(undisturbed)
 

@@ -44,7 +44,7 @@ COMMANDS = {
         "stages.theory",
         "Find the critical learning rate of one arm, to hold a ceiling against.",
         "lr-ceiling theory data/splits.npz --variant batchnorm --activation relu "
-        "--output state/theory/batchnorm-relu.json",
+        "--output state/batchnorm-relu.json --state state/theory",
     ),
     "report": Entry(
         "stages.report",
