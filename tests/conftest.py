@@ -46,7 +46,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parents[1]
 
 # Begun first, the longest before the others, so that no core idles at the end.
-LONGEST = ("test_tutorial", "test_retrain", "test_pipeline", "test_ui", "test_serve", "test_search_stage")
+LONGEST = (
+    "test_tutorial",
+    "test_retrain",
+    "test_pipeline",
+    "test_ui",
+    "test_serve",
+    "test_search_stage",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
