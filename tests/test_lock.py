@@ -4,6 +4,7 @@ Outputs are not compared, since another kind of processor may give others.
 """
 
 import hashlib
+import json
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -37,15 +38,24 @@ def test_a_stage_was_made_of_this_code_and_these_params(name: str) -> None:
     entry = LOCK[name]
     declared = {dep for dep in PIPELINE[name.partition("@")[0]]["deps"] if is_source(dep)}
     locked = {dep["path"]: dep["md5"] for dep in entry["deps"] if is_source(dep["path"])}
-    assert locked == {
-        path: hashlib.md5((ROOT / path).read_bytes(), usedforsecurity=False).hexdigest()
-        for path in declared
-    }
+    assert locked == {path: md5_of(ROOT / path) for path in declared}
     for key, value in entry["params"]["params.yaml"].items():
         current: Any = PARAMS
         for part in key.split("."):
             current = current[part]
         assert current == value, key
+
+
+def md5_of(path: Path) -> str:
+    """A file's or a folder's hash as DVC has it; bytecode is ignored."""
+    if path.is_file():
+        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    files = [file for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc"]
+    entries = [
+        {"md5": md5_of(file), "relpath": file.relative_to(path).as_posix()} for file in files
+    ]
+    listed = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]), sort_keys=True)
+    return f"{hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
 
 
 def is_source(path: str) -> bool:
