@@ -32,7 +32,7 @@ SHORTER = {
     "search.budget_runs.default=8": "search.budget_runs.default=2",
 }
 ANYTHING = "..."
-PROGRESS = re.compile(r": .*[\d,]+ of [\d,]+ steps, (to go |done)|, ahead: ")
+PROGRESS = re.compile(r": .*[\d,]+ of [\d,]+ steps, (to go |done)|( trial \d+|, ahead): lr ")
 # In this order: what stands for what may be another thing each time.
 STAND_INS = (
     (r"https?://\S+", "URL"),
@@ -76,7 +76,8 @@ def steps_of(page: str) -> list[Step]:
 def shape(printed: str) -> list[str]:
     """The lines of an output without what may differ, of equal neighbours one.
 
-    Lines of progress are left out: on a terminal they are a bar that goes away.
+    Lines of progress are left out: on a terminal they are a bar that goes away. So are those of
+    single trials, which are printed by the stage that runs them, its own or one before it.
     """
     lines = []
     for line in printed.splitlines():
@@ -144,8 +145,8 @@ def printed_by(command: str, folder: Path, mnist: Path) -> str:
         env=kept
         | {
             "LR_CEILING_SOURCE": str(mnist),
-            # What is done ahead, and so what each stage prints, depends on the cores that idle.
-            "LR_CEILING_AHEAD": "off",
+            # Where the first stage does everything, TensorFlow is imported once.
+            "LR_CEILING_AHEAD": "all",
             "PATH": search_path(),
             "PYTHONPATH": str(folder / "src"),
         },

@@ -49,14 +49,16 @@ def test_an_edge_is_the_highest_rate_that_reaches_the_target(seed: int, target: 
     # By brute force on a fine lattice.
     lattice = np.arange(-8, 4, 0.005)
     cells = np.random.default_rng(seed).integers(0, GRID.prior.size, 40)
-    reaches = GRID.chosen(cells, lattice) >= target
+    p = GRID.chosen(cells, lattice)
+    reaches = p >= target
     highest = np.where(
         reaches.any(axis=0), lattice[len(lattice) - 1 - reaches[::-1].argmax(axis=0)], -np.inf
     )
     edges = GRID.edges(target).ravel()[cells]
     clear = (highest > BOUNDS.lowest - 0.9) & (highest < 3.9)
     assert edges[clear] == pytest.approx(highest[clear], abs=0.011)
-    assert not np.isfinite(edges[highest == -np.inf]).any()
+    # One that touches the target within 0.001 may count as reaching it.
+    assert not np.isfinite(edges[p.max(axis=0) < target - 0.0011]).any()
 
 
 @pytest.mark.parametrize("bounds", [BOUNDS, Range(-3, 3, -5, 5)], ids=["baseline", "batchnorm"])
