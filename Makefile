@@ -20,9 +20,8 @@ repro: $(RUNTIME) ## the main job: fetch, validate, train, search, theory, repor
 	LR_CEILING_AHEAD=$${LR_CEILING_AHEAD:-all} dvc repro
 	lr-ceiling log
 
-# Three on two cores: some of them wait for a server or a killed process.
 test: $(DEVELOPMENT) ## every test
-	pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(DEVELOPMENT) ## style, types, and the GitHub workflows
 	ruff check .

@@ -47,12 +47,6 @@ def start(project: Path, splits: Path) -> "subprocess.Popen[str]":
     )
 
 
-def finish(process: "subprocess.Popen[str]") -> str:
-    printed, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, printed
-    return printed
-
-
 def contents(project: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (project / OUTPUT).iterdir()}
 
