@@ -68,7 +68,7 @@ def test_a_network_is_found_as_it_was_left(store: RunStore) -> None:
     store.keep(RUN)
     assert store.find(RUN.spec, model=True) is None
     store.model_path(RUN.spec).write_bytes(b"weights")
-    store.keep(RUN)
+    store.keep(RUN, model=True)
     assert store.find(RUN.spec, model=True) == RUN
     store.model_path(RUN.spec).write_bytes(b"others")
     assert store.find(RUN.spec, model=True) is None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
+from lr_ceiling.errors import ResultsError
 from lr_ceiling.execution.driver import Driver, opened, replays
 from lr_ceiling.execution.journal import open_study
 from lr_ceiling.execution.runner import Ended, Report, Task, work
@@ -68,7 +69,10 @@ class OracleTrials:
         return json.dumps(result)
 
     def load(self, text: str) -> Any:
-        return json.loads(text)
+        result = json.loads(text)
+        if set(result) != {"rate", "seed", "stable"}:
+            raise ValueError(text)
+        return result
 
 
 class DisorderedRunner:
@@ -221,8 +225,13 @@ def test_a_journal_of_other_trials_is_begun_anew_and_what_is_the_same_is_kept(
     trials = OracleTrials()
     with open_study(journal, sampler(trials)) as study:
         assert not replays(study, trials)
+    # Opened and killed at once: nothing of the former journal is lost.
+    for _ in range(2):
+        with opened(journal, sampler(trials), trials):
+            pass
     ran: list[int] = []
     after = run_study(journal, DisorderedRunner(), on_ended=lambda index, _: ran.append(index))
+    assert not journal.with_suffix(".former").exists()
     assert after == run_study(tmp_path / "fresh.journal", DisorderedRunner())
     assert after != before
     same = {index for index, result in enumerate(before) if after[index : index + 1] == [result]}
@@ -230,6 +239,30 @@ def test_a_journal_of_other_trials_is_begun_anew_and_what_is_the_same_is_kept(
     assert set(ran) == set(range(len(after))) - same
     with open_study(journal, sampler(trials)) as study:
         assert replays(study, trials)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [('{\\"rate\\"', '{\\"speed\\"'), ("[-", "[-1")], ids=["result", "told"]
+)
+def test_a_trial_that_cannot_be_read_or_was_told_otherwise_is_not_continued(
+    before: str, now: str, undisturbed: Results, tmp_path: Path
+) -> None:
+    journal = tmp_path / "study.journal"
+    with pytest.raises(KilledError):
+        run_study(journal, DisorderedRunner(lives=5))
+    content = journal.read_text()
+    assert before in content
+    journal.write_text(content.replace(before, now, 1))
+    assert run_study(journal, DisorderedRunner()) == undisturbed
+
+
+def test_a_damaged_journal_is_told_in_one_line(tmp_path: Path) -> None:
+    journal = tmp_path / "study.journal"
+    run_study(journal, DisorderedRunner())
+    first, _, rest = journal.read_text().partition("\n")
+    journal.write_text(first + "\nnot JSON\n" + rest)
+    with pytest.raises(ResultsError, match=r"study\.journal is damaged \(.*\): remove it and run"):
+        run_study(journal, DisorderedRunner())
 
 
 def test_replaying_costs_little_beside_a_run(tmp_path: Path) -> None:

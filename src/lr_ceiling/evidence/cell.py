@@ -57,7 +57,7 @@ class Cell:
     def take(self, ended: Ended) -> None:
         """Keep a run that ended."""
         run: RunResult = ended.result
-        self._store.keep(run)
+        self._store.keep(run, model=True)
         self._runs[run.spec] = run
         self._on_ended(ended)
 

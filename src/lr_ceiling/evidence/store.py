@@ -31,13 +31,11 @@ class RunStore:
         """Where the trained network of a run is kept."""
         return self._folder / f"{spec.key}.keras"
 
-    def keep(self, run: RunResult) -> None:
-        """Keep a run, with the network that its training left at `model_path`, if any."""
-        model = self.model_path(run.spec)
-        sha256 = _sha256(model) if model.exists() else None
-        known = self.find(run.spec)
-        # One with a test accuracy answers for one without.
-        if known and known.test_accuracy is not None and run.test_accuracy is None:
+    def keep(self, run: RunResult, model: bool = False) -> None:
+        """Keep a run; with `model`, with the network that its training left at `model_path`."""
+        sha256 = _sha256(self.model_path(run.spec)) if model else None
+        # One with a test accuracy says as much or more, and may have its network.
+        if not model and self.find(run.spec, test=True):
             return
         kept = _Kept(result=run, model_sha256=sha256)
         write_text(self._path(run.spec), kept.model_dump_json() + "\n")

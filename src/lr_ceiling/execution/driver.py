@@ -7,7 +7,7 @@ any number of workers up to the lag, and after any interruption.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from lr_ceiling.execution.journal import open_study
+from lr_ceiling.execution.journal import held, load_study
 from lr_ceiling.execution.runner import Ended, Task
 from lr_ceiling.search.posterior import Observation
 from lr_ceiling.search.sampler import INDEX, KNOWN, OBSERVATION
@@ -130,23 +130,35 @@ def opened(
     """Open the study in `journal`, new or left by an earlier driver, and give its driver.
 
     A journal whose trials are no longer those that the sampler proposes, since its code changed, is
-    begun anew; the results of trials that are still the same are kept. Raises LockedError where
-    another driver has it open.
+    begun anew; the results of trials that are still the same are kept. Until the new study has
+    ended, the former journal stays beside it. Raises LockedError where another driver has it open,
+    ResultsError where it is damaged.
     """
-    known: dict[int, Any] = {}
-    with open_study(journal, sampler) as study:
-        if replays(study, trials):
-            yield Driver(study, trials, on_ended)
-            return
-        known = finished(study, trials)
-    journal.unlink()
-    with open_study(journal, sampler) as study:
-        yield Driver(study, trials, on_ended, known)
+    former = journal.with_suffix(".former")
+    with held(journal):
+        study = load_study(journal, journal.stem, sampler)
+        if not replays(study, trials):
+            journal.replace(former)
+            study = load_study(journal, journal.stem, sampler)
+        known: dict[int, Any] = {}
+        if former.exists():
+            known = finished(load_study(former, journal.stem, sampler), trials)
+        driver = Driver(study, trials, on_ended, known)
+        yield driver
+        if driver.ended:
+            former.unlink(missing_ok=True)
 
 
 def replays(study: Study, trials: Trials) -> bool:
     """Whether the trials that have ended are those that are proposed now."""
     results = finished(study, trials)
+    ended = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    told = {
+        trial.user_attrs.get(INDEX): list(trial.user_attrs.get(OBSERVATION, ())) for trial in ended
+    }
+    # A result that can't be read, or of which the sampler was told something else.
+    if told != {index: list(trials.observe(result)) for index, result in results.items()}:
+        return False
     seen = {index: trials.observe(result) for index, result in results.items()}
     schedule = Schedule(trials.aim)
     low, high = limits(trials.aim)
@@ -164,13 +176,13 @@ def replays(study: Study, trials: Trials) -> bool:
 
 
 def finished(study: Study, trials: Trials) -> dict[int, Any]:
-    """The results of the trials that have ended, by index."""
-    ended = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    return {
-        trial.user_attrs[INDEX]: trials.load(trial.user_attrs[RESULT])
-        for trial in ended
-        if RESULT in trial.user_attrs
-    }
+    """The results of the trials that have ended, by index; those of another form are left out."""
+    results = {}
+    for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+        # pydantic's ValidationError is one.
+        with suppress(ValueError, KeyError):
+            results[trial.user_attrs[INDEX]] = trials.load(trial.user_attrs[RESULT])
+    return results
 
 
 def limits(aim: Aim) -> tuple[float, float]:

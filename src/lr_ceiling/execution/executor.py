@@ -23,6 +23,9 @@ POLL = 0.5
 CONTEXT = multiprocessing.get_context("forkserver")
 CGROUP = Path("/sys/fs/cgroup")
 
+# Taken at once: a parent that is gone by the time of a question is another one.
+PARENT = os.getppid()
+
 _failure: BaseException | None = None
 
 
@@ -64,7 +67,9 @@ def local_executor(processes: int | None = None, prepared_by: str | None = None)
 def kill(executor: Executor) -> None:
     """End the processes of this executor at once, and no others."""
     for process in dict(getattr(executor, "_processes", None) or {}).values():
-        process.kill()
+        # The server waits for its processes, so a number may be another process's by now.
+        if process.is_alive():
+            process.kill()
 
 
 def check_worker() -> None:
@@ -79,7 +84,7 @@ def end_with_parent() -> None:
 
     A stage needs it: DVC that is killed leaves its stage behind, and the next `dvc repro` meets it.
     """
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_watch, args=(PARENT,), daemon=True).start()
 
 
 def _begin(prepared_by: str | None) -> None:

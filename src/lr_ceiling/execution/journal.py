@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from lr_ceiling.errors import LockedError
+from lr_ceiling.errors import LockedError, ResultsError
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -25,6 +25,13 @@ def open_study(journal: Path, sampler: BaseSampler) -> Iterator[Study]:
     way are told FAIL, so that the driver runs their index again. Raises LockedError where another
     driver has the study open.
     """
+    with held(journal):
+        yield load_study(journal, journal.stem, sampler)
+
+
+@contextmanager
+def held(journal: Path) -> Iterator[None]:
+    """Hold the study in `journal` for this driver alone. Raises LockedError as `open_study`."""
     journal.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(journal.with_suffix(".driver"))
     try:
@@ -34,18 +41,28 @@ def open_study(journal: Path, sampler: BaseSampler) -> Iterator[Study]:
             f"another search has the study {journal} open: wait until it ends, or stop it"
         ) from None
     try:
-        _mend(journal)
+        yield
+    finally:
+        lock.release()
+
+
+def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
+    """The study in a journal that is held, mended. Raises ResultsError where it is damaged."""
+    _mend(journal)
+    try:
         study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(journal))),
-            study_name=journal.stem,
+            study_name=name,
             direction="maximize",
             sampler=sampler,
             load_if_exists=True,
         )
-        _fail_orphans(study)
-        yield study
-    finally:
-        lock.release()
+    # What Optuna makes of a line that is none of its own.
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise ResultsError(f"{journal} is damaged ({reason}): remove it and run again") from None
+    _fail_orphans(study)
+    return study
 
 
 def _mend(journal: Path) -> None:

@@ -91,6 +91,7 @@ class Runner:
         self._executor: Executor | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="lr-ceiling-")
         self._submitted = 0
+        self._failed_starts = 0
         self._steps_done: Counter[str] = Counter()
         self._waiting: deque[_Flight] = deque()
         self._flights: dict[Future[_Outcome], _Flight] = {}
@@ -136,6 +137,7 @@ class Runner:
         Raises WorkerError for a task that ended its process three times and for a process that
         can't start, and what a task raised.
         """
+        self._launch()
         if not self._flights:
             raise ValueError("nothing is under way")
         while True:
@@ -152,7 +154,7 @@ class Runner:
                     break
                 flight = self._flights.pop(future)
                 self._steps_done[flight.group] += _reported(flight.progress)
-                self._launch()
+                # The next task starts with the next call: what may go wrong then loses no result.
                 result, started, seconds = future.result()
                 return Ended(flight.task, result, started, seconds)
 
@@ -176,11 +178,17 @@ class Runner:
             self._executor = self._executor or self._start()
             try:
                 future = self._executor.submit(_call, flight.task, flight.progress)
-            except BrokenExecutor:
-                # A process died while none was waited for; this task has not been tried yet.
+            # A process died while none was waited for, or none can be started; this task has not
+            # been tried yet.
+            except (BrokenExecutor, EOFError, OSError) as error:
+                self._failed_starts += 1
+                if self._failed_starts == ATTEMPTS:
+                    reason = f"{type(error).__name__}: {error}"
+                    raise WorkerError(f"a worker can't start: {reason}") from None
                 self._waiting.appendleft(flight)
                 self._restart()
                 return
+            self._failed_starts = 0
             self._flights[future] = flight
 
     def _restart(self) -> None:

@@ -9,6 +9,7 @@ the first stage that trains do everything; `off` does nothing.
 import contextlib
 import os
 import queue
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -178,8 +179,13 @@ class _Logger:
 
     def _send_all(self) -> None:
         while (send := self._waiting.get()) is not None:
-            with tempfile.TemporaryDirectory(prefix="lr-ceiling-") as folder:
-                send(Path(folder))
+            try:
+                with tempfile.TemporaryDirectory(prefix="lr-ceiling-") as folder:
+                    send(Path(folder))
+            # No fault of a mirror may lose what others wait to be logged.
+            except Exception as error:
+                reason = " ".join(str(error).split())[:200] or type(error).__name__
+                print(f"warning: {reason}; `lr-ceiling log` sends it later", file=sys.stderr)
 
 
 class _InTurn:
