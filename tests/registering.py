@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from conftest import small_run
-from lr_ceiling.live.registry import SHA256, Registry, sha256_of
+from lr_ceiling.execution.files import sha256_of
+from lr_ceiling.live.registry import SHA256, Registry
 from lr_ceiling.tracking import Store
 
 CONTENT = b"no test loads this one"

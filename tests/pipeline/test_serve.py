@@ -22,9 +22,10 @@ from browser import WAIT_SECONDS
 from conftest import ROOT
 from hostile import hostile
 from lr_ceiling import tracking
+from lr_ceiling.execution.files import sha256_of
 from lr_ceiling.live import serving
 from lr_ceiling.live.predictor import Predictor, as_input
-from lr_ceiling.live.registry import MENDING, SHA256, Registry, sha256_of
+from lr_ceiling.live.registry import MENDING, SHA256, Registry
 from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.pipeline.commands import serve

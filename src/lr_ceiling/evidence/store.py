@@ -3,12 +3,11 @@
 Any stage or command may find a run here that another one has made, and no output depends on that.
 """
 
-import hashlib
 from pathlib import Path
 
 import pydantic
 
-from lr_ceiling.execution.files import write_text
+from lr_ceiling.execution.files import sha256_of, write_text
 from lr_ceiling.execution.record import Record
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
@@ -33,7 +32,7 @@ class RunStore:
 
     def keep(self, run: RunResult, model: bool = False) -> None:
         """Keep a run; with `model`, with the network that its training left at `model_path`."""
-        sha256 = _sha256(self.model_path(run.spec)) if model else None
+        sha256 = sha256_of(self.model_path(run.spec)) if model else None
         # One with a test accuracy says as much or more, and may have its network.
         if not model and self.find(run.spec, test=True):
             return
@@ -49,13 +48,9 @@ class RunStore:
         if kept.result.spec != spec or (test and kept.result.test_accuracy is None):
             return None
         path = self.model_path(spec)
-        if model and not (path.exists() and kept.model_sha256 == _sha256(path)):
+        if model and not (path.exists() and kept.model_sha256 == sha256_of(path)):
             return None
         return kept.result
 
     def _path(self, spec: RunSpec) -> Path:
         return self._folder / f"{spec.key}.json"
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -62,17 +62,14 @@ def theory_specs(
     training: BaseModel, variant: str, activation: str, seeds: Iterable[int], data_digest: str
 ) -> list[RunSpec]:
     """The networks that theory of an arm looks at, one a seed."""
-    return [
-        RunSpec.of(
-            training,
-            variant=variant,
-            activation=activation,
-            learning_rate=RATE,
-            seed=seed,
-            data_digest=data_digest,
-        )
-        for seed in seeds
-    ]
+    return RunSpec.of_each(
+        training,
+        seeds,
+        variant=variant,
+        activation=activation,
+        learning_rate=RATE,
+        data_digest=data_digest,
+    )
 
 
 class ArmTheory:

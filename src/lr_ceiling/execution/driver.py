@@ -152,14 +152,14 @@ def opened(
 def replays(study: Study, trials: Trials) -> bool:
     """Whether the trials that have ended are those that are proposed now."""
     results = finished(study, trials)
+    seen = {index: trials.observe(result) for index, result in results.items()}
     ended = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     told = {
         trial.user_attrs.get(INDEX): list(trial.user_attrs.get(OBSERVATION, ())) for trial in ended
     }
     # A result that can't be read, or of which the sampler was told something else.
-    if told != {index: list(trials.observe(result)) for index, result in results.items()}:
+    if told != {index: list(one) for index, one in seen.items()}:
         return False
-    seen = {index: trials.observe(result) for index, result in results.items()}
     schedule = Schedule(trials.aim)
     low, high = limits(trials.aim)
     while schedule.may_start(seen):

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -80,3 +81,8 @@ def _read(path: Path) -> bytes:
         raise ResultsError(f"{path} is missing: run `dvc repro` to make it") from None
     except OSError as error:
         raise ResultsError(f"{path} can't be read: {error.strerror or error}") from None
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -14,7 +14,7 @@ from typing import Literal
 from lr_ceiling.errors import RegistryError, ResultsError
 from lr_ceiling.evidence.comparison import best_run
 from lr_ceiling.evidence.records import Study
-from lr_ceiling.execution.files import write_text
+from lr_ceiling.execution.files import sha256_of, write_text
 from lr_ceiling.execution.provenance import commit, read_facts, root
 from lr_ceiling.execution.record import Record
 from lr_ceiling.live.accuracy import Measured, Paired, compare, measure
@@ -26,7 +26,6 @@ from lr_ceiling.live.registry import (
     Registry,
     Version,
     one_at_a_time,
-    sha256_of,
 )
 from lr_ceiling.mnist.dataset import Split, read_split, splits_digest
 from lr_ceiling.mnist.results import RunResult, read_runs

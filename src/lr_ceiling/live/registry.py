@@ -6,7 +6,6 @@ promoted or refused.
 """
 
 import contextlib
-import hashlib
 import os
 import tempfile
 import textwrap
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 # Before mlflow, which reads the settings made there while it is imported.
+from lr_ceiling.execution.files import sha256_of
+
 from lr_ceiling.tracking import Store, hide, store_uri  # isort: skip
 
 import mlflow
@@ -225,11 +226,6 @@ def load(store: str, name: str, number: int) -> Any:
             os.environ.pop(STORE, None)
         else:
             os.environ[STORE] = named
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _unloadable(uri: str, error: Exception) -> RegistryError:

@@ -1,5 +1,6 @@
 """What a run of the post's network is: all that decides how it goes."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import pydantic
@@ -51,6 +52,13 @@ class RunSpec(Record):
         except pydantic.ValidationError as error:
             fault = error.errors()[0]
             raise ParamsError(f"{fault['loc'][0]} is {fault['input']!r}: {fault['msg']}") from None
+
+    @classmethod
+    def of_each(
+        cls, common: BaseModel, seeds: Iterable[int], **particular: object
+    ) -> "list[RunSpec]":
+        """The same, once a seed. Raises ParamsError as `of` does."""
+        return [cls.of(common, seed=seed, **particular) for seed in seeds]
 
     @property
     def horizon(self) -> int:

@@ -113,10 +113,13 @@ def _opened_studies(
     stack: contextlib.ExitStack, values: Params, splits: Path, digest: str
 ) -> Iterator[tuple[str, Driver, Aim]]:
     """The arms' studies but those that another driver has open, or that lack an audit."""
+    try:
+        rules = AuditReport.read(AUDIT).rules
+    except LrCeilingError:
+        return
     for variant, activation in product(values.grid.variants, values.grid.activations):
         arm = f"{variant}-{activation}"
         with contextlib.suppress(LrCeilingError):
-            rules = AuditReport.read(AUDIT).rules
             trials = trials_of(values, variant, activation, rules, splits, digest)
             opening = opened(journal_of(STUDIES, arm, trials), make_sampler(trials.aim), trials)
             yield arm, stack.enter_context(opening), trials.aim
@@ -138,17 +141,14 @@ def cells_of(values: Params, digest: str) -> dict[str, list[RunSpec]]:
     """The runs of each cell of the grid, by the cell's name as dvc.yaml's matrix makes it."""
     grid = values.grid
     return {
-        f"{variant}-{activation}-{rate}": [
-            RunSpec.of(
-                values.training,
-                variant=variant,
-                activation=activation,
-                learning_rate=rate,
-                seed=seed,
-                data_digest=digest,
-            )
-            for seed in values.train.seeds
-        ]
+        f"{variant}-{activation}-{rate}": RunSpec.of_each(
+            values.training,
+            values.train.seeds,
+            variant=variant,
+            activation=activation,
+            learning_rate=rate,
+            data_digest=digest,
+        )
         for variant, activation, rate in product(
             grid.variants, grid.activations, grid.learning_rates
         )

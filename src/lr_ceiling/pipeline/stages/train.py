@@ -43,17 +43,14 @@ def main(
     """Train one cell: a network at a learning rate, once a seed."""
     values = params.load()
     digest = splits_digest(splits)
-    specs = [
-        RunSpec.of(
-            values.training,
-            variant=variant,
-            activation=activation,
-            learning_rate=learning_rate,
-            seed=seed,
-            data_digest=digest,
-        )
-        for seed in values.train.seeds
-    ]
+    specs = RunSpec.of_each(
+        values.training,
+        values.train.seeds,
+        variant=variant,
+        activation=activation,
+        learning_rate=learning_rate,
+        data_digest=digest,
+    )
     store = RunStore(state)
     cell = Cell(specs, splits, store, lambda ended: write_ended(ended.result.spec.key, ended))
     made_ahead = not cell.missing
