@@ -17,7 +17,7 @@ from lr_ceiling.mnist.specification import RunSpec, Variant
 from lr_ceiling.mnist.task import TrainingTask
 from lr_ceiling.mnist.version import run_digest
 from lr_ceiling.problems.judge import Label
-from lr_ceiling.search.ceiling import TARGETS, Ceiling
+from lr_ceiling.search.estimates import TARGETS, Estimates
 from lr_ceiling.search.posterior import Calls, Observation, Posterior, curves
 from lr_ceiling.search.sampler import CeilingSampler
 from lr_ceiling.search.schedule import AUDITED, Aim
@@ -164,7 +164,7 @@ def posterior_of(aim: Aim, runs: Sequence[RunResult]) -> Posterior:
     return Posterior(curves(aim.bounds), list(map(observation, runs)), aim.calls)
 
 
-def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Ceiling) -> Study:
+def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Estimates) -> Study:
     """What the trials of this aim found."""
     stable = [run.spec.learning_rate for run in runs if run.label == "stable"]
     steps = sum(run.steps for run in runs)
@@ -198,7 +198,7 @@ def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Ceiling) -> Study:
 
 def write_study(folder: Path, aim: Aim, runs: Sequence[RunResult]) -> Study:
     """Write all that a search leaves into its folder, and give what its trials found."""
-    ceiling = Ceiling(posterior_of(aim, runs))
+    ceiling = Estimates(posterior_of(aim, runs))
     study = summarise(aim, runs, ceiling)
     write_runs(folder / "runs.json", runs)
     write_trials(folder / "trials.csv", runs)

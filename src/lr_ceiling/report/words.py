@@ -2,7 +2,7 @@
 
 from lr_ceiling.evidence.records import Claim, Study
 from lr_ceiling.rounding import short
-from lr_ceiling.search.ceiling import LIKELY, Estimate
+from lr_ceiling.search.estimates import LIKELY, Estimate
 
 
 def in_words(study: Study) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lr_ceiling.search.acquisition import Explorer, narrow_after
-from lr_ceiling.search.ceiling import Ceiling
+from lr_ceiling.search.estimates import Estimates
 from lr_ceiling.search.posterior import NO_CALLS, Calls, Floats, Observation, Posterior, Range
 
 # How far beyond the expected range trials may go, in decades.
@@ -70,7 +70,7 @@ class Schedule:
         self._know(max(self.known, self.index - self._aim.lag + 1), done)
         while self.known == len(self._seen):
             posterior = self._explorer.posterior(self._seen)
-            settled = Ceiling(posterior).settled(self._aim.interval_decades)
+            settled = Estimates(posterior).settled(self._aim.interval_decades)
             if self.known == self.index:
                 return not settled and self._is_affordable(done)
             if not settled and not self._is_worth_waiting(posterior):

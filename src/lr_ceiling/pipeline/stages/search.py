@@ -38,7 +38,7 @@ from lr_ceiling.pipeline.workers import workers
 from lr_ceiling.report.schemas import AuditReport
 from lr_ceiling.report.words import in_words, interval
 from lr_ceiling.rounding import short
-from lr_ceiling.search.ceiling import TARGETS
+from lr_ceiling.search.estimates import TARGETS
 from lr_ceiling.search.posterior import Posterior
 
 

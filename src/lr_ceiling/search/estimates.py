@@ -87,7 +87,7 @@ Measured = tuple[Estimate, Sequence[float]]
 NOTHING = Estimate(estimate=None, ci95=(None, None))
 
 
-class Ceiling:
+class Estimates:
     """The ceiling of one arm, as far as its trials support one."""
 
     def __init__(self, posterior: Posterior) -> None:

@@ -5,18 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lr_ceiling.search.ceiling import NOTHING, Ceiling, Estimate, ratio
+from lr_ceiling.search.estimates import NOTHING, Estimates, Estimate, ratio
 from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
 
 GRID = curves(Range(-4, 0, -6, 2))
 
 
-def ceiling_of(stable: list[float], failed: list[float]) -> Ceiling:
+def ceiling_of(stable: list[float], failed: list[float]) -> Estimates:
     trials = [Observation(u, stable=True) for u in stable]
-    return Ceiling(Posterior(GRID, trials + [Observation(u, stable=False) for u in failed]))
+    return Estimates(Posterior(GRID, trials + [Observation(u, stable=False) for u in failed]))
 
 
-def both_sides() -> Ceiling:
+def both_sides() -> Estimates:
     return ceiling_of(list(np.linspace(-3, -2, 20)), list(np.linspace(-1.9, -1, 20)))
 
 
