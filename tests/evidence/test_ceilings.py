@@ -6,7 +6,7 @@ import pytest
 from conftest import small_study
 from lr_ceiling.evidence.ceilings import held_against_theory, ratios
 from lr_ceiling.evidence.records import Arm
-from lr_ceiling.search.estimates import NOTHING, Estimates, Estimate
+from lr_ceiling.search.estimates import NOTHING, Estimate, Estimates
 from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
 
 ARMS: list[Arm] = [("baseline", "relu"), ("batchnorm", "relu")]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lr_ceiling.search.estimates import NOTHING, Estimates, Estimate, ratio
+from lr_ceiling.search.estimates import NOTHING, Estimate, Estimates, ratio
 from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
 
 GRID = curves(Range(-4, 0, -6, 2))

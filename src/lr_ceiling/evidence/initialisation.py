@@ -18,7 +18,7 @@ from lr_ceiling.identity import derived_seed
 from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
 from lr_ceiling.rounding import significant
-from lr_ceiling.search.estimates import TARGETS, VALUES, Estimates, Estimate, Measured, ratio
+from lr_ceiling.search.estimates import TARGETS, VALUES, Estimate, Estimates, Measured, ratio
 from lr_ceiling.search.posterior import Observation, Posterior, curves
 from lr_ceiling.search.schedule import Aim, Schedule
 
