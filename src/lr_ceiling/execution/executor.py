@@ -8,8 +8,10 @@ import math
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+import types
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing.connection import wait
@@ -19,14 +21,42 @@ from lr_ceiling.errors import WorkerError
 
 # Seconds between looks at the parent.
 POLL = 0.5
-# The server forks before it has threads; forking the driver would copy locks that are held.
-CONTEXT = multiprocessing.get_context("forkserver")
 CGROUP = Path("/sys/fs/cgroup")
 
 # Taken at once: a parent that is gone by the time of a question is another one.
 PARENT = os.getppid()
 
 _failure: BaseException | None = None
+
+_Start = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
+
+
+class _Process(_Start.Process):  # type: ignore[name-defined, misc]
+    """A process that leaves the driver's main module alone.
+
+    The standard one imports it anew: a script without `if __name__ == "__main__"` would begin its
+    own search in each process. A problem that is defined there travels by cloudpickle.
+    """
+
+    @staticmethod
+    def _Popen(process: multiprocessing.process.BaseProcess) -> object:  # noqa: N802
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            return _Start.Process._Popen(process)  # type: ignore[attr-defined]
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Context(type(_Start)):  # type: ignore[misc]
+    Process = _Process
+
+
+# The server forks before it has threads; forking the driver would copy locks that are held. Where
+# there is no forking, processes start from nothing.
+CONTEXT = _Context()
 
 
 def cores() -> int:

@@ -18,20 +18,11 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 @contextmanager
-def open_study(journal: Path, sampler: BaseSampler) -> Iterator[Study]:
-    """Open the study in `journal`, new or left by a driver that was killed, for this driver alone.
-
-    What a kill leaves is mended: a half-written last line is cut off, and trials that were under
-    way are told FAIL, so that the driver runs their index again. Raises LockedError where another
-    driver has the study open.
-    """
-    with held(journal):
-        yield load_study(journal, journal.stem, sampler)
-
-
-@contextmanager
 def held(journal: Path) -> Iterator[None]:
-    """Hold the study in `journal` for this driver alone. Raises LockedError as `open_study`."""
+    """Hold the study in `journal` for this driver alone.
+
+    Raises LockedError where another driver has it open.
+    """
     journal.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(journal.with_suffix(".driver"))
     try:
@@ -47,7 +38,12 @@ def held(journal: Path) -> Iterator[None]:
 
 
 def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
-    """The study in a journal that is held, mended. Raises ResultsError where it is damaged."""
+    """The study in a journal that is held, new or left by a driver that was killed.
+
+    What a kill leaves is mended: a half-written last line is cut off, and trials that were under
+    way are told FAIL, so that the driver runs their index again. Raises ResultsError where the
+    journal is damaged.
+    """
     _mend(journal)
     try:
         study = optuna.create_study(

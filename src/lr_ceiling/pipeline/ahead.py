@@ -21,7 +21,7 @@ from typing import Literal, Self
 from lr_ceiling.errors import LrCeilingError, ParamsError
 from lr_ceiling.evidence.cell import Cell, copy_models
 from lr_ceiling.evidence.store import RunStore
-from lr_ceiling.evidence.study import journal_of, make_sampler, write_study
+from lr_ceiling.evidence.study import journal_of, write_study
 from lr_ceiling.evidence.theory_task import ArmTheory, theory_specs
 from lr_ceiling.execution.driver import Driver, opened
 from lr_ceiling.execution.provenance import mark_logged, write_ended, write_study_facts
@@ -121,7 +121,7 @@ def _opened_studies(
         arm = f"{variant}-{activation}"
         with contextlib.suppress(LrCeilingError):
             trials = trials_of(values, variant, activation, rules, splits, digest)
-            opening = opened(journal_of(STUDIES, arm, trials), make_sampler(trials.aim), trials)
+            opening = opened(journal_of(STUDIES, arm, trials), trials)
             yield arm, stack.enter_context(opening), trials.aim
 
 

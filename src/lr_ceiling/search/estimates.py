@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from lr_ceiling.rounding import significant
+from lr_ceiling.rounding import short, significant
 from lr_ceiling.search.posterior import WIDTH_WEIGHTS, Floats, Posterior
 
 # As fields of a record that is read: no other keys.
@@ -22,6 +22,15 @@ class Estimate:
 
     estimate: float | None
     ci95: tuple[float | None, float | None]
+
+    def in_words(self, unit: str = "", digits: int = 2) -> str | None:
+        """`0.016 (0.0098 to 0.018)`, or the one limit that is known; None without either."""
+        low, high = (None if end is None else short(end, digits) for end in self.ci95)
+        if self.estimate is not None and low and high:
+            return f"{short(self.estimate, digits)}{unit} ({low} to {high})"
+        if low:
+            return f"at least {low}{unit}"
+        return f"at most {high}{unit}" if high else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,80 @@
+"""`lr-ceiling find`: the ceiling of a problem in a Python file or module."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+
+from lr_ceiling.errors import LrCeilingError, ParamsError, one_line_errors
+from lr_ceiling.find import find_ceiling
+
+
+@click.command()
+@click.argument("problem", metavar="FILE.py:NAME|MODULE:NAME")
+@click.option("--low", type=float, required=True, help="the ceiling is expected above it")
+@click.option("--high", type=float, required=True, help="the ceiling is expected below it")
+@click.option("--target", type=float, help="the score from which on a run is stable")
+@click.option("--mode", type=click.Choice(["max", "min"]), default="max", show_default=True)
+@click.option("--budget", type=float, default=15, show_default=True, help="full runs at most")
+@click.option("--interval", type=float, default=0.3, show_default=True, help="decades, to end at")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--lag", type=int, default=4, show_default=True, help="runs under way at most")
+@click.option("--workers", type=int, help="runs at once; one a core by default")
+@click.option("--storage", type=click.Path(path_type=Path), help="a journal to go on from")
+@click.option("--json", "output", type=click.Path(path_type=Path), help="write the answer there")
+@click.option("--quiet", is_flag=True, help="show no progress")
+@one_line_errors
+def main(problem: str, output: Path | None, quiet: bool, **question: Any) -> None:
+    """Measure the highest learning rate at which a problem still trains.
+
+    The problem is a KerasProblem, or a function of a learning rate and a seed that returns whether
+    the run was stable, or a score.
+    """
+    found = load_problem(problem)
+    ceiling = find_ceiling(found, progress=not quiet, **question)
+    click.echo(ceiling)
+    if output is not None:
+        from lr_ceiling.execution.files import write_text
+
+        write_text(output, ceiling.to_json() + "\n")
+
+
+def load_problem(named: str) -> Any:
+    """What `FILE.py:NAME` or `MODULE:NAME` names. Raises ParamsError if there is no such thing."""
+    place, _, name = named.rpartition(":")
+    if not place or not name:
+        raise ParamsError(f"{named!r} names no problem: write FILE.py:NAME or MODULE:NAME")
+    module = _module(place)
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        there = ", ".join(sorted(known for known in vars(module) if not known.startswith("_")))
+        raise ParamsError(f"{place} has no {name!r}: it has {there}") from None
+
+
+def _module(place: str) -> ModuleType:
+    try:
+        if not place.endswith(".py"):
+            sys.path.insert(0, str(Path.cwd()))
+            return importlib.import_module(place)
+        path = Path(place)
+        if not path.is_file():
+            raise ParamsError(f"{place} is no file")
+        # As Python does for a script: it may import its neighbours.
+        sys.path.insert(0, str(path.parent.resolve()))
+        spec = importlib.util.spec_from_file_location("__problem__", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    except LrCeilingError:
+        raise
+    # Whatever a user's file raises.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ParamsError(f"{place} can't be imported: {type(error).__name__}: {reason}") from error

@@ -1,0 +1,260 @@
+"""The answer of a search: how far the learning rate can be turned up, and how sure that is."""
+
+import html
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from optuna.distributions import FloatDistribution
+from optuna.study import Study
+
+from lr_ceiling.errors import MissingExtra, StudyError
+from lr_ceiling.rounding import short, significant
+from lr_ceiling.search.estimates import LIKELY, TARGETS, Estimate, Estimates
+from lr_ceiling.search.posterior import NO_CALLS, Calls, Observation, Posterior, Range, curves
+from lr_ceiling.search.sampler import EXPECTED, INDEX, KNOWN, OBSERVATION, finished_trials, observed
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+# The study's attribute with the early calls that were audited before, for who reads it later.
+CALLS = "calls"
+# The user attribute that holds a trial's result as text.
+RESULT = "result"
+# What belongs to the search itself.
+INTERNAL = (INDEX, KNOWN, OBSERVATION, RESULT)
+
+
+class Ceiling:
+    """How far the learning rate can be turned up before a network stops learning.
+
+    `lr90` and `lr50` are the highest learning rates at which a fresh seed is stable with
+    probability 0.9 and 0.5: each an Estimate with a 95% credible interval, and None where the
+    trials don't bound it; `reason` says why `lr90` has no number. `exists` is the probability that
+    there is an lr90 at all: the intervals hold if there is. `study` is Optuna's. `runs` holds what
+    each trial's run came to, in order; it is empty if the ceiling was read from a study.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        bounds: Range,
+        observations: Sequence[Observation],
+        calls: Calls = NO_CALLS,
+        runs: Sequence[Any] = (),
+    ) -> None:
+        """`bounds` are in log10; `observations` are the trials in order of their places."""
+        self.study = study
+        self.runs = list(runs)
+        self.estimates = Estimates(Posterior(curves(bounds), observations, calls))
+        self._observations = list(observations)
+
+    @property
+    def lr90(self) -> Estimate:
+        """The highest learning rate at which nine fresh seeds in ten are stable."""
+        return self.at(TARGETS["lr90"])
+
+    @property
+    def lr50(self) -> Estimate:
+        """The highest learning rate at which half of all fresh seeds are stable."""
+        return self.at(TARGETS["lr50"])
+
+    @cached_property
+    def exists(self) -> float:
+        """Probability that any learning rate is stable nine times in ten."""
+        return self._exists(TARGETS["lr90"])
+
+    def at(self, p: float) -> Estimate:
+        """The highest learning rate at which a fresh seed is stable with probability `p`.
+
+        Raises ValueError if `p` is not between 0 and 1.
+        """
+        if not 0 < p < 1:
+            raise ValueError(f"p is {p}: it must lie between 0 and 1")
+        return self.estimates.estimate(p)
+
+    def probability(self, learning_rate: float) -> Estimate:
+        """P(a fresh seed is stable) at `learning_rate`, with its 95% interval.
+
+        Raises ValueError if `learning_rate` is not above 0.
+        """
+        if not learning_rate > 0 or not math.isfinite(learning_rate):
+            raise ValueError(f"learning_rate is {learning_rate}: it must be above 0")
+        mean, low, high = self.estimates.posterior.band(np.array([math.log10(learning_rate)]))
+        return Estimate(estimate=round(float(mean[0]), 4), ci95=_pair(low[0], high[0]))
+
+    @property
+    def full_runs(self) -> float:
+        """What the trials cost, in full runs."""
+        return round(sum(one.cost for one in self._observations), 3)
+
+    @property
+    def reason(self) -> str | None:
+        """Why `lr90` has no number; None if it has one."""
+        stable = [one for one in self._observations if one.stable]
+        failed = [one for one in self._observations if not one.stable]
+        tried = len(self._observations)
+        if self.lr90.estimate is not None:
+            return None
+        if not tried:
+            return "no trial has ended"
+        if not stable:
+            low, high = _span(failed)
+            return f"no run was stable: {tried} of {tried} failed between {low} and {high}"
+        if not failed:
+            _, high = _span(stable)
+            return f"no ceiling found up to {high}: {tried} of {tried} runs were stable"
+        if self.exists < LIKELY:
+            return (
+                "there is probably no learning rate that is stable nine times in ten "
+                f"(probability {1 - self.exists:.2f})"
+            )
+        low_end, high_end = self.lr90.ci95
+        if low_end is not None:
+            _, high = _span(stable)
+            return (
+                "the trials don't bound it from above: "
+                f"{len(stable)} of {tried} runs were stable, the highest at {high}"
+            )
+        if high_end is not None:
+            low, _ = _span(failed)
+            return (
+                "the trials don't bound it from below: "
+                f"{len(failed)} of {tried} runs failed, the lowest at {low}"
+            )
+        return f"{tried} trials don't bound it: try a larger budget"
+
+    @property
+    def trials(self) -> "pd.DataFrame":
+        """A row a finished trial, in order: learning rate, stable, cost, and what its run tells.
+
+        Raises MissingExtra without pandas.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise _missing("trials", "pandas") from None
+        rows = []
+        for trial, seen in zip(
+            finished_trials(self.study, _parameter(self.study)), self._observations, strict=True
+        ):
+            shown = {
+                name: value for name, value in trial.user_attrs.items() if name not in INTERNAL
+            }
+            rate = significant(10**seen.u, 12)
+            rows.append({"learning_rate": rate, "stable": seen.stable, "cost": seen.cost} | shown)
+        return pd.DataFrame(rows).rename_axis(index="trial")
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw P(stable) with its 95% band, the trials, and the answer. Gives matplotlib's axes.
+
+        Raises MissingExtra without matplotlib.
+        """
+        try:
+            import matplotlib  # noqa: F401
+        except ImportError:
+            raise _missing("plot()", "matplotlib") from None
+        from lr_ceiling.search.figure import draw
+
+        return draw(self.estimates, self._observations, ax)
+
+    def to_json(self) -> str:
+        """The answer as JSON, without the trials' runs: null where there is no number."""
+        found = {
+            "lr90": asdict(self.lr90),
+            "lr50": asdict(self.lr50),
+            "exists": round(self.exists, 4),
+            "reason": self.reason,
+            "trials": len(self._observations),
+            "stable": sum(one.stable for one in self._observations),
+            "full_runs": self.full_runs,
+        }
+        return json.dumps(found, indent=2, allow_nan=False)
+
+    def __str__(self) -> str:
+        """The answer in a line."""
+        trials = f"{len(self._observations)} trials"
+        answer = self.lr90.in_words(digits=3)
+        if self.reason is None:
+            return f"trains up to {answer}; {trials}"
+        return f"trains up to {answer}; {self.reason}" if answer else self.reason
+
+    def __repr__(self) -> str:
+        return f"<Ceiling: {self}>"
+
+    def _repr_html_(self) -> str:
+        """The answer as a small table, for notebooks."""
+        rows = [
+            ("trains up to (lr90)", self.lr90.in_words(digits=3) or "?"),
+            ("half of all seeds train up to (lr50)", self.lr50.in_words(digits=3) or "?"),
+            ("probability that there is an lr90", f"{self.exists:.2f}"),
+            ("trials", f"{len(self._observations)}, {self.full_runs:g} full runs"),
+        ]
+        if self.reason:
+            rows.append(("why there is no number", self.reason))
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(value)}</td></tr>"
+            for name, value in rows
+        )
+        return f"<table>{cells}</table>"
+
+    def _exists(self, p: float) -> float:
+        return float(self.estimates.posterior.edge(p).exists)
+
+
+def ceiling_of(study: Study) -> Ceiling:
+    """The ceiling that the finished trials of a study support, whichever sampler chose them.
+
+    The study has one log-uniform parameter. A trial was stable if its value is above 0: see
+    CeilingSampler. Raises StudyError for a study of another form.
+    """
+    parameter = _parameter(study)
+    distributions = {
+        trial.distributions[parameter]
+        for trial in study.get_trials(deepcopy=False)
+        if parameter in trial.distributions
+    }
+    if len(distributions) > 1:
+        raise StudyError(f"{parameter} has several ranges in this study: a ceiling needs one")
+    (distribution,) = distributions
+    if not isinstance(distribution, FloatDistribution) or not distribution.log:
+        raise StudyError(
+            f"{parameter} is {distribution}: it must be log-uniform, suggest_float(..., log=True)"
+        )
+    limits = distribution.low, distribution.high
+    expected = study.user_attrs.get(EXPECTED, limits)
+    bounds = Range(*(math.log10(rate) for rate in (*expected, *limits)))
+    calls = Calls(*study.user_attrs.get(CALLS, NO_CALLS))
+    seen = [observed(trial, parameter) for trial in finished_trials(study, parameter)]
+    return Ceiling(study, bounds, seen, calls)
+
+
+def plot_ceiling(study: Study, ax: "Axes | None" = None) -> "Axes":
+    """Draw the ceiling of a study: see `ceiling_of` and `Ceiling.plot`."""
+    return ceiling_of(study).plot(ax)
+
+
+def _parameter(study: Study) -> str:
+    names = {name for trial in study.get_trials(deepcopy=False) for name in trial.params}
+    if len(names) != 1:
+        found = ", ".join(sorted(names)) or "none"
+        raise StudyError(f"the study's parameters are: {found}. A ceiling has exactly one")
+    return names.pop()
+
+
+def _span(observations: Sequence[Observation]) -> tuple[str, str]:
+    us = [one.u for one in observations]
+    return short(10 ** min(us), 3), short(10 ** max(us), 3)
+
+
+def _pair(low: Any, high: Any) -> tuple[float, float]:
+    return round(float(low), 4), round(float(high), 4)
+
+
+def _missing(what: str, library: str) -> MissingExtra:
+    return MissingExtra(f"{what} needs {library}: pip install 'lr-ceiling[plot]'")
