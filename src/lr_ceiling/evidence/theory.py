@@ -63,12 +63,13 @@ def critical_rates(spec: RunSpec, splits: Path, steps: int) -> tuple[float | Non
     return initial, critical()
 
 
-def bias_effect(spec: RunSpec, splits: Path) -> tuple[float, float]:
+def bias_effect(spec: RunSpec, splits: Path) -> tuple[float, float] | None:
     """What random biases before batch norm change on one batch, in training mode.
 
     The largest difference of a logit between networks of the same kernels with and without biases,
     and the largest gradient of a bias over the largest of a kernel. In float64: float32's rounding
     alone moves a logit by up to 2e-3, since some channels vary less than the bias that they get.
+    None where no gradient reaches a kernel, or where one is no number.
     """
     train = read_split(splits, "train")
     (order,) = batches(spec.seed, len(train.labels), BATCH, 1)
@@ -88,7 +89,8 @@ def bias_effect(spec: RunSpec, splits: Path) -> tuple[float, float]:
         loss, [[layer.bias.value for layer in layers], [layer.kernel.value for layer in layers]]
     )
     difference = tf.reduce_max(tf.abs(logits - plain(images, training=True)))
-    return float(difference), _largest(biases) / _largest(kernels)
+    found = np.divide([float(difference), _largest(biases)], [1, _largest(kernels)])
+    return (float(found[0]), float(found[1])) if np.isfinite(found).all() else None
 
 
 def _to_logits(model: Any, use_bias: bool) -> Any:
