@@ -12,7 +12,7 @@ from lr_ceiling.errors import ParamsError, ProblemError
 from lr_ceiling.execution.driver import Trials, opened
 from lr_ceiling.execution.executor import cores, local_executor
 from lr_ceiling.execution.problem_trials import Parcel, ProblemTrials
-from lr_ceiling.execution.progress import GROUP, SearchProgress, Watch
+from lr_ceiling.execution.progress import GROUP, SearchProgress, Watch, error_console
 from lr_ceiling.execution.runner import Ended, Runner, work
 from lr_ceiling.problems.outcome import Mode, Run
 from lr_ceiling.problems.problem import CallableProblem, Problem
@@ -153,10 +153,7 @@ def _watch(progress: bool | Watch) -> Watch:
         return progress
     if not progress:
         return Watch()
-    # 0.1 s.
-    from rich.console import Console
-
-    return SearchProgress(GROUP, Console(stderr=True), _in_words)
+    return SearchProgress(GROUP, error_console(), _in_words)
 
 
 def _told(watch: Watch, trials: Trials) -> Callable[[int, Ended], None]:
