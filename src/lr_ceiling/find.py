@@ -5,6 +5,7 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,6 +20,9 @@ from lr_ceiling.problems.problem import CallableProblem, Problem
 from lr_ceiling.rounding import short
 from lr_ceiling.search.ceiling import Ceiling
 from lr_ceiling.search.schedule import Question
+
+# Two decades beyond them still are numbers that a float holds.
+LEAST, MOST = 1e-300, 1e300
 
 
 @runtime_checkable
@@ -89,8 +93,8 @@ def find_ceiling(
         LockedError: another search has `storage` open.
         WorkerError: a run ended its process three times, or no process can start.
     """
-    question = Question(low, high, interval, budget, seed, lag)
-    _check(question, target, workers)
+    question = _question(low, high, interval, budget, seed, lag)
+    _check_places(executor, workers)
     known = _known(problem, target, mode)
     path = None if storage is None else Path(storage)
     with contextlib.ExitStack() as stack:
@@ -111,7 +115,8 @@ def find_ceiling(
         try:
             work(runner, {GROUP: driver}, {})
         except ProblemError as error:
-            kept = f"; {len(driver.results)} runs that ended are kept in {path}" if path else ""
+            count = len(driver.results)
+            kept = f"; {count} run{'s' * (count != 1)} that ended: kept in {path}" if path else ""
             raise ProblemError(f"{error}{kept}") from error
         seen = [trials.observe(result) for result in driver.in_order]
         aim = trials.aim
@@ -121,18 +126,22 @@ def find_ceiling(
 def _known(
     problem: Problem | OwnTrials | Callable[[float, int], Any], target: float | None, mode: Mode
 ) -> Problem | OwnTrials:
-    if isinstance(problem, Problem | OwnTrials):
-        if target is not None:
-            raise ParamsError(f"target is {target:g}: this problem has a target of its own")
-        return problem
-    if not callable(problem):
-        raise ParamsError(
-            f"the problem is a {type(problem).__name__}: give a KerasProblem, or a function of a "
-            "learning rate and a seed"
-        )
     if mode not in ("max", "min"):
         raise ParamsError(f"mode is {mode!r}: it must be 'max' or 'min'")
-    return CallableProblem(problem, target, mode)
+    if isinstance(problem, Problem | OwnTrials):
+        if target is not None:
+            raise ParamsError(f"target is {target}: this problem has a target of its own")
+        if mode != "max":
+            raise ParamsError(f"mode is {mode!r}: this problem has a mode of its own")
+        return problem
+    # A class is called as well, and what it makes is no result.
+    if isinstance(problem, type) or not callable(problem):
+        kind = f"class {problem.__name__}" if isinstance(problem, type) else type(problem).__name__
+        raise ParamsError(
+            f"the problem is a {kind}: give a KerasProblem, or a function of a learning rate and a "
+            "seed"
+        )
+    return CallableProblem(problem, None if target is None else _finite("target", target), mode)
 
 
 def _runner(
@@ -166,17 +175,45 @@ def _in_words(run: Run) -> str:
     return told if score is None else f"{told} ({score:.4g})"
 
 
-def _check(question: Question, target: float | None, workers: int | None) -> None:
-    low, high = question.low, question.high
-    if not (0 < low < high < math.inf):
-        raise ParamsError(f"low is {low} and high is {high}: they must be 0 < low < high")
-    if not question.budget >= 1 or not math.isfinite(question.budget):
-        raise ParamsError(f"budget is {question.budget}: it must be at least 1 full run")
-    if not question.interval_decades > 0:
-        raise ParamsError(f"interval is {question.interval_decades}: it must be above 0 decades")
-    if question.lag < 1:
-        raise ParamsError(f"lag is {question.lag}: it must be at least 1")
-    if workers is not None and workers < 1:
-        raise ParamsError(f"workers is {workers}: it must be at least 1")
-    if target is not None and not math.isfinite(target):
-        raise ParamsError(f"target is {target}: it must be a finite score")
+def _question(
+    low: float, high: float, interval: float, budget: float, seed: int, lag: int
+) -> Question:
+    """The question, with plain numbers: 1 and 1.0 are the same one."""
+    low, high = _finite("low", low), _finite("high", high)
+    if not LEAST <= low < high <= MOST:
+        raise ParamsError(
+            f"low is {low:g} and high is {high:g}: they must be {LEAST:g} <= low < high <= {MOST:g}"
+        )
+    budget, interval = _finite("budget", budget), _finite("interval", interval)
+    if budget < 1:
+        raise ParamsError(f"budget is {budget:g}: it must be at least 1 full run")
+    if interval <= 0:
+        raise ParamsError(f"interval is {interval:g}: it must be above 0 decades")
+    return Question(low, high, interval, budget, _whole("seed", seed), _positive("lag", lag))
+
+
+def _check_places(executor: Executor | None, workers: int | None) -> None:
+    if workers is not None:
+        _positive("workers", workers)
+    if executor is not None and not isinstance(executor, Executor):
+        raise ParamsError(
+            f"executor is a {type(executor).__name__}: give a concurrent.futures.Executor"
+        )
+
+
+def _finite(name: str, value: float) -> float:
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise ParamsError(f"{name} is {value!r}: it must be a finite number")
+    return float(value)
+
+
+def _whole(name: str, value: int) -> int:
+    if not isinstance(value, Integral):
+        raise ParamsError(f"{name} is {value!r}: it must be a whole number")
+    return int(value)
+
+
+def _positive(name: str, value: int) -> int:
+    if _whole(name, value) < 1:
+        raise ParamsError(f"{name} is {value}: it must be at least 1")
+    return int(value)

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from lr_ceiling.errors import ResultsError, StudyError
 from lr_ceiling.execution.driver import Driver, opened, replays, sampler_of
-from lr_ceiling.execution.journal import held, load_study
+from lr_ceiling.execution.journal import beside, held, load_study
 from lr_ceiling.execution.runner import Ended, Report, Task, work
 from lr_ceiling.identity import derived_seed
 from lr_ceiling.search import acquisition
@@ -243,7 +243,7 @@ def test_a_journal_of_other_trials_is_begun_anew_and_what_is_the_same_is_kept(
             pass
     ran: list[int] = []
     after = run_study(journal, DisorderedRunner(), on_ended=lambda index, _: ran.append(index))
-    assert not journal.with_suffix(".former").exists()
+    assert not beside(journal, "former").exists()
     assert after == run_study(tmp_path / "fresh.journal", DisorderedRunner())
     assert after != before
     same = {index for index, result in enumerate(before) if after[index : index + 1] == [result]}

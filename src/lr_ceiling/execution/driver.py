@@ -18,7 +18,7 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from lr_ceiling.errors import StudyError
-from lr_ceiling.execution.journal import held, load_study
+from lr_ceiling.execution.journal import beside, held, load_study
 from lr_ceiling.execution.runner import Ended, Task
 from lr_ceiling.search.ceiling import CALLS, RESULT
 from lr_ceiling.search.posterior import Observation
@@ -161,7 +161,7 @@ def opened(
         _describe(study, trials)
         yield Driver(study, trials, on_ended)
         return
-    former = journal.with_suffix(".former")
+    former = beside(journal, "former")
     with held(journal):
         study = load_study(journal, journal.stem, sampler)
         _check_made_by(study, trials, journal)

@@ -16,25 +16,36 @@ from lr_ceiling.errors import LockedError, ResultsError
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+# How Optuna begins a journal.
+BEGIN = b'{"op_code":'
+
 
 @contextmanager
 def held(journal: Path) -> Iterator[None]:
     """Hold the study in `journal` for this driver alone.
 
-    Raises LockedError where another driver has it open.
+    Raises LockedError where another driver has it open, and ResultsError where no file can be.
     """
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(journal.with_suffix(".driver"))
+    lock = filelock.FileLock(beside(journal, "driver"))
     try:
+        journal.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise LockedError(
             f"another search has the study {journal} open: wait until it ends, or stop it"
         ) from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise ResultsError(f"{journal} can't be written ({reason}): name another file") from None
     try:
         yield
     finally:
         lock.release()
+
+
+def beside(journal: Path, kind: str) -> Path:
+    """A file that belongs to this journal and to no other one of its folder."""
+    return journal.with_name(f"{journal.name}.{kind}")
 
 
 def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
@@ -42,8 +53,9 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
 
     What a kill leaves is mended: a half-written last line is cut off, and trials that were under
     way are told FAIL, so that the driver runs their index again. Raises ResultsError where the
-    journal is damaged.
+    journal is damaged, or another kind of file, which is left as it is.
     """
+    _check_kind(journal)
     _mend(journal)
     try:
         study = optuna.create_study(
@@ -59,6 +71,17 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
         raise ResultsError(f"{journal} is damaged ({reason}): remove it and run again") from None
     _fail_orphans(study)
     return study
+
+
+def _check_kind(journal: Path) -> None:
+    # Mending would cut another file's end off. A kill may leave a part of the first line.
+    if not journal.exists():
+        return
+    if journal.is_dir():
+        raise ResultsError(f"{journal} is a folder: name a file in it")
+    with journal.open("rb") as file:
+        if not BEGIN.startswith(file.read(len(BEGIN))):
+            raise ResultsError(f"{journal} is no journal of a search: name another file")
 
 
 def _mend(journal: Path) -> None:

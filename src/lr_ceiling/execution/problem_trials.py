@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import cast
 
@@ -81,16 +82,27 @@ class ProblemTask:
 
         An error of the arithmetic is a failed run. Raises ProblemError for any other exception.
         """
-        problem = self.parcel.opened()
+        problem = self._opened()
         try:
             outcome = problem.run(self.learning_rate, self.seed, report)
         except (ArithmeticError, np.linalg.LinAlgError):
             outcome = NOT_FINITE
         except LrCeilingError as error:
             raise type(error)(f"{error} ({self})") from error
-        except Exception as error:
+        # What exits would end the driver as well.
+        except (Exception, SystemExit) as error:
             raise ProblemError(f"{self} raised {_told(error)}") from error
         return Run(self.learning_rate, self.seed, outcome)
+
+    def _opened(self) -> Problem:
+        try:
+            return self.parcel.opened()
+        # Whatever the problem's parts raise when they are unpickled.
+        except Exception as error:
+            raise ProblemError(
+                f"a worker can't open the problem ({_told(error)}): it must be able to import what "
+                "the problem is made of"
+            ) from error
 
     def __str__(self) -> str:
         return f"the run at learning rate {self.learning_rate:g} with seed {self.seed}"
@@ -103,10 +115,11 @@ class ProblemTrials:
         self.horizon = problem.horizon
         self._parcel = parcel
         self._made_by: dict[str, str | float | int] = {
-            **{name: value for name, value in asdict(question).items() if name != "budget"},
+            **_named(question),
+            **problem.settings,
             "the problem's version": problem.version,
             "Python": platform.python_version(),
-            **versions(dict.fromkeys((*LIBRARIES, *problem.libraries))),
+            **_versions(problem),
         }
         self.aim = question.aim({"version": problem.version, "seed": question.seed})
 
@@ -156,6 +169,23 @@ class ProblemTrials:
     def made_by(self) -> Mapping[str, str | float | int]:
         """The question but its budget, the problem's version, and the libraries."""
         return self._made_by
+
+
+def _named(question: Question) -> dict[str, float | int]:
+    """What of a question a stored search must share, by the names of find_ceiling's arguments."""
+    names = {"interval_decades": "interval"}
+    return {
+        names.get(name, name): value for name, value in asdict(question).items() if name != "budget"
+    }
+
+
+def _versions(problem: Problem) -> dict[str, str]:
+    try:
+        return versions(dict.fromkeys((*LIBRARIES, *problem.libraries)))
+    except PackageNotFoundError as error:
+        raise ProblemError(
+            f"the problem's libraries name {error.name}: no such package is installed"
+        ) from None
 
 
 def _told(error: BaseException) -> str:

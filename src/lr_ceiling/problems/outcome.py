@@ -16,11 +16,13 @@ class Outcome:
     """What a run came to.
 
     `stable` says whether it trained; `score` is what it reached, in units of its own, None where
-    that is no finite number; `label` says in a word how it ended; `cost` is in full runs: 0.5 for a
-    run that ended half way. `as_saved` is the score of the model as it would be saved, where that
-    is another one: with the moving averages that training left. `called` says that a rule predicted
-    the failure before the end, and `ended` that the run was ended by that prediction. What is known
-    to have failed, such as a loss of NaN, is no prediction.
+    that is no finite number; `label` says in a word how it ended; `cost` is in full runs, above 0:
+    0.5 for a run that ended half way. `as_saved` is the score of the model as it would be saved,
+    where that is another one: with the moving averages that training left. `called` says that a
+    rule predicted the failure before the end, and `ended` that the run was ended by that
+    prediction. What is known to have failed, such as a loss of NaN, is no prediction.
+
+    Raises ValueError for a cost that is no number above 0.
     """
 
     stable: bool
@@ -32,8 +34,23 @@ class Outcome:
     ended: bool = False
 
     def __post_init__(self) -> None:
-        if not self.label:
-            object.__setattr__(self, "label", "stable" if self.stable else "failed")
+        """Take NumPy's bools and numbers, and scalars of tensors, as Python's."""
+        cost = float(self.cost)
+        if not 0 < cost < math.inf:
+            raise ValueError(f"cost is {self.cost}: it must be above 0 full runs")
+        plain = {
+            "stable": bool(self.stable),
+            "score": _finite(self.score),
+            "label": self.label or ("stable" if self.stable else "failed"),
+            "cost": cost,
+            "as_saved": _finite(self.as_saved),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
+
+def _finite(score: float | None) -> float | None:
+    return float(score) if score is not None and math.isfinite(score) else None
 
 
 @dataclass(frozen=True)
@@ -60,6 +77,8 @@ def outcome_of(returned: Any, target: float | None, mode: Mode) -> Outcome:
     if isinstance(returned, bool | np.bool_):
         return Outcome(stable=bool(returned))
     try:
+        if isinstance(returned, str | bytes):
+            raise TypeError
         # A tensor, an array of one element, a decimal.
         score = float(returned)
     except (TypeError, ValueError):

@@ -1,6 +1,7 @@
 """A problem: what one run is. Any callable is one; a class may tell more of itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from lr_ceiling.problems.outcome import Mode, Outcome, outcome_of
@@ -13,12 +14,14 @@ class Problem:
 
     `version` is its identity: raise it when what a run computes changes, and a stored search of the
     former version is not mixed with new runs. `libraries` are the packages whose versions decide
-    the result; `horizon` is the length of a full run, in steps; `prepared_by` names a module whose
-    import and whose `prepare()` make a process ready for runs.
+    the result; `settings` are what else of it decides what a run comes to, by name: a stored search
+    of others is refused; `horizon` is the length of a full run, in steps; `prepared_by` names a
+    module whose import and whose `prepare()` make a process ready for runs.
     """
 
     version: str = ""
     libraries: tuple[str, ...] = ()
+    settings: Mapping[str, str | float | int] = MappingProxyType({})
     horizon: int = 1
     prepared_by: str | None = None
 
@@ -44,6 +47,7 @@ class CallableProblem(Problem):
         self.function, self.target, self.mode = function, target, mode
         self.version = str(getattr(function, "version", ""))
         self.libraries = tuple(getattr(function, "libraries", ()))
+        self.settings = {} if target is None else {"target": target, "mode": mode}
 
     def run(self, learning_rate: float, seed: int, report: Report) -> Outcome:
         """Call the function, and judge what it returns as `outcome_of` does."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from optuna.distributions import FloatDistribution
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 
 from lr_ceiling.errors import MissingExtra, StudyError
 from lr_ceiling.rounding import short, significant
@@ -54,6 +54,10 @@ class Ceiling:
         self.runs = list(runs)
         self.estimates = Estimates(Posterior(curves(bounds), observations, calls))
         self._observations = list(observations)
+        # Taken now: a study that goes on, or had a larger budget before, has others as well.
+        self._trials = (
+            finished_trials(study, _parameter(study))[: len(observations)] if observations else []
+        )
 
     @property
     def lr90(self) -> Estimate:
@@ -141,14 +145,14 @@ class Ceiling:
         import pandas as pd
 
         rows = []
-        for trial, seen in zip(
-            finished_trials(self.study, _parameter(self.study)), self._observations, strict=True
-        ):
+        for trial, seen in zip(self._trials, self._observations, strict=True):
             shown = {
                 name: value for name, value in trial.user_attrs.items() if name not in INTERNAL
             }
             rate = significant(10**seen.u, 12)
-            rows.append({"learning_rate": rate, "stable": seen.stable, "cost": seen.cost} | shown)
+            own = {"learning_rate": rate, "stable": seen.stable, "cost": seen.cost}
+            # Whatever the trial's attributes are called.
+            rows.append(own | shown | own)
         return pd.DataFrame(rows).rename_axis(index="trial")
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
@@ -177,7 +181,8 @@ class Ceiling:
 
     def __str__(self) -> str:
         """The answer in a line."""
-        trials = f"{len(self._observations)} trials"
+        count = len(self._observations)
+        trials = f"{count} trial{'s' * (count != 1)}"
         answer = self.lr90.in_words(digits=3)
         if self.reason is None:
             return f"trains up to {answer}; {trials}"
@@ -212,6 +217,12 @@ def ceiling_of(study: Study) -> Ceiling:
     The study has one log-uniform parameter. A trial was stable if its value is above 0: see
     CeilingSampler. Raises StudyError for a study of another form.
     """
+    if study.directions != [StudyDirection.MAXIMIZE]:
+        said = ", ".join(direction.name.lower() for direction in study.directions)
+        raise StudyError(
+            f"the study's direction is {said}: a ceiling needs direction='maximize', and a value "
+            "above 0 where a run was stable"
+        )
     parameter = _parameter(study)
     distributions = {
         trial.distributions[parameter]

@@ -8,9 +8,14 @@ from types import ModuleType
 from typing import Any
 
 import click
+import cloudpickle
 
 from lr_ceiling.errors import LrCeilingError, ParamsError, one_line_errors
 from lr_ceiling.find import find_ceiling
+from lr_ceiling.problems.problem import Problem
+
+# The name of a problem's file as a module.
+NAME = "__problem__"
 
 
 @click.command()
@@ -52,8 +57,7 @@ def load_problem(named: str) -> Any:
     try:
         return getattr(module, name)
     except AttributeError:
-        there = ", ".join(sorted(known for known in vars(module) if not known.startswith("_")))
-        raise ParamsError(f"{place} has no {name!r}: it has {there}") from None
+        raise ParamsError(f"{place} has no {name!r}: it has {_offered(module)}") from None
 
 
 def _module(place: str) -> ModuleType:
@@ -64,17 +68,37 @@ def _module(place: str) -> ModuleType:
         path = Path(place)
         if not path.is_file():
             raise ParamsError(f"{place} is no file")
-        # As Python does for a script: it may import its neighbours.
-        sys.path.insert(0, str(path.parent.resolve()))
-        spec = importlib.util.spec_from_file_location("__problem__", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        return _executed(path)
     except LrCeilingError:
         raise
     # Whatever a user's file raises.
-    except Exception as error:
-        reason = " ".join(str(error).split())
+    except (Exception, SystemExit) as error:
+        reason = " ".join(str(error).split()) or "no reason given"
         raise ParamsError(f"{place} can't be imported: {type(error).__name__}: {reason}") from error
+
+
+def _executed(path: Path) -> ModuleType:
+    # As Python does for a script: it may import its neighbours.
+    sys.path.insert(0, str(path.parent.resolve()))
+    spec = importlib.util.spec_from_file_location(NAME, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses, and whatever else asks for the module of a class, look for it there.
+    sys.modules[NAME] = module
+    spec.loader.exec_module(module)
+    # Nobody else can import it.
+    cloudpickle.register_pickle_by_value(module)
+    return module
+
+
+def _offered(module: ModuleType) -> str:
+    """What of a module's own may be a problem."""
+    own = [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and not isinstance(value, type)
+        and (isinstance(value, Problem) or getattr(value, "__module__", "") == module.__name__)
+    ]
+    return ", ".join(sorted(own)) or "no function and no problem of its own"
