@@ -60,7 +60,7 @@ def test_the_seeds_follow_from_the_question_but_its_budget() -> None:
     assert len(set(seeds(QUESTION))) == 3
     assert seeds(replace(QUESTION, budget=99.0)) == seeds(QUESTION)
     for change in ({"seed": 1}, {"lag": 2}, {"low": 1e-3}, {"interval_decades": 0.2}):
-        assert seeds(replace(QUESTION, **change)) != seeds(QUESTION)  # type: ignore[arg-type]
+        assert seeds(replace(QUESTION, **change)) != seeds(QUESTION)
 
 
 def test_a_result_is_that_of_its_task_alone() -> None:
