@@ -58,13 +58,14 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
     _check_kind(journal)
     _mend(journal)
     try:
-        study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(journal))),
-            study_name=name,
-            direction="maximize",
-            sampler=sampler,
-            load_if_exists=True,
-        )
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        if any(study.study_name == name for study in storage.get_all_studies()):
+            # Optuna's load_if_exists would add a line to a journal that may be refused.
+            study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+        else:
+            study = optuna.create_study(
+                study_name=name, storage=storage, sampler=sampler, direction="maximize"
+            )
     # What Optuna makes of a line that is none of its own.
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:100]

@@ -179,6 +179,11 @@ class Runner:
                 self._waiting.appendleft(flight)
                 self._restart()
                 return
+            # It was shut down. Broken ones raise such an error as well, which is caught above.
+            except RuntimeError as error:
+                if self._owned:
+                    raise
+                raise WorkerError(f"the executor that was given takes no more: {error}") from None
             self._failed_starts = 0
             self._flights[future] = flight
 

@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from lr_ceiling.errors import ProblemError
 
 Mode = Literal["max", "min"]
@@ -49,6 +47,14 @@ class Outcome:
             object.__setattr__(self, name, value)
 
 
+def _scalar(returned: Any) -> Any:
+    """An array or a tensor of one element, as Python has it: a comparison of tensors is one."""
+    # TensorFlow's has no `item`.
+    if hasattr(returned, "numpy") and not hasattr(returned, "item"):
+        returned = returned.numpy()
+    return returned.item() if hasattr(returned, "item") else returned
+
+
 def _finite(score: float | None) -> float | None:
     return float(score) if score is not None and math.isfinite(score) else None
 
@@ -74,14 +80,15 @@ def outcome_of(returned: Any, target: float | None, mode: Mode) -> Outcome:
     """
     if isinstance(returned, Outcome):
         return returned
-    if isinstance(returned, bool | np.bool_):
-        return Outcome(stable=bool(returned))
     try:
-        if isinstance(returned, str | bytes):
+        value = _scalar(returned)
+        if isinstance(value, bool):
+            return Outcome(stable=value)
+        if isinstance(value, str | bytes):
             raise TypeError
-        # A tensor, an array of one element, a decimal.
-        score = float(returned)
-    except (TypeError, ValueError):
+        score = float(value)
+    # The last is PyTorch's for a tensor of several.
+    except (TypeError, ValueError, RuntimeError):
         kind = type(returned).__name__
         raise ProblemError(
             f"the problem returned {returned!r:.60} ({kind}): return a bool, a score, or an Outcome"
