@@ -29,8 +29,22 @@ OBSERVERS = {
 }
 OBSERVERS_BUT_OF_REPORT = {"report.figures", "report.words"}
 HOMES = {
-    "tensorflow": {"evidence.range_tests", "evidence.theory", "mnist"},
-    "keras": {"live.predictor", "mnist"},
+    "tensorflow": {
+        "evidence.range_tests",
+        "evidence.theory",
+        "mnist",
+        "problems.keras_data",
+        "problems.keras_feed",
+        "problems.keras_run",
+    },
+    "keras": {
+        "live.predictor",
+        "mnist",
+        "problems.batch_norm",
+        "problems.keras_feed",
+        "problems.keras_run",
+        "problems.stability_monitor",
+    },
     "mlflow": {"live.registry", "live.serving", "tracking"},
     "matplotlib": {"report.figures", "search.figure"},
     "optuna": {"execution.driver", "execution.journal", "search", "simulation.peers"},

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import small_spec
-from lr_ceiling.execution import environment
-from lr_ceiling.execution.environment import FAMILIES, SETTINGS, muted_stderr, pin, pinned
 from lr_ceiling.mnist import engine, training
 from lr_ceiling.mnist.results import RunResult
+from lr_ceiling.problems import environment
+from lr_ceiling.problems.environment import FAMILIES, SETTINGS, muted_stderr, pin, pinned
 
 # What people have set, or could: another backend and float type, no oneDNN or only its oldest
 # kernels, threads, a compiler, reduced precision, kernels of numpy's and of its BLAS.
