@@ -53,6 +53,7 @@ class KerasProblem(Problem):
     """
 
     prepared_by = PREPARED_BY
+    uses_gpus = True
 
     def __init__(
         self,
