@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lr_ceiling.find import find_ceiling
+    from lr_ceiling.problems.keras import KerasProblem
     from lr_ceiling.problems.outcome import Outcome
     from lr_ceiling.problems.problem import Problem
+    from lr_ceiling.problems.stability_monitor import StabilityMonitor
     from lr_ceiling.search.ceiling import Ceiling, ceiling_of, plot_ceiling
     from lr_ceiling.search.estimates import Estimate
     from lr_ceiling.search.sampler import CeilingSampler
@@ -23,8 +25,10 @@ _PUBLIC = {
     "Ceiling": "search.ceiling",
     "CeilingSampler": "search.sampler",
     "Estimate": "search.estimates",
+    "KerasProblem": "problems.keras",
     "Outcome": "problems.outcome",
     "Problem": "problems.problem",
+    "StabilityMonitor": "problems.stability_monitor",
     "ceiling_of": "search.ceiling",
     "find_ceiling": "find",
     "plot_ceiling": "search.ceiling",
@@ -34,8 +38,10 @@ __all__ = [
     "Ceiling",
     "CeilingSampler",
     "Estimate",
+    "KerasProblem",
     "Outcome",
     "Problem",
+    "StabilityMonitor",
     "ceiling_of",
     "find_ceiling",
     "plot_ceiling",

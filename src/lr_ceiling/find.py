@@ -13,8 +13,9 @@ from lr_ceiling.errors import ParamsError, ProblemError
 from lr_ceiling.execution.driver import Trials, opened
 from lr_ceiling.execution.executor import cores, local_executor
 from lr_ceiling.execution.problem_trials import Parcel, ProblemTrials
-from lr_ceiling.execution.progress import GROUP, SearchProgress, Watch
+from lr_ceiling.execution.progress import GROUP, SearchProgress, Watch, error_console
 from lr_ceiling.execution.runner import Ended, Runner, work
+from lr_ceiling.problems.devices import gpus
 from lr_ceiling.problems.outcome import Mode, Run
 from lr_ceiling.problems.problem import CallableProblem, Problem
 from lr_ceiling.rounding import short
@@ -109,9 +110,7 @@ def find_ceiling(
         driver = stack.enter_context(opened(path, trials, _told(watch, trials)))
         before = [trials.observe(result) for result in driver.results.values()]
         watch.begun(trials.aim, trials.horizon, before)
-        runner = stack.enter_context(
-            _runner(known.prepared_by, executor, workers, lag, watch.steps)
-        )
+        runner = stack.enter_context(_runner(known, executor, workers, question.lag, watch.steps))
         try:
             work(runner, {GROUP: driver}, {})
         except ProblemError as error:
@@ -145,7 +144,7 @@ def _known(
 
 
 def _runner(
-    prepared_by: str | None,
+    problem: Problem | OwnTrials,
     executor: Executor | None,
     workers: int | None,
     lag: int,
@@ -153,8 +152,9 @@ def _runner(
 ) -> Runner:
     if executor is not None:
         return Runner(lambda: executor, min(workers or lag, lag), on_steps, owned=False)
-    count = min(workers or cores(), lag)
-    return Runner(lambda: local_executor(count, prepared_by), count, on_steps)
+    devices = gpus() if isinstance(problem, Problem) and problem.uses_gpus else []
+    count = min(workers or len(devices) or cores(), lag)
+    return Runner(lambda: local_executor(count, problem.prepared_by, devices), count, on_steps)
 
 
 def _watch(progress: bool | Watch) -> Watch:
@@ -162,10 +162,7 @@ def _watch(progress: bool | Watch) -> Watch:
         return progress
     if not progress:
         return Watch()
-    # 0.1 s.
-    from rich.console import Console
-
-    return SearchProgress(GROUP, Console(stderr=True), _in_words)
+    return SearchProgress(GROUP, error_console(), _in_words)
 
 
 def _told(watch: Watch, trials: Trials) -> Callable[[int, Ended], None]:

@@ -288,12 +288,11 @@ def test_replaying_costs_little_beside_a_run(tmp_path: Path) -> None:
 
 def test_a_journal_of_something_else_is_refused_with_what_differs(tmp_path: Path) -> None:
     journal = tmp_path / "study.journal"
-    run_study(journal, DisorderedRunner())
-    before = journal.read_bytes()
+    before = run_study(journal, DisorderedRunner())
     wrong = r"study\.journal holds another search: lag is 2, there 4\. Name another file, or remove"
     with pytest.raises(StudyError, match=wrong):
         run_study(journal, DisorderedRunner(), OracleTrials(lag=2))
-    assert journal.read_bytes() == before
+    assert run_study(journal, DisorderedRunner(lives=0)) == before
 
 
 def test_without_a_journal_the_study_is_kept_in_memory(undisturbed: Results) -> None:

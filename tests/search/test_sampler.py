@@ -182,7 +182,10 @@ def test_nan_is_a_failure_to_train(nothing: float) -> None:
     assert trial.state == TrialState.FAIL
     assert observed(trial, "lr") == Observation(math.log10(trial.params["lr"]), stable=False)
     assert finished_trials(study, "lr") == [trial]
-    assert ask(study, 1) < trial.params["lr"]
+    failed = optuna.create_study(direction="maximize", sampler=CeilingSampler())
+    failed.optimize(lambda trial: run_at(trial, 0.0), n_trials=1)
+    following = [one.ask().suggest_float("lr", 1e-4, 10, log=True) for one in (study, failed)]
+    assert following[0] == following[1] < trial.params["lr"]
 
 
 @pytest.mark.parametrize("fault", [ValueError, None], ids=["raised", "returned nothing"])

@@ -5,6 +5,7 @@ fixed batch, at initialisation and after some steps of training. A check of
 the order of magnitude: no search reads it. Beside it, what biases before batch norm change.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,9 @@ def bias_effect(spec: RunSpec, splits: Path) -> tuple[float, float] | None:
         loss, [[layer.bias.value for layer in layers], [layer.kernel.value for layer in layers]]
     )
     difference = tf.reduce_max(tf.abs(logits - plain(images, training=True)))
-    found = np.divide([float(difference), _largest(biases)], [1, _largest(kernels)])
-    return (float(found[0]), float(found[1])) if np.isfinite(found).all() else None
+    reaches = _largest(kernels)
+    ratio = _largest(biases) / reaches if reaches > 0 else math.nan
+    return (float(difference), ratio) if math.isfinite(float(difference) + ratio) else None
 
 
 def _to_logits(model: Any, use_bias: bool) -> Any:

@@ -4,6 +4,7 @@ Measured with TensorFlow on two cores: docs/engine.md. Workers exit when the dri
 """
 
 import importlib
+import itertools
 import math
 import multiprocessing
 import os
@@ -12,9 +13,10 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing.connection import wait
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 from lr_ceiling.errors import WorkerError
@@ -83,15 +85,23 @@ def cpu_quota(cgroup: Path) -> float | None:
         return None
 
 
-def local_executor(processes: int | None = None, prepared_by: str | None = None) -> Executor:
-    """Processes of this machine, by default one a core.
+def local_executor(
+    processes: int | None = None,
+    prepared_by: str | None = None,
+    devices: Sequence[str] | None = None,
+) -> Executor:
+    """Processes of this machine, by default one a core, or one a device where there are any.
 
     `prepared_by` names a module: the server imports it before it forks, and each process calls its
     `prepare()` first. What that raises ends the first task of the process, as a WorkerError.
+    `devices` are names of GPUs: each process gets its own in CUDA_VISIBLE_DEVICES before it is
+    prepared; where there are more processes, they share them evenly.
     """
     if prepared_by:
         CONTEXT.set_forkserver_preload([prepared_by])
-    return ProcessPoolExecutor(processes or cores(), CONTEXT, _begin, (prepared_by,))
+    count = processes or len(devices or ()) or cores()
+    handed_out = _line(devices, count) if devices else None
+    return ProcessPoolExecutor(count, CONTEXT, _begin, (prepared_by, handed_out))
 
 
 def kill(executor: Executor) -> None:
@@ -117,7 +127,15 @@ def end_with_parent() -> None:
     threading.Thread(target=_watch, args=(PARENT,), daemon=True).start()
 
 
-def _begin(prepared_by: str | None) -> None:
+def _line(devices: Sequence[str], processes: int) -> "SimpleQueue[str]":
+    """A queue from which each process takes the device that it is to use."""
+    line: SimpleQueue[str] = CONTEXT.SimpleQueue()
+    for device in itertools.islice(itertools.cycle(devices), processes):
+        line.put(device)
+    return line
+
+
+def _begin(prepared_by: str | None, devices: "SimpleQueue[str] | None") -> None:
     global _failure
     # Ctrl-C reaches the whole process group; the driver alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -125,6 +143,8 @@ def _begin(prepared_by: str | None) -> None:
     if driver is not None:
         threading.Thread(target=_end_after, args=(driver.sentinel,), daemon=True).start()
     try:
+        if devices is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = devices.get()
         if prepared_by:
             prepare: Callable[[], None] = importlib.import_module(prepared_by).prepare
             prepare()

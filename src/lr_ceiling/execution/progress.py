@@ -213,6 +213,11 @@ def step_progress(
         yield StepProgress(label, total, taken, to_go, unit, bar)
 
 
+def error_console() -> Console:
+    """What writes to stderr: what a program prints of its own stays whole."""
+    return Console(stderr=True)
+
+
 def _joined(*parts: str) -> str:
     return "; ".join(filter(None, parts))
 

@@ -16,7 +16,8 @@ class Problem:
     former version is not mixed with new runs. `libraries` are the packages whose versions decide
     the result; `settings` are what else of it decides what a run comes to, by name: a stored search
     of others is refused; `horizon` is the length of a full run, in steps; `prepared_by` names a
-    module whose import and whose `prepare()` make a process ready for runs.
+    module whose import and whose `prepare()` make a process ready for runs; `uses_gpus` says that
+    each process is to have a GPU of its own, where there are any.
     """
 
     version: str = ""
@@ -24,6 +25,7 @@ class Problem:
     settings: Mapping[str, str | float | int] = MappingProxyType({})
     horizon: int = 1
     prepared_by: str | None = None
+    uses_gpus: bool = False
 
     def run(self, learning_rate: float, seed: int, report: Report) -> Outcome:
         """Run it; `report` is told how many steps are taken so far.

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,10 +140,10 @@ class Ceiling:
 
         Raises MissingExtra without pandas.
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise _missing("trials", "pandas") from None
+        if not find_spec("pandas"):
+            raise _missing("trials", "pandas")
+        import pandas as pd
+
         rows = []
         for trial, seen in zip(self._trials, self._observations, strict=True):
             shown = {
@@ -159,10 +160,8 @@ class Ceiling:
 
         Raises MissingExtra without matplotlib.
         """
-        try:
-            import matplotlib  # noqa: F401
-        except ImportError:
-            raise _missing("plot()", "matplotlib") from None
+        if not find_spec("matplotlib"):
+            raise _missing("plot()", "matplotlib")
         from lr_ceiling.search.figure import draw
 
         return draw(self.estimates, self._observations, ax)

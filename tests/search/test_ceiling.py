@@ -1,0 +1,147 @@
+"""The answer: its numbers, its words, and what is said where there is none."""
+
+import json
+import math
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution
+from optuna.study import Study
+from optuna.trial import create_trial
+
+from lr_ceiling.errors import StudyError
+from lr_ceiling.search.ceiling import Ceiling, ceiling_of
+from lr_ceiling.search.sampler import EXPECTED
+
+SPACE = FloatDistribution(1e-4, 10, log=True)
+EDGE = [(1e-3, True), (0.01, True), (0.03, True), (0.05, True), (0.08, False), (0.1, False)]
+MORE = [(0.06, True), (0.07, False), (0.055, True), (0.3, False), (0.05, True), (0.02, True)]
+
+
+def study_of(trials: list[tuple[float, bool]]) -> Study:
+    study = optuna.create_study(direction="maximize")
+    for rate, stable in trials:
+        trial = create_trial(
+            params={"lr": rate}, distributions={"lr": SPACE}, value=float(stable),
+            user_attrs={"label": "stable" if stable else "dead"},
+        )  # fmt: skip
+        study.add_trial(trial)
+    return study
+
+
+@pytest.fixture(scope="module")
+def ceiling() -> Ceiling:
+    return ceiling_of(study_of(EDGE + MORE))
+
+
+def test_the_answer_is_a_number_with_an_interval(ceiling: Ceiling) -> None:
+    low, high = ceiling.lr90.ci95
+    assert low is not None
+    assert high is not None
+    assert ceiling.lr90.estimate is not None
+    assert 0.005 < low < ceiling.lr90.estimate < high < 0.1
+    assert ceiling.reason is None
+    assert 0.5 < ceiling.exists < 1
+    assert str(ceiling) == f"trains up to {ceiling.lr90.in_words(digits=3)}; 12 trials"
+    assert repr(ceiling) == f"<Ceiling: {ceiling}>"
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.floats(0.05, 0.95), min_size=2, max_size=4, unique=True).map(sorted))
+def test_who_asks_for_more_gets_less(asked: list[float]) -> None:
+    ceiling = ceiling_of(study_of(EDGE + MORE))
+    found = [ceiling.at(p).estimate for p in asked]
+    known = [one for one in found if one is not None]
+    assert known == sorted(known, reverse=True)
+
+
+def test_probability_and_rate_are_each_others_way_back(ceiling: Ceiling) -> None:
+    rate = ceiling.lr50.estimate
+    assert rate is not None
+    middle = ceiling.probability(rate)
+    assert middle.estimate is not None
+    assert 0.3 < middle.estimate < 0.7
+    sure = ceiling.probability(0.001).estimate
+    hopeless = ceiling.probability(5).estimate
+    assert sure is not None
+    assert hopeless is not None
+    assert sure > 0.9 > 0.1 > hopeless
+
+
+@pytest.mark.parametrize("p", [0, 1, -1, math.nan])
+def test_a_probability_lies_between_its_ends(p: float, ceiling: Ceiling) -> None:
+    with pytest.raises(ValueError, match=f"p is {p}: it must lie between 0 and 1"):
+        ceiling.at(p)
+
+
+@pytest.mark.parametrize("rate", [0, -1, math.nan, math.inf])
+def test_a_learning_rate_is_above_zero(rate: float, ceiling: Ceiling) -> None:
+    with pytest.raises(ValueError, match=f"learning_rate is {rate}: it must be above 0"):
+        ceiling.probability(rate)
+
+
+@pytest.mark.parametrize(
+    ("trials", "reason"),
+    [
+        ([(0.01, True), (1, True), (9, True)], r"no ceiling found up to 9: 3 of 3 runs were"),
+        ([(1, False), (0.01, False)], r"no run was stable: 2 of 2 failed between 0\.01 and 1"),
+        ([(0.01, True), (0.1, True), (1, True), (5, True), (9, False)], r"don't bound it from"),
+        (
+            [(rate, index % 2 == 0) for index, rate in enumerate((0.01, 0.02, 0.05, 0.1) * 4)],
+            r"there is probably no learning rate that is stable nine times in ten",
+        ),
+    ],
+    ids=["all stable", "none stable", "one side", "luck"],
+)
+def test_why_there_is_no_number_is_told(trials: list[tuple[float, bool]], reason: str) -> None:
+    ceiling = ceiling_of(study_of(trials))
+    assert ceiling.lr90.estimate is None
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(ceiling.reason)
+    assert ceiling.reason is not None
+    assert str(ceiling).endswith(ceiling.reason)
+
+
+def test_json_has_null_and_no_nan() -> None:
+    told = json.loads(ceiling_of(study_of([(1, False)])).to_json(), parse_constant=pytest.fail)
+    assert told["lr90"]["estimate"] is None
+    assert told["lr90"]["ci95"][0] is None
+    assert (told["trials"], told["stable"], told["full_runs"]) == (1, 0, 1.0)
+
+
+def test_the_trials_are_a_table_with_what_their_runs_tell(ceiling: Ceiling) -> None:
+    table = ceiling.trials
+    assert list(table.columns) == ["learning_rate", "stable", "cost", "label"]
+    assert list(table["learning_rate"]) == [rate for rate, _ in EDGE + MORE]
+    assert list(table["label"][:6]) == ["stable"] * 4 + ["dead"] * 2
+
+
+def test_a_notebook_shows_a_table(ceiling: Ceiling) -> None:
+    html = ceiling._repr_html_()
+    assert html.startswith("<table>")
+    assert str(ceiling.lr90.in_words(digits=3)) in html
+
+
+def test_the_range_that_was_expected_is_kept_with_the_study() -> None:
+    study = study_of(EDGE)
+    study.set_user_attr(EXPECTED, [1e-3, 1e-2])
+    expecting = ceiling_of(study).estimates.posterior.curves.bounds
+    assert (expecting.low, expecting.high) == (-3, -2)
+    assert (expecting.lowest, expecting.highest) == (-4, 1)
+
+
+def test_a_study_of_another_form_is_refused() -> None:
+    empty = optuna.create_study(direction="maximize")
+    with pytest.raises(StudyError, match=r"the study's parameters are: none\. A ceiling has exac"):
+        ceiling_of(empty)
+    with pytest.raises(StudyError, match="the study's direction is minimize"):
+        ceiling_of(optuna.create_study())
+    empty.ask({"lr": FloatDistribution(0.1, 1)})
+    with pytest.raises(StudyError, match=r"lr is .*: it must be log-uniform"):
+        ceiling_of(empty)
+    two = study_of(EDGE)
+    two.ask({"lr": FloatDistribution(1e-3, 10, log=True)})
+    with pytest.raises(StudyError, match="lr has several ranges in this study"):
+        ceiling_of(two)
