@@ -33,7 +33,7 @@ from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.stages.fetch import check_digests, fetch
 from lr_ceiling.report.findings import Cell, Findings
 from lr_ceiling.report.schemas import CeilingsReport, ValidationReport
-from lr_ceiling.search.ceiling import Belief, Estimate
+from lr_ceiling.search.estimates import Belief, Estimate
 
 # Toy runs have no business on a server, or in a project, that a person has set.
 OUTSIDE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING", "LR_CEILING_AHEAD")

@@ -1,21 +1,39 @@
 """`lr-ceiling <command>`: every command, imported only when it is asked for."""
 
 import importlib
+import importlib.util
+import sys
 from dataclasses import dataclass
 
 import click
 
+# What of an extra tells whether it is installed.
+EXTRAS = {"pipeline": ("dvc", "great_expectations", "mlflow", "pydantic", "tensorflow")}
+
 
 @dataclass(frozen=True)
 class Entry:
-    """A command: where it lives, what it does, and a call that works."""
+    """A command: where it lives, what it does, a call that works, and the extra that it needs."""
 
     module: str
     summary: str
     example: str
+    extra: str | None = "pipeline"
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether all that it needs is there."""
+        needed = EXTRAS[self.extra] if self.extra else ()
+        return all(importlib.util.find_spec(module) for module in needed)
 
 
 COMMANDS = {
+    "find": Entry(
+        "commands.find",
+        "Measure how far the learning rate of your own model can be turned up.",
+        "lr-ceiling find examples/mnist.py:problem --low 1e-4 --high 1",
+        extra=None,
+    ),
     "fetch": Entry(
         "stages.fetch",
         "Fetch MNIST from the first source that answers.",
@@ -140,20 +158,39 @@ class Commands(click.Group):
         """Import a command's module and give its `main`."""
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"lr_ceiling.pipeline.{COMMANDS[name].module}")
+        entry = COMMANDS[name]
+        if not entry.is_installed:
+            print(f"error: {name} needs {install(entry.extra)}", file=sys.stderr)
+            sys.exit(1)
+        module = importlib.import_module(f"lr_ceiling.pipeline.{entry.module}")
         command: click.Command = module.main
         command.name = name
-        command.epilog = f"Example: {COMMANDS[name].example}"
+        command.epilog = f"Example: {entry.example}"
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write each command with what it does and an example."""
+        """Write each installed command with what it does and an example; name the others."""
         with formatter.section("Commands"):
             for name, entry in COMMANDS.items():
-                formatter.write_text(f"{name}: {entry.summary}")
-                formatter.indent()
-                formatter.write_text(entry.example)
-                formatter.dedent()
+                if entry.is_installed:
+                    formatter.write_text(f"{name}: {entry.summary}")
+                    formatter.indent()
+                    formatter.write_text(entry.example)
+                    formatter.dedent()
+        for extra in EXTRAS:
+            lacking = [
+                name
+                for name, entry in COMMANDS.items()
+                if entry.extra == extra and not entry.is_installed
+            ]
+            if lacking:
+                with formatter.section(f"With {install(extra)}"):
+                    formatter.write_text(", ".join(lacking))
+
+
+def install(extra: str | None) -> str:
+    """How to install an extra."""
+    return f"the extra {extra}: pip install 'lr-ceiling[{extra}]'"
 
 
 @click.command(
