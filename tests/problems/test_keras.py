@@ -1,5 +1,6 @@
 """Arguments of KerasProblem: what can't be is told in one line, before anything is imported."""
 
+import json
 import os
 import subprocess
 import sys
@@ -53,6 +54,25 @@ def test_arguments_that_cannot_be_are_told_in_a_line(
     with pytest.raises(ProblemError, match=message) as raised:
         problem(**arguments)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"target": 0.8},
+        {"epochs": np.int64(2)},
+        {"batch_size": 8},
+        {"monitor": "val_loss"},
+        {"mode": "min"},
+        {"shuffle": False},
+        {"steps_per_epoch": 5},
+    ],
+)
+def test_a_stored_search_knows_what_decides_its_runs(changed: dict[str, Any]) -> None:
+    known, other = problem().settings, problem(**changed).settings
+    (name,) = changed
+    assert {key for key in other if other[key] != known.get(key)} == {name}
+    assert json.loads(json.dumps(other)) == other
 
 
 def test_a_target_is_asked_for() -> None:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
@@ -18,9 +19,12 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES, ids=list(CASES))
+@pytest.fixture(params=list(itertools.product(CASES, ("ours", "theirs"))), ids="-".join)
 def drawn(request: pytest.FixtureRequest) -> Iterator[Axes]:
-    axes = plot_ceiling(study_of(CASES[request.param]))
+    case, figure = request.param
+    # One of several panels, as others lay them out.
+    given = None if figure == "ours" else plt.subplots(1, 2, figsize=(10, 4.5))[1][0]
+    axes = plot_ceiling(study_of(CASES[case]), given)
     yield axes
     plt.close(axes.figure)  # type: ignore[arg-type]
 
@@ -31,18 +35,33 @@ def test_no_text_lies_on_another_or_outside(drawn: Axes) -> None:
     legend = drawn.get_legend()
     assert legend is not None
     left, right = drawn.get_xlim()
+    drawn_ticks = (*drawn.xaxis.get_major_ticks(), *drawn.xaxis.get_minor_ticks())
     ticks = [
-        tick.label1 for tick in drawn.xaxis.get_major_ticks() if left <= tick.get_loc() <= right
+        tick.label1
+        for tick in drawn_ticks
+        if left <= tick.get_loc() <= right and tick.label1.get_text()
     ]
+    assert ticks
     texts = [drawn.title, drawn.xaxis.label, *legend.get_texts(), *ticks]
     boxes = [text.get_window_extent() for text in texts if text.get_visible()]
     whole = figure.bbox
-    inside = [box for box in boxes if whole.x0 <= box.x0 and box.x1 <= whole.x1]
-    assert inside == boxes
+    assert all(whole.x0 <= box.x0 and box.x1 <= whole.x1 for box in boxes)
+    assert all(whole.y0 <= box.y0 and box.y1 <= whole.y1 for box in boxes)
     overlaps = [
         (one, other) for one, other in itertools.combinations(boxes, 2) if one.overlaps(other)
     ]
     assert overlaps == []
+
+
+def test_the_answer_is_in_sight_and_no_trial_is_behind_the_legend(drawn: Axes) -> None:
+    drawn.figure.canvas.draw()
+    legend = drawn.get_legend()
+    assert legend is not None
+    behind = legend.get_window_extent()
+    for line in (line for line in drawn.get_lines() if line.get_linestyle() == "None"):
+        points = drawn.transData.transform(np.array(line.get_xydata()))
+        assert all(drawn.bbox.contains(*point) for point in points)
+        assert not any(behind.contains(*point) for point in points)
 
 
 def test_every_trial_is_drawn() -> None:

@@ -7,8 +7,29 @@ from dataclasses import dataclass
 
 import click
 
-# What of an extra tells whether it is installed.
-EXTRAS = {"pipeline": ("dvc", "great_expectations", "mlflow", "pydantic", "tensorflow")}
+
+@dataclass(frozen=True)
+class Extra:
+    """An extra of the package: what of it tells whether it is installed, and what is for it."""
+
+    modules: tuple[str, ...]
+    brings: str
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether all that tells is there."""
+        return all(map(importlib.util.find_spec, self.modules))
+
+
+EXTRAS = {
+    "plot": Extra(("matplotlib", "pandas"), "Ceiling.plot() and Ceiling.trials"),
+    "keras": Extra(("keras", "tensorflow"), "KerasProblem and StabilityMonitor"),
+    "pipeline": Extra(
+        ("dvc", "great_expectations", "mlflow", "pydantic", "tensorflow"), "the commands"
+    ),
+}
+# TensorFlow has no wheel for it.
+TOO_NEW = (3, 14)
 
 
 @dataclass(frozen=True)
@@ -23,8 +44,7 @@ class Entry:
     @property
     def is_installed(self) -> bool:
         """Whether all that it needs is there."""
-        needed = EXTRAS[self.extra] if self.extra else ()
-        return all(importlib.util.find_spec(module) for module in needed)
+        return self.extra is None or EXTRAS[self.extra].is_installed
 
 
 COMMANDS = {
@@ -177,20 +197,25 @@ class Commands(click.Group):
                     formatter.indent()
                     formatter.write_text(entry.example)
                     formatter.dedent()
-        for extra in EXTRAS:
-            lacking = [
-                name
-                for name, entry in COMMANDS.items()
-                if entry.extra == extra and not entry.is_installed
-            ]
-            if lacking:
-                with formatter.section(f"With {install(extra)}"):
-                    formatter.write_text(", ".join(lacking))
+        for name, extra in EXTRAS.items():
+            if extra.is_installed:
+                continue
+            commands = ", ".join(other for other, entry in COMMANDS.items() if entry.extra == name)
+            with formatter.section(f"With {install(name)}"):
+                formatter.write_text(f"{extra.brings} {commands}".strip())
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Tell of `dvc repro` where there is DVC."""
+        if EXTRAS["pipeline"].is_installed:
+            super().format_epilog(context, formatter)
 
 
 def install(extra: str | None) -> str:
     """How to install an extra."""
-    return f"the extra {extra}: pip install 'lr-ceiling[{extra}]'"
+    told = f"the extra {extra}: pip install 'lr-ceiling[{extra}]'"
+    if extra and "tensorflow" in EXTRAS[extra].modules and sys.version_info >= TOO_NEW:
+        told += f", with Python below {'.'.join(map(str, TOO_NEW))}"
+    return told
 
 
 @click.command(

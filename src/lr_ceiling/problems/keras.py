@@ -94,6 +94,14 @@ class KerasProblem(Problem):
         self.steps_per_epoch, self.validation_steps = steps_per_epoch, validation_steps
         self.monitor, self.mode, self.target = monitor, mode, target
         self.version = version
+        # What is None follows from the others.
+        self.settings = {
+            "target": float(target),
+            "mode": mode,
+            "shuffle": str(shuffle),
+            **{name: int(count) for name, count in counts.items() if count is not None},
+            **({"monitor": monitor} if monitor else {}),
+        }
         self.libraries = ("keras", backend(), "numpy")
         self.horizon = epochs * self._epoch()
 

@@ -1,10 +1,12 @@
 """The figure of a ceiling; matplotlib is imported with this module, which is imported late."""
 
+import math
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from lr_ceiling.search.estimates import TARGETS, Estimates
 from lr_ceiling.search.posterior import Observation
@@ -12,7 +14,9 @@ from lr_ceiling.search.posterior import Observation
 CURVE, STABLE, FAILED = "#33528c", "#33528c", "#b3423a"
 # Points of the curve.
 POINTS = 201
-# How far beyond the trials the curve is drawn, in decades.
+# Below P = 0: the failed trials, and the legend.
+LEGEND = 0.4
+# How far beyond the trials and the answer the curve is drawn, in decades.
 MARGIN = 0.5
 
 
@@ -28,17 +32,19 @@ def draw(estimates: Estimates, observations: Sequence[Observation], ax: Axes | N
     for stable, height, colour, mark in ((True, 1.04, STABLE, "o"), (False, -0.04, FAILED, "x")):
         rates = [10**one.u for one in observations if one.stable is stable]
         label = f"{len(rates)} {'stable' if stable else 'failed'}"
-        ax.plot(rates, [height] * len(rates), mark, color=colour, markersize=6, label=label)
+        # Repeated ones are darker.
+        ax.plot(rates, [height] * len(rates), mark, color=colour, alpha=0.6, label=label)
     _mark(ax, estimates)
     ax.set_xscale("log")
     ax.set_xlim(10**low, 10**high)
-    ax.set_ylim(-0.1, 1.1)
+    # Over a decade or so they would lie on one another.
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylim(-LEGEND, 1.1)
+    ax.set_yticks(np.linspace(0, 1, 6))
     ax.set_xlabel("learning rate")
     ax.set_ylabel("P(stable)")
-    # Below the axes: inside, it would cover a curve or a trial, whichever way the curve goes.
-    ax.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4, fontsize="small", frameon=False
-    )
+    # Below the trials: above it would cover a curve, and outside a figure of others has no room.
+    ax.legend(loc="lower center", ncols=2, fontsize="small", frameon=False)
     return ax
 
 
@@ -56,12 +62,13 @@ def _mark(ax: Axes, estimates: Estimates) -> None:
         ax.plot([high], [p], "<", color="black")
     if found.estimate is not None:
         ax.plot([found.estimate], [p], "|", color="black", markersize=14, markeredgewidth=2)
-        ax.axvline(found.estimate, color="black", linewidth=0.7, linestyle=":")
+        ax.plot([found.estimate] * 2, [0, 1], color="black", linewidth=0.7, linestyle=":")
 
 
 def _span(estimates: Estimates, observations: Sequence[Observation]) -> tuple[float, float]:
     bounds = estimates.posterior.curves.bounds
     if not observations:
         return bounds.lowest, bounds.highest
-    us = [one.u for one in observations]
+    answer = [math.log10(end) for end in estimates.estimate(TARGETS["lr90"]).ci95 if end]
+    us = [one.u for one in observations] + answer
     return max(min(us) - MARGIN, bounds.lowest), min(max(us) + MARGIN, bounds.highest)
