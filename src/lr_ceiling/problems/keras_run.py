@@ -16,9 +16,12 @@ from lr_ceiling.problems.stability_monitor import StabilityMonitor
 if TYPE_CHECKING:
     from lr_ceiling.problems.keras import KerasProblem
 
-# Steps that TensorFlow takes in one call, and so between looks at the loss.
+# Steps that TensorFlow takes in one call, and so between looks at the loss. Each call costs about
+# 0.8 ms, and compiling the loop of steps 0.3 s, so it is worth it from some 400 steps on.
 STEPS_PER_EXECUTION = 50
-# Training batches over which batch norm's averages are taken anew.
+SHORT_RUN = 400
+# Training batches over which batch norm's averages are taken anew: from draw to draw of 50 batches
+# of 32 an accuracy on MNIST then varied by .0007 at most, of 20 by .0018, of 10 by .0022.
 REESTIMATION_BATCHES = 50
 # How TensorFlow's checks of numbers speak.
 NOT_FINITE = re.compile(r"Tensor had (NaN|-?Inf)|Detected Infinity or NaN")
@@ -46,7 +49,10 @@ def run(problem: "KerasProblem", learning_rate: float, seed: int, report: Report
     )
     validation = validation_feed(problem.validation, problem.batch_size, problem.validation_steps)
     judge = StabilityMonitor(problem.monitor, target=problem.target, mode=problem.mode)
-    _join_steps(model, train)
+    # Where the user has set nothing else.
+    on_tensorflow = keras.config.backend() == "tensorflow"
+    if on_tensorflow and model.steps_per_execution == 1 and not model.run_eagerly:
+        model.steps_per_execution = steps_per_execution(problem.horizon, train.steps)
     try:
         _fit(model, problem, train, validation, judge, report)
         as_saved = _judge_by_weights(model, judge, train, validation)
@@ -107,18 +113,17 @@ def _set_rate(optimizer: keras.optimizers.Optimizer, learning_rate: float) -> No
         ) from None
 
 
-def _join_steps(model: keras.Model, train: Feed) -> None:
-    """Let many steps be one call, where the user has set nothing else."""
-    if keras.config.backend() != "tensorflow" or model.steps_per_execution != 1:
-        return
-    if model.run_eagerly:
-        return
-    # A call would take the next epoch's steps as well if data went on.
-    model.steps_per_execution = (
-        STEPS_PER_EXECUTION
-        if train.steps is None
-        else max(n for n in range(1, STEPS_PER_EXECUTION + 1) if train.steps % n == 0)
-    )
+def steps_per_execution(horizon: int, epoch: int | None) -> int:
+    """How many steps are best taken in one call, in a run of `horizon` steps.
+
+    `epoch` is how many of them an epoch has, where data go on from one to the next: a call would
+    take the next one's steps as well, so they must be a multiple.
+    """
+    if horizon < SHORT_RUN:
+        return 1
+    if epoch is None:
+        return STEPS_PER_EXECUTION
+    return max(steps for steps in range(1, STEPS_PER_EXECUTION + 1) if epoch % steps == 0)
 
 
 def _fit(
