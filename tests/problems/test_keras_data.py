@@ -20,7 +20,11 @@ from lr_ceiling.problems.keras_data import (
     mapped,
     source_of,
 )
+from lr_ceiling.problems.keras_run import configure
 from problems.networks import blobs
+
+# Threads can be set before TensorFlow's first operation only.
+configure()
 
 X, Y = blobs(12)
 
