@@ -13,10 +13,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config
 
 from lr_ceiling.errors import ProblemError
 from lr_ceiling.problems.keras import KerasProblem
-from lr_ceiling.problems.keras_run import steps_per_execution
+from lr_ceiling.problems.keras_run import configure, steps_per_execution
 from lr_ceiling.problems.outcome import Outcome
 from problems.networks import (
     blobs,
@@ -26,6 +27,9 @@ from problems.networks import (
     with_batch_norm,
     with_dropout,
 )
+
+# Threads can be set before TensorFlow's first operation only.
+configure()
 
 X, Y = blobs(80)
 VALIDATION = blobs(40, seed=1)
@@ -71,6 +75,23 @@ def test_what_ran_before_changes_nothing() -> None:
     assert first(0.1, 7) == once
     assert once.as_saved is None
     assert first(0.1, 8).score not in (once.score, None)
+
+
+def test_determinism_is_left_as_it_was() -> None:
+    on: list[bool] = []
+
+    def build() -> Any:
+        on.append(config.is_op_determinism_enabled())
+        return None
+
+    for was_on in (False, True):
+        if was_on:
+            config.enable_op_determinism()
+        with pytest.raises(ProblemError):
+            problem(build)(0.1, 0)
+        on.append(config.is_op_determinism_enabled())
+    config.disable_op_determinism()
+    assert on == [True, False, True, True]
 
 
 SCRIPT = """
@@ -198,15 +219,15 @@ def test_a_run_is_what_fit_gives(build: Any, settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("data", "steps"),
     [
-        (dataset().shuffle(80, seed=5).batch(8), None),
-        (shuffled, 10),
-        (dataset().repeat().batch(8), 7),
+        (lambda: dataset().shuffle(80, seed=5).batch(8), None),
+        (lambda: shuffled, 10),
+        (lambda: dataset().repeat().batch(8), 7),
     ],
     ids=["seeded", "function", "endless"],
 )
 def test_datasets_give_the_same_each_time(data: Any, steps: int | None) -> None:
     build_model, built = recorded(classifier)
-    subject = problem(build_model, data, None, steps_per_epoch=steps, epochs=2)
+    subject = problem(build_model, data(), None, steps_per_epoch=steps, epochs=2)
     once = subject(0.1, 3)
     assert once.score is not None
     assert int(built[0].optimizer.iterations) == subject.horizon == 2 * (steps or 10)

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import keras
@@ -42,7 +43,36 @@ def configure() -> None:
 
 def run(problem: "KerasProblem", learning_rate: float, seed: int, report: Report) -> Outcome:
     """Train a fresh model, and judge it. Raises ProblemError for a builder that can't be."""
-    _begin(int(seed))
+    configure()
+    # Nothing of a run before is left, and all that is drawn follows from the seed.
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(int(seed))
+    with _deterministic():
+        return _outcome(problem, learning_rate, seed, report)
+
+
+@contextlib.contextmanager
+def _deterministic() -> Iterator[None]:
+    """TensorFlow's operations are deterministic inside; outside they are as the process has them.
+
+    They give other bytes than those that are not, to whatever else trains in this process.
+    """
+    if keras.config.backend() != "tensorflow":
+        yield
+        return
+    # TensorFlow has no public way back.
+    from tensorflow.python.framework import config
+
+    was_on = config.is_op_determinism_enabled()
+    config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        if not was_on:
+            config.disable_op_determinism()
+
+
+def _outcome(problem: "KerasProblem", learning_rate: float, seed: int, report: Report) -> Outcome:
     model = _built(problem, float(learning_rate))
     train = training_feed(
         problem.data, problem.batch_size, problem.shuffle, seed, problem.steps_per_epoch
@@ -68,17 +98,6 @@ def run(problem: "KerasProblem", learning_rate: float, seed: int, report: Report
         cost=judge.steps / problem.horizon,
         as_saved=as_saved,
     )
-
-
-def _begin(seed: int) -> None:
-    """Nothing of a run before is left, and all that is drawn follows from the seed."""
-    configure()
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(seed)
-    if keras.config.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
 
 
 def _built(problem: "KerasProblem", learning_rate: float) -> keras.Model:
