@@ -5,10 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).parents[1]
 UV = shutil.which("uv", path=f"{ROOT / '.venv/uv/bin'}{os.pathsep}{os.environ['PATH']}")
+NOTHING: Mapping[str, str] = MappingProxyType({})
 # Where Python finds what is not installed; and what has each process compile all that it imports.
 FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
 
@@ -21,7 +24,7 @@ def build(folder: Path) -> Path:
     shutil.copytree(ROOT / "src", folder / "src", ignore=ignored)
     # The environment is the one that runs the tests.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    call(["make", "--old-file", ".venv/runtime.stamp", "wheel"], folder, PATH=path)
+    call(["make", "--old-file", ".venv/runtime.stamp", "wheel"], folder, {"PATH": path})
     (wheel,) = (folder / "dist").glob("lr_ceiling-*.whl")
     assert not (folder / "build").exists()
     return wheel
@@ -46,12 +49,12 @@ def install(wheel: Path, folder: Path) -> Path:
 
 
 def call(
-    command: list[str], folder: Path, code: int = 0, **environment: str
+    command: list[str], folder: Path, environment: Mapping[str, str] = NOTHING, code: int = 0
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in `folder`, which must end with `code`, with nothing of ours to import."""
     kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     done = subprocess.run(
-        command, cwd=folder, env=kept | environment, capture_output=True, text=True
+        command, cwd=folder, env=kept | dict(environment), capture_output=True, text=True
     )
     assert done.returncode == code, f"{command}\n{done.stdout}{done.stderr}"
     return done
