@@ -88,6 +88,15 @@ def test_a_problem_in_a_file_is_searched_twice_alike(folder: Path) -> None:
     assert (second.stdout, second.stderr) == (first.stdout, "")
 
 
+def test_a_score_is_held_against_a_target(folder: Path) -> None:
+    shown = [
+        CliRunner().invoke(main, ["find", *named, "--quiet", "--workers", "1", *ASKED])
+        for named in (["mine.py:problem"], ["mine.py:score", "--target", "0.97"])
+    ]
+    assert shown[0].exit_code == 0
+    assert shown[0].stdout == shown[1].stdout
+
+
 def test_a_file_is_imported_as_python_would(folder: Path) -> None:
     problem = load_problem("mine.py:problem")
     # It travels by value, with the class that it uses.

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from lr_ceiling.problems.batch_norm import kept, norms, retake_averages
+from lr_ceiling.problems.keras_run import configure
 from problems.networks import with_batch_norm
+
+# Threads can be set before TensorFlow's first operation only.
+configure()
 
 X = np.random.default_rng(0).normal(3, 2, size=(60, 4)).astype(np.float32)
 PARTS = [X[start : start + 20] for start in range(0, 60, 20)]

@@ -11,6 +11,10 @@ import tensorflow as tf
 from lr_ceiling.errors import ProblemError
 from lr_ceiling.problems.keras_data import source_of
 from lr_ceiling.problems.keras_feed import Feed, training_feed, validation_feed
+from lr_ceiling.problems.keras_run import configure
+
+# Threads can be set before TensorFlow's first operation only.
+configure()
 
 X = np.arange(20, dtype=np.float64).reshape(10, 2)
 Y = np.arange(10)

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from lr_ceiling.errors import ProblemError
+from lr_ceiling.problems.keras_run import configure
 from lr_ceiling.problems.stability_monitor import StabilityMonitor, finite_weights
 from problems.networks import blobs, classifier, compiled, regression
+
+# Threads can be set before TensorFlow's first operation only.
+configure()
 
 X, Y = blobs(64)
 

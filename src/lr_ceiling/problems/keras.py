@@ -47,7 +47,7 @@ class KerasProblem(Problem):
     The same learning rate and seed give the same result, to the bit, on one kind of processor. In a
     process of the local executor a run uses one thread and, where there is one, the process's GPU.
     Called in a process where TensorFlow runs already, it uses the threads that are set there, and
-    leaves TensorFlow's determinism on.
+    its seed stays set.
 
     Raises ProblemError for arguments that can't be, and, when run, for a builder that can't be.
     """
