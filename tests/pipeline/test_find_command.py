@@ -73,9 +73,10 @@ def refused(*arguments: str) -> str:
 
 
 def test_a_problem_in_a_file_is_searched_twice_alike(folder: Path) -> None:
-    command = [sys.executable, "-m", "lr_ceiling.pipeline.cli", "find", "mine.py:problem", *ASKED]
-    storage = ("--storage", "search.journal", "--json", "out/answer.json")
-    first = subprocess.run([*command, *storage], capture_output=True, text=True, check=True)
+    asked = ["find", "mine.py:problem", *ASKED]
+    asked += ["--storage", "search.journal", "--json", "out/answer.json"]
+    command = [sys.executable, "-m", "lr_ceiling.pipeline.cli", *asked]
+    first = subprocess.run(command, capture_output=True, text=True, check=True)
     assert re.fullmatch(r"trains up to \S+ \(\S+ to \S+\); 3 trials\n", first.stdout)
     shown = [line for line in first.stderr.splitlines() if line.startswith("search trial ")]
     assert len(shown) == 3
@@ -83,8 +84,7 @@ def test_a_problem_in_a_file_is_searched_twice_alike(folder: Path) -> None:
     assert answer["trials"] == 3
     assert first.stdout.startswith(f"trains up to {answer['lr90']['estimate']:.3g} ")
     # Nothing is run again, so nothing is told.
-    again = [*command, *storage, "--quiet"]
-    second = subprocess.run(again, capture_output=True, text=True, check=True)
+    second = CliRunner().invoke(main, [*asked, "--quiet"])
     assert (second.stdout, second.stderr) == (first.stdout, "")
 
 
