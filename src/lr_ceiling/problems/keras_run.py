@@ -47,12 +47,12 @@ def run(problem: "KerasProblem", learning_rate: float, seed: int, report: Report
     # Nothing of a run before is left, and all that is drawn follows from the seed.
     keras.utils.clear_session()
     keras.utils.set_random_seed(int(seed))
-    with _deterministic():
+    with deterministic():
         return _outcome(problem, learning_rate, seed, report)
 
 
 @contextlib.contextmanager
-def _deterministic() -> Iterator[None]:
+def deterministic() -> Iterator[None]:
     """TensorFlow's operations are deterministic inside; outside they are as the process has them.
 
     They give other bytes than those that are not, to whatever else trains in this process.
