@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lr_ceiling.problems.keras import KerasProblem
 
 # Steps that TensorFlow takes in one call, and so between looks at the loss. Each call costs about
-# 0.8 ms, and compiling the loop of steps 0.3 s, so it is worth it from some 400 steps on.
+# 1 ms, and compiling the loop of steps 0.3 s, so it is worth it from some 400 steps on.
 STEPS_PER_EXECUTION = 50
 SHORT_RUN = 400
 # Training batches over which batch norm's averages are taken anew: from draw to draw of 50 batches
