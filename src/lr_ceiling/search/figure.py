@@ -18,6 +18,8 @@ POINTS = 201
 LEGEND = 0.4
 # How far beyond the trials and the answer the curve is drawn, in decades.
 MARGIN = 0.5
+# A trial at the end of the range is whole, in decades.
+PADDING = 0.05
 
 
 def draw(estimates: Estimates, observations: Sequence[Observation], ax: Axes | None = None) -> Axes:
@@ -36,7 +38,7 @@ def draw(estimates: Estimates, observations: Sequence[Observation], ax: Axes | N
         ax.plot(rates, [height] * len(rates), mark, color=colour, alpha=0.6, label=label)
     _mark(ax, estimates)
     ax.set_xscale("log")
-    ax.set_xlim(10**low, 10**high)
+    ax.set_xlim(10 ** (low - PADDING), 10 ** (high + PADDING))
     # Over a decade or so they would lie on one another.
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(-LEGEND, 1.1)
