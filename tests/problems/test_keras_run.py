@@ -17,7 +17,7 @@ from tensorflow.python.framework import config
 
 from lr_ceiling.errors import ProblemError
 from lr_ceiling.problems.keras import KerasProblem
-from lr_ceiling.problems.keras_run import configure, steps_per_execution
+from lr_ceiling.problems.keras_run import configure, deterministic, steps_per_execution
 from lr_ceiling.problems.outcome import Outcome
 from problems.networks import (
     blobs,
@@ -206,11 +206,12 @@ def test_a_run_is_what_fit_gives(build: Any, settings: dict[str, Any]) -> None:
     build_model, built = recorded(build)
     subject = problem(build_model, **{"y": None} | settings)
     outcome = subject(0.1, 3)
-    keras.utils.set_random_seed(3)
-    model = build()
-    model.optimizer.learning_rate = 0.1
     size = {} if "y" not in settings else {"batch_size": 8}
-    history = model.fit(**settings, **size, verbose=0).history
+    keras.utils.set_random_seed(3)
+    with deterministic():
+        model = build()
+        model.optimizer.learning_rate = 0.1
+        history = model.fit(**settings, **size, verbose=0).history
     assert outcome.score == history["val_loss"][-1]
     assert int(built[0].optimizer.iterations) == subject.horizon == int(model.optimizer.iterations)
     assert outcome.cost == 1.0

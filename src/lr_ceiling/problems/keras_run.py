@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lr_ceiling.problems.keras import KerasProblem
 
 # Steps that TensorFlow takes in one call, and so between looks at the loss. Each call costs about
-# 0.8 ms, and compiling the loop of steps 0.3 s, so it is worth it from some 400 steps on.
+# 1 ms, and compiling the loop of steps 0.3 s, so it is worth it from some 400 steps on.
 STEPS_PER_EXECUTION = 50
 SHORT_RUN = 400
 # Training batches over which batch norm's averages are taken anew: from draw to draw of 50 batches
@@ -47,12 +47,12 @@ def run(problem: "KerasProblem", learning_rate: float, seed: int, report: Report
     # Nothing of a run before is left, and all that is drawn follows from the seed.
     keras.utils.clear_session()
     keras.utils.set_random_seed(int(seed))
-    with _deterministic():
+    with deterministic():
         return _outcome(problem, learning_rate, seed, report)
 
 
 @contextlib.contextmanager
-def _deterministic() -> Iterator[None]:
+def deterministic() -> Iterator[None]:
     """TensorFlow's operations are deterministic inside; outside they are as the process has them.
 
     They give other bytes than those that are not, to whatever else trains in this process.
