@@ -1,12 +1,14 @@
 """The local executor: as many processes as the container may use."""
 
+import gc
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from lr_ceiling.execution import executor
-from lr_ceiling.execution.executor import cores, cpu_quota
+from lr_ceiling.execution.executor import cores, cpu_quota, local_executor
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,16 @@ def test_cores_are_those_of_affinity_and_quota(
     assert cores() == 3
     (tmp_path / "cpu.max").write_text("10000 100000")
     assert cores() == 1
+
+
+def test_what_a_process_leaves_in_its_temporary_folder_goes_with_the_executor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with local_executor(1) as started:
+        left = Path(started.submit(tempfile.mkdtemp).result())
+        assert left.is_dir()
+        assert left.is_relative_to(tmp_path)
+    del started
+    gc.collect()
+    assert not list(tmp_path.iterdir())

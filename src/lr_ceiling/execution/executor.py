@@ -7,9 +7,12 @@ import importlib
 import math
 import multiprocessing
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing.connection import wait
@@ -61,7 +64,12 @@ def local_executor(processes: int | None = None, prepared_by: str | None = None)
     """
     if prepared_by:
         CONTEXT.set_forkserver_preload([prepared_by])
-    return ProcessPoolExecutor(processes or cores(), CONTEXT, _begin, (prepared_by,))
+    # Removed with the executor: forked processes end without `atexit`, at which TensorFlow removes
+    # the source files that autograph writes.
+    scratch = tempfile.mkdtemp(prefix="lr-ceiling-")
+    executor = ProcessPoolExecutor(processes or cores(), CONTEXT, _begin, (prepared_by, scratch))
+    weakref.finalize(executor, shutil.rmtree, scratch, ignore_errors=True)
+    return executor
 
 
 def kill(executor: Executor) -> None:
@@ -87,8 +95,9 @@ def end_with_parent() -> None:
     threading.Thread(target=_watch, args=(PARENT,), daemon=True).start()
 
 
-def _begin(prepared_by: str | None) -> None:
+def _begin(prepared_by: str | None, scratch: str) -> None:
     global _failure
+    tempfile.tempdir = scratch
     # Ctrl-C reaches the whole process group; the driver alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     driver = multiprocessing.parent_process()
