@@ -25,16 +25,22 @@ from browser import WAIT_SECONDS, Watched, started_chromium, watched_page
 from lr_ceiling import tracking
 from lr_ceiling.errors import DatasetError
 from lr_ceiling.evidence.records import Arm, ArmCeilings, Study
+from lr_ceiling.execution.executor import CONTEXT
 from lr_ceiling.execution.files import write_json
+from lr_ceiling.live.seeds import search_seed, train_seeds
 from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.dataset import Arrays, Bytes
 from lr_ceiling.mnist.results import Check, Curve, RunResult, write_runs
 from lr_ceiling.mnist.specification import RunSpec, Variant
+from lr_ceiling.mnist.task import PREPARED_BY
 from lr_ceiling.pipeline import params
+from lr_ceiling.pipeline.stages import report
 from lr_ceiling.pipeline.stages.fetch import check_digests, fetch
 from lr_ceiling.report.findings import Cell, Findings
 from lr_ceiling.report.schemas import CeilingsReport, ValidationReport
 from lr_ceiling.search.estimates import Belief, Estimate
+from smoke import change_params, lay_out
+from smoke import run as run_in
 
 # Toy runs have no business on a server, or in a project, that a person has set.
 OUTSIDE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING", "LR_CEILING_AHEAD")
@@ -44,16 +50,21 @@ for name in OUTSIDE:
 # A shell's background jobs ignore Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The server of this process's workers lives as long as it, and imports nothing after its start:
+# were a test that needs no TensorFlow the first to start it, every worker would import it anew.
+CONTEXT.set_forkserver_preload([PREPARED_BY])
+
 ROOT = Path(__file__).parents[1]
 
-# Begun first, the longest before the others, so that no core idles at the end.
+# Begun first, the longest before the others, so that no core idles at the end; `small_pipeline` is
+# made by the first of them, while another process is busy with the second.
 LONGEST = (
+    "test_pipeline",
+    "test_search_stage",
     "test_tutorial",
     "test_retrain",
-    "test_pipeline",
     "test_ui",
     "test_serve",
-    "test_search_stage",
 )
 
 
@@ -152,6 +163,46 @@ def mnist_path() -> Path:
         sources = [named] if named else data.sources
         dataset.write_arrays(cached, fetch(sources, data.timeout_seconds, data.expected_digests))
         return cached
+
+
+# Chosen so that its runs serve a retraining of that week and the tutorial's experiment as well.
+WEEK = "2026-W48"
+SMALL_PIPELINE: dict[str, dict[str, Any]] = {
+    "splits": {"validation": 1000, "gate": 1000},
+    "grid": {"activations": ["relu"], "learning_rates": [0.003]},
+    "training": {"epochs": 1, "steps_per_epoch": 60},
+    "train": {"seeds": train_seeds(WEEK, 1)},
+    "search": {"seed": search_seed(WEEK), "budget_runs": {"default": 2}},
+    # A worker takes 5 s to start, and pytest's processes keep the cores busy as it is.
+    "workers": {"processes": 1},
+}
+
+
+@pytest.fixture(scope="session")
+def small_pipeline(mnist_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after `dvc repro` on real MNIST and `SMALL_PIPELINE`, with nothing logged.
+
+    It is made once for all of pytest's processes: a test changes a copy of it alone.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder, done = shared / "small-pipeline", shared / "small-pipeline.done"
+    with filelock.FileLock(shared / "small-pipeline.lock"):
+        if not done.exists():
+            lay_out(folder)
+            change_params(folder, SMALL_PIPELINE)
+            # Where the first stage does everything, TensorFlow is imported once.
+            settings = {"LR_CEILING_AHEAD": "all", "LR_CEILING_TRACKING": "off"}
+            run_in(folder, "dvc", "repro", **settings, LR_CEILING_SOURCE=str(mnist_path))
+            done.touch()
+    return folder
+
+
+def keep_work(pipeline: Path, folder: Path) -> None:
+    """Give a project what another one's stages have done: they find it by what makes it."""
+    for name in ("runs", "search", "theory"):
+        shutil.copytree(pipeline / "state" / name, folder / "state" / name)
 
 
 @pytest.fixture(scope="session")
@@ -278,8 +329,10 @@ def trained(
     small_splits: Path, digest: str, tmp_path_factory: pytest.TempPathFactory
 ) -> list[tuple[RunResult, Path]]:
     """Three runs on drawn digits with their models: two learned them, the last one hardly."""
-    from lr_ceiling.mnist import training
+    from lr_ceiling.mnist import engine, training
 
+    # Before anything starts TensorFlow: later it would refuse.
+    engine.configure()
     folder = tmp_path_factory.mktemp("trained")
     made = []
     for seed, steps in enumerate((80, 80, 5)):
@@ -375,6 +428,11 @@ def run_command(command: click.Command, folder: Path, *arguments: str, **environ
     return result.output
 
 
+REPORT_OPTIONS = (
+    "--train data/train --search data/search --validation reports/validation.json "
+    "--theory data/theory --verification reports/verification.json "
+    "--claims reports/claims.json --output reports"
+)
 VARIANTS: tuple[Variant, ...] = ("baseline", "batchnorm")
 
 
@@ -465,21 +523,13 @@ def small_curve(steps: int) -> Curve:
 
 def make_report(project: Path) -> str:
     """Run the report stage in `project`; returns what it printed."""
-    options = (
-        "--train data/train --search data/search --validation reports/validation.json "
-        "--theory data/theory --verification reports/verification.json "
-        "--claims reports/claims.json --output reports"
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "lr_ceiling.pipeline.stages.report", *options.split()],
-        cwd=project,
-        env=os.environ | {"COLUMNS": "120"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    return run_command(report.main, project, *REPORT_OPTIONS.split())
+
+
+def make_report_elsewhere(project: Path) -> None:
+    """The same in a process of its own, which orders its sets in another way."""
+    command = [sys.executable, "-m", report.__name__, *REPORT_OPTIONS.split()]
+    subprocess.run(command, cwd=project, check=True, stdout=subprocess.DEVNULL)
 
 
 def children_of(process: int) -> set[int]:

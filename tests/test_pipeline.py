@@ -5,40 +5,26 @@ import re
 import shutil
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from smoke import change_params, lay_out, run
+from conftest import SMALL_PIPELINE
+from smoke import change_params, run
 
 SEARCHES = {"search@baseline-relu", "search@batchnorm-relu"}
-TRAININGS = {"train@baseline-relu-0.01", "train@batchnorm-relu-0.01"}
+TRAININGS = {"train@baseline-relu-0.003", "train@batchnorm-relu-0.003"}
 THEORIES = {"theory@baseline-relu", "theory@batchnorm-relu"}
 NEW_CELLS = {"train@baseline-relu-0.1", "train@batchnorm-relu-0.1"}
 OTHER_RANGE = {
     "baseline": {"low": 1e-5, "high": 1.0},
     "batchnorm": {"low": 1e-3, "high": 1e3},
 }
-SMALLER: dict[str, dict[str, Any]] = {
-    "grid": {"activations": ["relu"]},
-    "training": {"epochs": 1},
-    "train": {"seeds": [1]},
-    # A worker takes 5 s to start, and pytest's processes keep the cores busy as it is.
-    "workers": {"processes": 1},
-}
-TRACKING_OFF = {"LR_CEILING_TRACKING": "off"}
 
 
 @pytest.fixture(scope="module")
-def project(mnist_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(small_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project after `dvc repro` on small budgets; tracking is left to `lr-ceiling log`."""
-    folder = tmp_path_factory.mktemp("pipeline") / "project"
-    lay_out(folder)
-    change_params(folder, SMALLER)
-    # Where the first stage does everything, TensorFlow is imported once.
-    settings = {"LR_CEILING_SOURCE": str(mnist_path), "LR_CEILING_AHEAD": "all"}
-    run(folder, "dvc", "repro", **settings, **TRACKING_OFF)
-    return folder
+    return shutil.copytree(small_pipeline, tmp_path_factory.mktemp("pipeline") / "project")
 
 
 def would_run(folder: Path) -> set[str]:
@@ -51,7 +37,7 @@ def test_every_declared_file_is_there_and_json_has_no_nan(project: Path) -> None
         json.loads((project / "reports" / f"{name}.json").read_text(), parse_constant=pytest.fail)
     assert (project / "reports/data_docs/index.html").exists()
     drawn = {path.stem for path in (project / "reports/figures").glob("*.svg")}
-    assert drawn >= {"ceilings", "probability", "trials", "curves-relu-0.01", "modes"}
+    assert drawn >= {"ceilings", "probability", "trials", "curves-relu-0.003", "modes"}
     assert json.loads((project / "reports/validation.json").read_text())["success"]
 
 
@@ -64,11 +50,11 @@ def test_again_nothing_runs_and_nothing_undeclared_is_read(project: Path) -> Non
 def test_metrics_and_plots_are_shown(project: Path) -> None:
     metrics = json.loads(run(project, "dvc", "metrics", "show", "--json"))
     (values,) = (entry["data"] for entry in metrics[""]["data"].values())
-    assert set(values["cells"]) == {"baseline-relu-0.01", "batchnorm-relu-0.01"}
+    assert set(values["cells"]) == {"baseline-relu-0.003", "batchnorm-relu-0.003"}
     assert set(values["arms"]) == {"baseline-relu", "batchnorm-relu"}
     # DVC leaves nulls out, and so few trials may bound nothing.
     assert set(values.get("ratios", {"relu"})) == {"relu"}
-    assert set(values["claims"]) >= {"more-accurate-relu-0.01"}
+    assert set(values["claims"]) >= {"more-accurate-relu-0.003"}
     run(project, "dvc", "plots", "show", "--out", "plots")
     page = (project / "plots" / "index.html").read_text()
     for column in ("baseline", "batchnorm", "log10_learning_rate", "validation_accuracy"):
@@ -78,7 +64,7 @@ def test_metrics_and_plots_are_shown(project: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"grid": {"learning_rates": [0.01, 0.1]}}, NEW_CELLS | {"report"}),
+        ({"grid": {"learning_rates": [0.003, 0.1]}}, NEW_CELLS | {"report"}),
         ({"train": {"seeds": [7]}}, TRAININGS | THEORIES),
         ({"search": {"seed": 7}}, SEARCHES),
         ({"search": {"range": OTHER_RANGE}}, {"search@baseline-relu"}),
@@ -130,7 +116,7 @@ def test_impossible_params_stop_the_pipeline_before_any_work(project: Path) -> N
     try:
         change_params(project, {"train": {"seeds": []}})
         with pytest.raises(SystemExit, match=r"error: params\.yaml: train\.seeds is \[\]"):
-            run(project, "dvc", "repro", "train@baseline-relu-0.01")
+            run(project, "dvc", "repro", "train@baseline-relu-0.003")
     finally:
         (project / "params.yaml").write_text(kept)
         run(project, "dvc", "checkout")
@@ -138,10 +124,11 @@ def test_impossible_params_stop_the_pipeline_before_any_work(project: Path) -> N
 
 def test_log_makes_mlflow_anew_from_the_results(project: Path) -> None:
     first = run(project, "lr-ceiling", "log")
-    assert "train baseline-relu-0.01: 1 logged, 0 there already" in first
+    assert "train baseline-relu-0.003: 1 logged, 0 there already" in first
     assert "search batchnorm-relu: " in first
     again = run(project, "lr-ceiling", "log")
     assert again == "MLflow holds all of it already\n"
     with sqlite3.connect(project / "mlruns" / "mlflow.db") as database:
         names = database.execute("SELECT value FROM tags WHERE key = 'mlflow.runName'").fetchall()
-    assert ("batchnorm relu lr=0.01 seed=1",) in names
+    (seed,) = SMALL_PIPELINE["train"]["seeds"]
+    assert (f"batchnorm relu lr=0.003 seed={seed}",) in names

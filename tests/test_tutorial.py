@@ -6,6 +6,7 @@ Numbers may differ, words and structure not: both are held against one another a
 import difflib
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,8 @@ from typing import NamedTuple
 import pytest
 
 from browser import WAIT_SECONDS
-from conftest import ROOT
+from conftest import ROOT, SMALL_PIPELINE, keep_work, run_command
+from lr_ceiling.pipeline.cli import main
 from smoke import OUTSIDE, change_params, run, search_path
 
 PAGE = ROOT / "docs" / "tutorial.md"
@@ -28,9 +30,14 @@ SHORTER = {
     "make data/splits.npz": "dvc repro validate",
     "make ui": "lr-ceiling ui --port 0",
     "--epochs 1": "--epochs 1 --steps-per-epoch 10",
-    "training.steps_per_epoch=600": "training.steps_per_epoch=10",
+    # What `small_pipeline` has trained.
+    "steps_per_epoch=600": f"steps_per_epoch={SMALL_PIPELINE['training']['steps_per_epoch']}",
+    "learning_rates=[0.03]": f"learning_rates={SMALL_PIPELINE['grid']['learning_rates']}",
+    "train.seeds=[0]": f"train.seeds={SMALL_PIPELINE['train']['seeds']}",
     "search.budget_runs.default=8": "search.budget_runs.default=2",
 }
+# Run in this process, where the server of its workers has imported TensorFlow.
+WITH_TENSORFLOW = ("lr-ceiling compare ", "lr-ceiling predict ")
 ANYTHING = "..."
 PROGRESS = re.compile(r": .*[\d,]+ of [\d,]+ steps, (to go |done)|( trial \d+|, ahead): lr ")
 # In this order: what stands for what may be another thing each time.
@@ -107,8 +114,11 @@ STEPS = steps_of(PAGE.read_text())
 
 
 @pytest.fixture(scope="module")
-def clone(mnist_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A fresh clone of the project as it lies here, committed or not, with short trainings."""
+def clone(small_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A fresh clone of the project as it lies here, committed or not, with short trainings.
+
+    Those of the experiment are done already.
+    """
     folder = tmp_path_factory.mktemp("tutorial") / "lr-ceiling"
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -118,9 +128,10 @@ def clone(mnist_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    # A worker takes 5 s to start, and pytest's processes keep the cores busy as it is.
-    small = {"training": {"epochs": 1, "steps_per_epoch": 10}, "workers": {"processes": 1}}
-    change_params(folder, small)
+    # What else is small, the experiment's own command sets.
+    others = {name: SMALL_PIPELINE[name] for name in ("splits", "training", "search", "workers")}
+    change_params(folder, others)
+    keep_work(small_pipeline, folder)
     run(folder, "git", "init", "--quiet", "--initial-branch", "main")
     run(folder, "git", "config", "user.name", "reader")
     run(folder, "git", "config", "user.email", "reader@example.org")
@@ -138,6 +149,9 @@ def shortened(command: str) -> str:
 
 def printed_by(command: str, folder: Path, mnist: Path) -> str:
     """What a command of the page prints in `folder`; a server is stopped as soon as it is ready."""
+    if command.startswith(WITH_TENSORFLOW):
+        printed = run_command(main, folder, *shlex.split(command)[1:])
+        return printed.replace(str(folder), HOME)
     kept = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
     process = subprocess.Popen(
         ["bash", "-c", f"exec {command}"],

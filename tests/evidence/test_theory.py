@@ -54,12 +54,13 @@ def test_a_look_leaves_the_weights_where_they_are() -> None:
 
 @pytest.mark.parametrize("variant", get_args(Variant))
 def test_a_network_has_a_critical_rate_that_can_be_found_again(
-    variant: Variant, small_splits: Path
+    variant: Variant, small_splits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(theory, "IMAGES", 100)
     spec = small_spec(splits_digest(small_splits), variant=variant, learning_rate=0.001)
-    found = critical_rates(spec, small_splits, 20)
+    found = critical_rates(spec, small_splits, 10)
     assert all(rate and 1e-5 < rate < 100 for rate in found)
-    assert found == critical_rates(spec, small_splits, 20)
+    assert found == critical_rates(spec, small_splits, 10)
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])

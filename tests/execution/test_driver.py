@@ -28,6 +28,8 @@ from lr_ceiling.search.schedule import Aim
 EDGE = 0.1
 # What a failed run costs, in full runs.
 FAILED = 0.1
+# The budget of a shorter study, and after how many of its trials at most its driver dies.
+SHORTER, MOST_ENDED = 5, 7
 Results = list[dict[str, Any]]
 
 
@@ -145,29 +147,39 @@ def test_the_budget_is_kept_and_used(undisturbed: Results) -> None:
     assert {result["stable"] for result in undisturbed} == {True, False}
 
 
+@pytest.fixture(scope="module")
+def shorter(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Of a study whose budget is smaller: as many trials as it takes, at half the time."""
+    journal = tmp_path_factory.mktemp("study") / "study.journal"
+    found = run_study(journal, DisorderedRunner(places=1), OracleTrials(budget=SHORTER))
+    assert len(found) > MOST_ENDED
+    return found
+
+
 @settings(max_examples=8, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     places=st.integers(1, 4),
-    deaths=st.lists(st.integers(0, 9), max_size=4),
+    deaths=st.lists(st.integers(0, MOST_ENDED), max_size=4),
 )
 def test_the_trials_are_the_same_however_they_come_about(
     seed: int,
     places: int,
     deaths: list[int],
-    undisturbed: Results,
+    shorter: Results,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
+    trials = OracleTrials(budget=SHORTER)
     journal = tmp_path_factory.mktemp("study") / "study.journal"
     for lives in deaths:
         try:
-            run_study(journal, DisorderedRunner(seed, lives, places))
+            run_study(journal, DisorderedRunner(seed, lives, places), trials)
         except KilledError:
             continue
-    assert run_study(journal, DisorderedRunner(seed, places=places)) == undisturbed
+    assert run_study(journal, DisorderedRunner(seed, places=places), trials) == shorter
     with left_in(journal) as study:
         done = [t.user_attrs[INDEX] for t in study.get_trials(states=[TrialState.COMPLETE])]
-        assert sorted(done) == list(range(len(undisturbed)))
+        assert sorted(done) == list(range(len(shorter)))
         assert not study.get_trials(states=[TrialState.RUNNING, TrialState.WAITING])
 
 

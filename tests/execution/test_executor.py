@@ -1,18 +1,21 @@
 """The local executor: as many processes as the container may use."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from lr_ceiling.execution import executor
-from lr_ceiling.execution.executor import cores, cpu_quota
+from lr_ceiling.execution.executor import cores, cpu_quota, local_executor
 
 PREPARATION = """
 import os
+import time
 
 seen = None
 
@@ -20,27 +23,23 @@ seen = None
 def prepare():
     global seen
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-"""
-SCRIPT = """
-import json
-import os
-import sys
-import time
-
-import preparation
-from lr_ceiling.execution.executor import local_executor
 
 
 def device(seconds):
     time.sleep(seconds)
-    return os.getpid(), preparation.seen, os.environ.get("CUDA_VISIBLE_DEVICES")
+    return os.getpid(), seen, os.environ.get("CUDA_VISIBLE_DEVICES")
+"""
+SCRIPT = """
+import json
+import sys
 
+import preparation
+from lr_ceiling.execution.executor import local_executor
 
-if __name__ == "__main__":
-    processes, devices = json.loads(sys.argv[1])
-    with local_executor(processes, "preparation", devices) as executor:
-        futures = [executor.submit(device, 0.3) for _ in range(8)]
-        print(json.dumps([future.result() for future in futures]))
+processes, devices = json.loads(sys.argv[1])
+with local_executor(processes, "preparation", devices) as executor:
+    futures = [executor.submit(preparation.device, 0.3) for _ in range(8)]
+    print(json.dumps([future.result() for future in futures]))
 """
 
 
@@ -106,3 +105,17 @@ def test_each_process_gets_a_device_before_it_is_prepared(
     seen = {process: (prepared, now) for process, prepared, now in json.loads(done.stdout)}
     assert sorted(prepared for prepared, _ in seen.values()) == expected
     assert all(prepared == now for prepared, now in seen.values())
+
+
+def test_what_a_process_leaves_in_its_temporary_folder_goes_with_the_executor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with local_executor(1) as started:
+        left = Path(started.submit(tempfile.mkdtemp).result())
+        assert left.is_dir()
+        assert left.is_relative_to(tmp_path)
+    del started
+    gc.collect()
+    # The server of all executors has a folder of its own there, if it began just now.
+    assert not list(tmp_path.glob("lr-ceiling-*"))

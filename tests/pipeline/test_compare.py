@@ -1,30 +1,24 @@
 """`lr-ceiling compare`: both variants now, a table, a figure, both in MLflow, outside DVC."""
 
+import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
-from conftest import small_project
+from conftest import run_command, small_project
+from lr_ceiling.pipeline.commands.compare import main
 
 
-def test_both_variants_are_trained_drawn_and_logged(small_splits: Path, tmp_path: Path) -> None:
+def test_both_variants_are_trained_drawn_and_logged(
+    small_splits: Path, empty_database: Path, tmp_path: Path
+) -> None:
     project = small_project(tmp_path, {})
+    (project / "mlruns").mkdir()
+    shutil.copy(empty_database, project / "mlruns")
     asked = "--learning-rate 0.01 --activation tanh --epochs 2 --steps-per-epoch 10 --seed 4"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "lr_ceiling.pipeline.commands.compare"),
-            *(*asked.split(), "--splits", str(small_splits)),
-        ],
-        cwd=project,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
+    printed = run_command(main, project, *asked.split(), "--splits", str(small_splits))
     for variant in ("baseline", "batchnorm"):
-        assert f"{variant} tanh lr=0.01 seed=4" in done.stdout
-    assert "the curves: state/compare/tanh-0.01-seed-4/curves.png" in done.stdout
+        assert f"{variant} tanh lr=0.01 seed=4" in printed
+    assert "the curves: state/compare/tanh-0.01-seed-4/curves.png" in printed
     assert (
         (project / "state/compare/tanh-0.01-seed-4/curves.png").read_bytes().startswith(b"\x89PNG")
     )

@@ -44,6 +44,14 @@ def project(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def stored(project: Path, empty_database: Path) -> Path:
+    """The same with a store that holds nothing, which would take 2 s to make."""
+    (project / "mlruns").mkdir()
+    shutil.copy(empty_database, project / "mlruns")
+    return project
+
+
 def run_log() -> Result:
     return CliRunner().invoke(log.main, [])
 
@@ -106,8 +114,8 @@ def test_the_switch_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert not (project / "mlruns").exists()
 
 
-def test_what_compare_could_not_send_is_logged(project: Path) -> None:
-    write_runs(project / "state/compare/relu-0.01-seed-7/runs.json", [small_run(seed=7)])
+def test_what_compare_could_not_send_is_logged(stored: Path) -> None:
+    write_runs(stored / "state/compare/relu-0.01-seed-7/runs.json", [small_run(seed=7)])
     assert "compare relu-0.01-seed-7: 1 logged, 0 there already" in run_log().output
     assert run_log().stdout == "MLflow holds all of it already\n"
 
@@ -117,7 +125,7 @@ def test_damaged_results_are_an_error(project: Path) -> None:
     assert is_error(run_log(), "data/train/baseline-relu-0.01/runs.json is not of this version ")
 
 
-def test_a_missing_model_is_an_error(project: Path) -> None:
-    (project / "data/models/baseline-relu-0.01/seed-1.keras").unlink()
+def test_a_missing_model_is_an_error(stored: Path) -> None:
+    (stored / "data/models/baseline-relu-0.01/seed-1.keras").unlink()
     assert is_error(run_log(), "data/models/baseline-relu-0.01/seed-1.keras is missing: ")
-    assert logged(project) == [1]
+    assert logged(stored) == [1]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from conftest import small_run, small_spec
@@ -18,7 +19,7 @@ from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.dataset import Bytes
 from lr_ceiling.mnist.results import write_runs
 from lr_ceiling.mnist.task import TrainingTask
-from lr_ceiling.pipeline.commands.predict import best_model
+from lr_ceiling.pipeline.commands.predict import best_model, main
 from lr_ceiling.pipeline.workers import workers
 
 
@@ -56,7 +57,7 @@ def drawn(digit: Bytes, number: int) -> Image.Image:
 
 
 def predict(
-    project: Path, *arguments: object, environment: Mapping[str, str] | None = None
+    project: Path, *arguments: object, environment: Mapping[str, str]
 ) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "lr_ceiling.pipeline.commands.predict", *map(str, arguments)],
@@ -92,7 +93,9 @@ def test_real_digits_are_told_in_any_form_and_environment(
     assert all(10 < float(answer[3:-2]) <= 100 for answer in answers)
 
 
-def test_what_was_got_wrong_is_one_line_and_no_answer(project: Path, tmp_path: Path) -> None:
+def test_what_was_got_wrong_is_one_line_and_no_answer(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Image.new("L", (40, 40), 255).save(tmp_path / "blank.png")
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     digit = tmp_path / "digit.png"
@@ -104,9 +107,10 @@ def test_what_was_got_wrong_is_one_line_and_no_answer(project: Path, tmp_path: P
         ([digit, "--model", "gone.keras"], "gone.keras is missing"),
         ([digit, "--train", "gone"], "no runs in gone"),
     ]
+    monkeypatch.chdir(project)
     for arguments, said in cases:
-        shown = predict(project, *arguments)
-        assert (shown.returncode, shown.stdout) == (1, "")
+        shown = CliRunner().invoke(main, list(map(str, arguments)))
+        assert (shown.exit_code, shown.stdout) == (1, "")
         assert shown.stderr.startswith("error: ")
         assert said in shown.stderr
         assert shown.stderr.count("\n") == 1

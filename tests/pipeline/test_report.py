@@ -7,15 +7,29 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import VARIANTS, make_report, small_study, write_results
+from conftest import (
+    VARIANTS,
+    make_report,
+    make_report_elsewhere,
+    small_study,
+    write_results,
+)
 from lr_ceiling.execution.files import read_json, write_json
 from lr_ceiling.execution.provenance import write_facts
 from lr_ceiling.mnist.results import read_runs
 
 
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project with a report, and what was printed when it was made."""
+    project = write_results(tmp_path_factory.mktemp("reported"))
+    return project, make_report(project)
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    return write_results(tmp_path)
+def project(reported: tuple[Path, str], tmp_path: Path) -> Path:
+    """A copy of that project."""
+    return shutil.copytree(reported[0], tmp_path / "project")
 
 
 def contents(project: Path) -> dict[str, bytes]:
@@ -23,7 +37,8 @@ def contents(project: Path) -> dict[str, bytes]:
     return {str(path.relative_to(project)): path.read_bytes() for path in files}
 
 
-def test_the_report_holds_the_cells_of_the_params_and_nothing_of_others(project: Path) -> None:
+def test_the_report_holds_the_cells_of_the_params_and_nothing_of_others(tmp_path: Path) -> None:
+    project = write_results(tmp_path)
     other = project / "data/theory/baseline-tanh.json"
     other.write_text("{}")
     printed = make_report(project)
@@ -65,8 +80,8 @@ def test_a_ceiling_is_held_against_theory_with_its_interval(project: Path) -> No
     assert theory["trained"]["lr50_over_median"] == {"estimate": None, "ci95": [None, None]}
 
 
-def test_a_wrong_early_call_is_told(project: Path) -> None:
-    assert "early calls" not in make_report(project)
+def test_a_wrong_early_call_is_told(reported: tuple[Path, str], project: Path) -> None:
+    assert "early calls" not in reported[1]
     study = small_study(early_decisions={"made": 5, "audited": 3, "wrong": 1}).model_dump()
     write_json(project / "data/search/baseline-relu/study.json", study)
     printed = " ".join(make_report(project).split())
@@ -74,7 +89,6 @@ def test_a_wrong_early_call_is_told(project: Path) -> None:
 
 
 def test_dvc_gets_the_same_story(project: Path) -> None:
-    make_report(project)
     found = read_json(project / "reports/metrics.json")
     assert set(found) == {"format", "cells", "arms", "ratios", "claims"}
     ceilings = read_json(project / "reports/ceilings.json")
@@ -95,7 +109,6 @@ def test_dvc_gets_the_same_story(project: Path) -> None:
 def test_times_and_machine_are_on_an_undeclared_copy_alone(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_report(project)
     hashed = contents(project)
     monkeypatch.chdir(project)
     (run, *_) = read_runs(project / "data/train/baseline-relu-0.01/runs.json")
@@ -108,10 +121,9 @@ def test_times_and_machine_are_on_an_undeclared_copy_alone(
 
 
 def test_the_same_results_give_the_same_bytes(project: Path) -> None:
-    make_report(project)
     first = contents(project)
     for name in ("figures", "plots", "index.html"):
         path = project / "reports" / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    make_report(project)
+    make_report_elsewhere(project)
     assert contents(project) == first

@@ -1,6 +1,7 @@
 """`lr-ceiling retrain` whole: real MNIST, real DVC, a real registry, small budgets."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,15 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from conftest import ROOT
+from conftest import ROOT, SMALL_PIPELINE, WEEK, keep_work, run_command
 from lr_ceiling.mnist import dataset
-from smoke import change_params, lay_out, run
+from lr_ceiling.pipeline.commands import retrain as command
+from smoke import change_params, lay_out, search_path
 
 # The short searches of a test bound no ceiling: these are what longer ones would have found.
 LONGER_SEARCH = """
 import json
+import signal
 from pathlib import Path
 path = Path("reports/ceilings.json")
 ceilings = json.loads(path.read_text())
@@ -23,22 +26,23 @@ for arm in ceilings["arms"]:
 path.write_text(json.dumps(ceilings))
 """
 SMALL: dict[str, dict[str, Any]] = {
-    "grid": {"variants": ["baseline"], "activations": ["relu"], "learning_rates": [0.003]},
-    "training": {"epochs": 1, "steps_per_epoch": 60},
+    "grid": {"variants": ["baseline"]},
+    # What a retraining replaces.
     "train": {"seeds": [0]},
-    "search": {"budget_runs": {"default": 1}},
+    "search": {"seed": 0},
     "promote": {"floor": 0.5},
-    "workers": {"processes": 1},
 }
 SMALL_FILES = ("params.yaml", "dvc.lock", "reports/validation.json", "reports/ceilings.json")
 
 
-def retrain(folder: Path, source: Path, *arguments: str) -> str:
-    command = ["lr-ceiling", "retrain", "--week", "2026-W48", *arguments]
-    # The gate logs what it registers; the stages' own logging takes 4 s each. Where the first stage
-    # does everything, TensorFlow is imported once.
-    settings = {"LR_CEILING_TRACKING": "off", "LR_CEILING_AHEAD": "all"}
-    return run(folder, *command, LR_CEILING_SOURCE=str(source), **settings)
+def retrain(folder: Path, source: Path) -> str:
+    # The gate logs what it registers; the stages' own logging takes 4 s each.
+    settings = {"LR_CEILING_TRACKING": "off", "LR_CEILING_SOURCE": str(source)}
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        return run_command(command.main, folder, "--week", WEEK, PATH=search_path(), **settings)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def outcome_of(folder: Path) -> dict[str, Any]:
@@ -54,10 +58,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def retrained(mnist_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project, as a fresh clone has it, after one retraining."""
+def retrained(
+    small_pipeline: Path, mnist_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A project after one retraining: a fresh clone to which the work of a former one came."""
     folder = tmp_path_factory.mktemp("retrain") / "project"
     lay_out(folder)
+    keep_work(small_pipeline, folder)
+    change_params(folder, SMALL_PIPELINE)
     change_params(folder, SMALL)
     (folder / "longer_search.py").write_text(LONGER_SEARCH)
     pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
@@ -70,9 +78,9 @@ def retrained(mnist_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_the_weeks_seeds_are_trained_and_the_best_model_goes_live(retrained: Path) -> None:
     outcome = outcome_of(retrained)
-    assert (outcome["outcome"], outcome["week"]) == ("promoted", "2026-W48")
+    assert (outcome["outcome"], outcome["week"]) == ("promoted", WEEK)
     assert outcome["decision"]["live"] == 1
-    assert outcome["decision"]["gate_images"] == 5000
+    assert outcome["decision"]["gate_images"] == 1000
     params = YAML(typ="safe").load((retrained / "params.yaml").read_text())
     assert params["train"]["seeds"] == outcome["train_seeds"] != [0]
     assert params["search"]["seed"] == outcome["search_seed"]

@@ -58,7 +58,12 @@ def search_project(folder: Path, processes: int) -> Path:
     return small_project(
         folder,
         {
-            "training": {"steps_per_epoch": HORIZON, "epochs": 1, "target_accuracy": 0.5},
+            "training": {
+                "steps_per_epoch": HORIZON,
+                "epochs": 1,
+                "target_accuracy": 0.5,
+                "batch_size": 4,
+            },
             "search": {
                 "lag": 4,
                 "budget_runs": {"default": 5},

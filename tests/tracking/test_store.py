@@ -36,6 +36,8 @@ def server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     process = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", *arguments],
+        # Nobody gives it jobs, for which it would start processes of its own.
+        env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

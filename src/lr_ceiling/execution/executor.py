@@ -8,11 +8,14 @@ import itertools
 import math
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 import types
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing.connection import wait
@@ -101,7 +104,12 @@ def local_executor(
         CONTEXT.set_forkserver_preload([prepared_by])
     count = processes or len(devices or ()) or cores()
     handed_out = _line(devices, count) if devices else None
-    return ProcessPoolExecutor(count, CONTEXT, _begin, (prepared_by, handed_out))
+    # Removed with the executor: forked processes end without `atexit`, at which TensorFlow removes
+    # the source files that autograph writes.
+    scratch = tempfile.mkdtemp(prefix="lr-ceiling-")
+    executor = ProcessPoolExecutor(count, CONTEXT, _begin, (prepared_by, handed_out, scratch))
+    weakref.finalize(executor, shutil.rmtree, scratch, ignore_errors=True)
+    return executor
 
 
 def kill(executor: Executor) -> None:
@@ -135,8 +143,9 @@ def _line(devices: Sequence[str], processes: int) -> "SimpleQueue[str]":
     return line
 
 
-def _begin(prepared_by: str | None, devices: "SimpleQueue[str] | None") -> None:
+def _begin(prepared_by: str | None, devices: "SimpleQueue[str] | None", scratch: str) -> None:
     global _failure
+    tempfile.tempdir = scratch
     # Ctrl-C reaches the whole process group; the driver alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     driver = multiprocessing.parent_process()
