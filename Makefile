@@ -11,7 +11,7 @@ DEVELOPMENT := .venv/development.stamp
 PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint smoke rehearse audit verify claims simulate bench bench-repro ui serve lock clean
+.PHONY: help repro test lint smoke rehearse audit verify claims simulate bench bench-repro ui serve wheel lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
@@ -65,8 +65,15 @@ ui: $(RUNTIME) ## the MLflow UI on the logged runs
 serve: $(RUNTIME) ## the live model over HTTP, on loopback
 	lr-ceiling serve
 
+# What an earlier build left would be in this one's wheel.
+wheel: $(RUNTIME) ## build the library's wheel in dist/
+	rm -rf build dist
+	python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	rm -rf build
+	@ls dist/*.whl
+
 lock: $(UV_STAMP) ## compile the locks from pyproject.toml: pins stay as they are, UPGRADE=--upgrade takes the newest
-	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) pyproject.toml -o requirements.txt
+	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --all-extras pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group peers -c requirements.txt -o requirements-peers.txt
 	echo uv | $(UV) pip compile --quiet $(UPGRADE) $(COMPILE) - -o requirements-uv.txt

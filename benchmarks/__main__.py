@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from benchmarks import overhead, post, scaling, stages, step
+from benchmarks import find, overhead, post, scaling, stages, step
 from benchmarks.fleet import FLOOR, NOTEBOOK, OURS, SINGLE, Fleet
 from benchmarks.places import REPORT, SPLITS
 from benchmarks.protocol import CHUNK
@@ -26,7 +26,7 @@ GRIDS = ((1, 4, 3), (8, 4, 3))
 @click.option("--step-repeats", default=9, show_default=True, help="of the figures of a step")
 @click.option(
     "--only",
-    type=click.Choice(["training", "scaling", "stages", "overhead"]),
+    type=click.Choice(["training", "scaling", "stages", "overhead", "find"]),
     multiple=True,
     help="measure just this; the other figures stay",
 )
@@ -40,6 +40,7 @@ def main(steps: int, repeats: int, step_repeats: int, only: tuple[str, ...]) -> 
         "scaling": lambda rows: [scaling.measure(SPLITS, 2 * CHUNK, repeats)],
         "stages": lambda rows: _stages(repeats),
         "overhead": _overhead,
+        "find": lambda rows: [*find.measure_overhead(3), *find.measure_keras(repeats)],
     }
     rows: list[Row] = []
     for name, measure in parts.items():

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import click
 
-from lr_ceiling.evidence.study import make_sampler
 from lr_ceiling.execution.driver import opened
 from lr_ceiling.execution.provenance import Facts
 from lr_ceiling.execution.runner import Ended, Source, Task, work
@@ -101,7 +100,7 @@ def makespan(
         for variant, activation in product(values.grid.variants, values.grid.activations):
             trials = trials_of(values, variant, activation, audit, splits, digest)
             journal = scratch / f"{variant}-{activation}.journal"
-            driver = stack.enter_context(opened(journal, make_sampler(trials.aim), trials))
+            driver = stack.enter_context(opened(journal, trials))
             sources[journal.stem] = driver
         cells = sorted((folder / "data" / "train").glob("*/runs.json"))
         tasks = {path.parent.name: Runs([_Done(run) for run in read_runs(path)]) for path in cells}

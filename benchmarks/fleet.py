@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from benchmarks.places import PEERS_PYTHON, ROOT, SCRATCH
 from benchmarks.protocol import Order, Trained
-from lr_ceiling.execution.environment import pinned
+from lr_ceiling.problems.environment import pinned
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from benchmarks.places import ROOT
 from benchmarks.post import CHECK_STEPS, EPOCH
 from benchmarks.rows import Row, against_bar
 from lr_ceiling import tracking
-from lr_ceiling.evidence.study import ArmTrials, Settings, make_sampler, write_study
-from lr_ceiling.execution.driver import opened
+from lr_ceiling.evidence.study import ArmTrials, write_study
+from lr_ceiling.execution.driver import opened, sampler_of
 from lr_ceiling.execution.provenance import write_ended, write_study_facts
 from lr_ceiling.execution.runner import Ended, Runner, work
 from lr_ceiling.mnist.results import Check, Curve, RunResult, write_runs
@@ -35,6 +35,7 @@ from lr_ceiling.mnist.task import TrainingTask
 from lr_ceiling.pipeline import params
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.search.posterior import NO_CALLS
+from lr_ceiling.search.schedule import Question
 
 # Overhead that a search may have, in percent of its trials' time.
 BAR = 3.0
@@ -61,7 +62,7 @@ def endless_trials(epochs: int) -> ArmTrials:
         data_digest="0" * 16,
     )
     bounds = values.search.range["baseline"]
-    settings = Settings(
+    question = Question(
         seed=values.search.seed,
         lag=values.search.lag,
         interval_decades=1e-6,
@@ -69,7 +70,7 @@ def endless_trials(epochs: int) -> ArmTrials:
         low=bounds.low,
         high=bounds.high,
     )
-    return ArmTrials(template, settings, NO_CALLS, Path("unused"))
+    return ArmTrials(template, question, NO_CALLS, Path("unused"))
 
 
 class Stopwatch:
@@ -206,12 +207,12 @@ def search_cost(trials: int, epochs: int) -> Cost:
     sampling, oracle, facts, whole = Stopwatch(), Stopwatch(), Stopwatch(), Stopwatch()
     with scratch_project() as folder:
         journal = folder / "state" / "search" / "oracle.journal"
-        sampler = TimedSampler(make_sampler(aim), sampling)
+        sampler = TimedSampler(sampler_of(aim), sampling)
 
         def on_ended(index: int, ended: Ended) -> None:
             facts.time(lambda: write_ended(ended.result.spec.key, ended))
 
-        with opened(journal, sampler, trials_of_arm, on_ended) as driver:
+        with opened(journal, trials_of_arm, on_ended, sampler) as driver:
             runner = cast(Runner, Oracle(trials, oracle))
 
             def search() -> None:

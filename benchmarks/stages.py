@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.places import ROOT, SCRATCH
 from benchmarks.rows import Row, against_bar, against_peer
-from lr_ceiling.execution.environment import SETTINGS
+from lr_ceiling.problems.environment import SETTINGS
 
 SMOKE = SCRATCH / "smoke"
 # Seconds between looks at the memory; the kernel keeps the peak itself.

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from playwright.sync_api import Browser
 from ruamel.yaml import YAML
 
+import wheels
 from browser import WAIT_SECONDS, Watched, started_chromium, watched_page
 from lr_ceiling import tracking
 from lr_ceiling.errors import DatasetError
@@ -37,7 +38,7 @@ from lr_ceiling.pipeline.stages import report
 from lr_ceiling.pipeline.stages.fetch import check_digests, fetch
 from lr_ceiling.report.findings import Cell, Findings
 from lr_ceiling.report.schemas import CeilingsReport, ValidationReport
-from lr_ceiling.search.ceiling import Belief, Estimate
+from lr_ceiling.search.estimates import Belief, Estimate
 from smoke import change_params, lay_out
 from smoke import run as run_in
 
@@ -216,6 +217,24 @@ def watched(chromium: Browser) -> Iterator[Watched]:
     """An empty page of the browser, whose errors and requests are kept."""
     with watched_page(chromium) as page:
         yield page
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The wheel, and the Python of an environment that holds it without its extras; made once."""
+    base = tmp_path_factory.getbasetemp()
+    # pytest-xdist gives each of its processes a folder in a common one.
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = common / "installed"
+    with filelock.FileLock(common / "installed.lock"):
+        if not made.exists():
+            folder = common / "installing"
+            folder.mkdir()
+            python = wheels.install(wheels.build(folder), folder)
+            made.write_text(str(python))
+    python = Path(made.read_text())
+    (wheel,) = (common / "installing" / "dist").iterdir()
+    return wheel, python
 
 
 def small_run(**changes: object) -> RunResult:

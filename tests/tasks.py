@@ -46,3 +46,24 @@ class Suicidal:
 
     def __str__(self) -> str:
         return "a hopeless task"
+
+
+class Settings:
+    """Tells what decides the arithmetic of its process."""
+
+    def __call__(self, report: Report) -> dict[str, object]:
+        import keras
+        import tensorflow as tf
+
+        return {
+            "backend": keras.config.backend(),
+            "floatx": keras.config.floatx(),
+            "epsilon": keras.config.epsilon(),
+            "image_data_format": keras.config.image_data_format(),
+            "max_epochs": keras.config.max_epochs(),
+            "threads": [
+                tf.config.threading.get_intra_op_parallelism_threads(),
+                tf.config.threading.get_inter_op_parallelism_threads(),
+            ],
+            "gpus": len(tf.config.get_visible_devices("GPU")),
+        }

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
+import lr_ceiling
+import reference
 from conftest import ROOT
 from lr_ceiling.pipeline.cli import COMMANDS, main
 
@@ -75,3 +77,8 @@ def test_rooms_are_listed_in_the_order_in_which_they_import() -> None:
     layers = [name for name in re.findall(r"lr_ceiling\.(\w+)", order[1]) if name in ROOMS]
     text = (ROOT / "docs" / "index.md").read_text()
     assert re.findall(r"^\| `(\w+)/`", text, re.M) == layers[::-1]
+
+
+def test_the_reference_is_that_of_the_docstrings_and_has_every_public_name() -> None:
+    assert reference.PAGE.read_text() == reference.page()
+    assert {name.rpartition(".")[2] for name in reference.NAMES} == set(lr_ceiling.__all__)

@@ -1,1 +1,58 @@
-"""How high the learning rate can go, how sure that is, and what batch norm changes."""
+"""How high the learning rate can go, how sure that is, and what batch norm changes.
+
+from lr_ceiling import KerasProblem, find_ceiling
+
+problem = KerasProblem(build_model, x, y, validation_data=(xv, yv), epochs=3, target=0.9)
+print(find_ceiling(problem, low=1e-4, high=1.0))
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lr_ceiling.find import find_ceiling
+    from lr_ceiling.problems.keras import KerasProblem
+    from lr_ceiling.problems.outcome import Outcome
+    from lr_ceiling.problems.problem import Problem
+    from lr_ceiling.problems.stability_monitor import StabilityMonitor
+    from lr_ceiling.search.ceiling import Ceiling, ceiling_of, plot_ceiling
+    from lr_ceiling.search.estimates import Estimate
+    from lr_ceiling.search.sampler import CeilingSampler
+
+# Imported when first used: the import of the package takes a tenth of a second with them, and a
+# stage of the pipeline would depend on all of them.
+_PUBLIC = {
+    "Ceiling": "search.ceiling",
+    "CeilingSampler": "search.sampler",
+    "Estimate": "search.estimates",
+    "KerasProblem": "problems.keras",
+    "Outcome": "problems.outcome",
+    "Problem": "problems.problem",
+    "StabilityMonitor": "problems.stability_monitor",
+    "ceiling_of": "search.ceiling",
+    "find_ceiling": "find",
+    "plot_ceiling": "search.ceiling",
+}
+
+__all__ = [
+    "Ceiling",
+    "CeilingSampler",
+    "Estimate",
+    "KerasProblem",
+    "Outcome",
+    "Problem",
+    "StabilityMonitor",
+    "ceiling_of",
+    "find_ceiling",
+    "plot_ceiling",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"lr_ceiling.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module 'lr_ceiling' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

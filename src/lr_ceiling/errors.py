@@ -6,6 +6,9 @@
     ├── DatasetError      a data file is not what it must be
     ├── ValidationError   the data breaks its specification
     ├── ResultsError      a results file is missing or unreadable
+    ├── ProblemError      a problem raised, or gave what can't be judged
+    ├── StudyError        a study was begun for another question
+    ├── MissingExtra      a library of an extra is not installed
     ├── WorkerError       a run kept killing its worker
     ├── TrackingError     MLflow can't be reached, or refuses what is sent
     ├── RegistryError     no such model version, or one that can't be loaded
@@ -48,6 +51,18 @@ class ValidationError(LrCeilingError):
 
 class ResultsError(LrCeilingError):
     """A file that an earlier stage should have written is missing or unreadable."""
+
+
+class ProblemError(LrCeilingError):
+    """A run of a problem raised, or returned what can't be judged."""
+
+
+class StudyError(LrCeilingError):
+    """A stored study was begun with other arguments, another problem or other libraries."""
+
+
+class MissingExtra(LrCeilingError):  # noqa: N818
+    """A library is not installed that comes with an extra of the package."""
 
 
 class WorkerError(LrCeilingError):

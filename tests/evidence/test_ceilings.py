@@ -6,7 +6,7 @@ import pytest
 from conftest import small_study
 from lr_ceiling.evidence.ceilings import held_against_theory, ratios
 from lr_ceiling.evidence.records import Arm
-from lr_ceiling.search.ceiling import NOTHING, Ceiling, Estimate
+from lr_ceiling.search.estimates import NOTHING, Estimate, Estimates
 from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
 
 ARMS: list[Arm] = [("baseline", "relu"), ("batchnorm", "relu")]
@@ -15,7 +15,7 @@ ARMS: list[Arm] = [("baseline", "relu"), ("batchnorm", "relu")]
 def test_there_is_a_ratio_of_each_activation_with_both_networks() -> None:
     us = np.linspace(-3, -1, 40)
     trials = [Observation(u, stable=u < -1.95) for u in us]
-    belief = Ceiling(Posterior(curves(Range(-4, 0, -6, 2)), trials)).belief()
+    belief = Estimates(Posterior(curves(Range(-4, 0, -6, 2)), trials)).belief()
     studies = {arm: small_study(variant=arm[0]) for arm in ARMS}
     beliefs = dict.fromkeys(ARMS, belief)
     (only,) = ratios(studies, beliefs)

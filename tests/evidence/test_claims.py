@@ -31,7 +31,7 @@ from lr_ceiling.execution.files import read_json
 from lr_ceiling.pipeline import params
 from lr_ceiling.report.schemas import ClaimsReport
 from lr_ceiling.report.words import CLAIM_COLUMNS, claim_row
-from lr_ceiling.search.ceiling import Estimate
+from lr_ceiling.search.estimates import Estimate
 from lr_ceiling.search.posterior import Floats
 
 

@@ -16,7 +16,7 @@ from lr_ceiling.evidence.fresh_seeds import (
 )
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
-from lr_ceiling.search.ceiling import Estimate
+from lr_ceiling.search.estimates import Estimate
 from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
 
 POSTERIOR = Posterior(

@@ -19,7 +19,7 @@ from lr_ceiling.evidence.initialisation import (
 )
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
-from lr_ceiling.search.ceiling import NOTHING, Estimate
+from lr_ceiling.search.estimates import NOTHING, Estimate
 
 TEMPLATE = small_spec("d")
 # Stable from a fiftieth of Glorot's scale to three hundred times it.

@@ -9,7 +9,6 @@ from conftest import small_run, small_spec
 from lr_ceiling.evidence.records import AuditedRule, read_study
 from lr_ceiling.evidence.study import (
     ArmTrials,
-    Settings,
     calls_of,
     journal_of,
     qualified,
@@ -18,26 +17,26 @@ from lr_ceiling.evidence.study import (
 from lr_ceiling.mnist.results import read_runs
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.search.posterior import NO_CALLS, Calls
-from lr_ceiling.search.schedule import AUDITED
+from lr_ceiling.search.schedule import AUDITED, Question
 
 # As in params.yaml, for the baseline.
-SETTINGS = Settings(seed=0, lag=4, interval_decades=0.3, budget=15.0, low=1e-4, high=1.0)
+QUESTION = Question(seed=0, lag=4, interval_decades=0.3, budget=15.0, low=1e-4, high=1.0)
 TEMPLATE = small_spec("0" * 16, ended_by=("dead",))
 
 
-def trials(settings: Settings = SETTINGS, calls: Calls = NO_CALLS) -> ArmTrials:
-    return ArmTrials(TEMPLATE, settings, calls, Path("splits.npz"))
+def trials(question: Question = QUESTION, calls: Calls = NO_CALLS) -> ArmTrials:
+    return ArmTrials(TEMPLATE, question, calls, Path("splits.npz"))
 
 
 def test_a_larger_budget_goes_on_with_the_same_study() -> None:
-    larger = trials(replace(SETTINGS, budget=99.0))
+    larger = trials(replace(QUESTION, budget=99.0))
     assert larger.aim.key == trials().aim.key
     assert larger.aim.budget == 99
 
 
 @pytest.mark.parametrize("change", [{"lag": 2}, {"interval_decades": 0.1}, {"high": 2.0}])
 def test_what_decides_the_trials_is_in_the_key(change: dict[str, float]) -> None:
-    other = trials(replace(SETTINGS, **change))  # type: ignore[arg-type]
+    other = trials(replace(QUESTION, **change))  # type: ignore[arg-type]
     assert other.aim.key != trials().aim.key
     assert trials(calls=Calls(59, 1)).aim.key != trials().aim.key
 
@@ -66,8 +65,8 @@ def test_a_task_is_the_trial_on_the_studys_data_and_its_result_is_known_by_its_s
 def test_a_journal_is_named_by_arm_and_by_what_makes_the_trials(tmp_path: Path) -> None:
     paths = {
         journal_of(tmp_path, "baseline-relu", trials()),
-        journal_of(tmp_path, "baseline-relu", trials(replace(SETTINGS, budget=99.0))),
-        journal_of(tmp_path, "baseline-relu", trials(replace(SETTINGS, lag=2))),
+        journal_of(tmp_path, "baseline-relu", trials(replace(QUESTION, budget=99.0))),
+        journal_of(tmp_path, "baseline-relu", trials(replace(QUESTION, lag=2))),
     }
     assert len(paths) == 2
     assert all(path.match("baseline-relu-*.journal") for path in paths)

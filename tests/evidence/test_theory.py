@@ -65,7 +65,16 @@ def test_a_network_has_a_critical_rate_that_can_be_found_again(
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 def test_biases_before_batch_norm_change_nothing(small_splits: Path, activation: Any) -> None:
-    logits, gradient = bias_effect(small_spec("", activation=activation), small_splits)
+    effect = bias_effect(small_spec("", activation=activation), small_splits)
+    assert effect is not None
+    logits, gradient = effect
     # Rounding of float64 is seen, so the biases were there.
     assert 0 < logits < 1e-9
     assert 0 < gradient < 1e-9
+
+
+def test_without_a_gradient_there_is_no_effect_to_tell(
+    small_splits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(theory, "_largest", lambda tensors: 0.0)
+    assert bias_effect(small_spec(""), small_splits) is None

@@ -15,7 +15,7 @@ from lr_ceiling.evidence.verification import (
     verified_arms,
 )
 from lr_ceiling.report.schemas import VerificationReport
-from lr_ceiling.search.ceiling import Estimate
+from lr_ceiling.search.estimates import Estimate
 
 STUDIES = [
     small_study(),

@@ -2,7 +2,8 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.samplers import RandomSampler
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
 from optuna.trial import TrialState
 
-from lr_ceiling.errors import ResultsError
-from lr_ceiling.execution.driver import Driver, opened, replays
-from lr_ceiling.execution.journal import open_study
+from lr_ceiling.errors import ResultsError, StudyError
+from lr_ceiling.execution.driver import Driver, opened, replays, sampler_of
+from lr_ceiling.execution.journal import beside, held, load_study
 from lr_ceiling.execution.runner import Ended, Report, Task, work
 from lr_ceiling.identity import derived_seed
 from lr_ceiling.search import acquisition
 from lr_ceiling.search.posterior import Observation
-from lr_ceiling.search.sampler import INDEX, CeilingSampler
+from lr_ceiling.search.sampler import INDEX
 from lr_ceiling.search.schedule import Aim
 
 EDGE = 0.1
@@ -51,6 +53,8 @@ class Oracle:
 class OracleTrials:
     """The trials of its study."""
 
+    horizon = 1
+
     def __init__(self, lag: int = 4, budget: float = 8, low: float = 1e-4) -> None:
         self.aim = Aim("test", low, 10, interval_decades=0.05, budget=budget, lag=lag)
 
@@ -75,6 +79,12 @@ class OracleTrials:
         if set(result) != {"rate", "seed", "stable"}:
             raise ValueError(text)
         return result
+
+    def shown(self, result: dict[str, Any]) -> dict[str, int]:
+        return {"seed": result["seed"]}
+
+    def made_by(self) -> dict[str, float]:
+        return {"lag": self.aim.lag, "high": self.aim.high}
 
 
 class DisorderedRunner:
@@ -105,9 +115,11 @@ class DisorderedRunner:
         return Ended(task, task(lambda steps: None), 0.0, 0.0)
 
 
-def sampler(trials: OracleTrials) -> CeilingSampler:
-    aim = trials.aim
-    return CeilingSampler(aim.key, aim.lag, (aim.low, aim.high), aim.calls)
+@contextmanager
+def left_in(journal: Path, sampler: BaseSampler | None = None) -> Iterator[Study]:
+    """The study that a driver left in a journal."""
+    with held(journal):
+        yield load_study(journal, journal.stem, sampler or RandomSampler())
 
 
 def run_study(
@@ -117,7 +129,7 @@ def run_study(
     on_ended: Callable[[int, Ended], None] = lambda index, ended: None,
 ) -> Results:
     trials = trials or OracleTrials()
-    with opened(journal, sampler(trials), trials, on_ended) as driver:
+    with opened(journal, trials, on_ended) as driver:
         work(runner, {"study": driver}, {})  # type: ignore[arg-type]
         assert driver.ended
         return driver.in_order
@@ -165,7 +177,7 @@ def test_the_trials_are_the_same_however_they_come_about(
         except KilledError:
             continue
     assert run_study(journal, DisorderedRunner(seed, places=places), trials) == shorter
-    with open_study(journal, RandomSampler()) as study:
+    with left_in(journal) as study:
         done = [t.user_attrs[INDEX] for t in study.get_trials(states=[TrialState.COMPLETE])]
         assert sorted(done) == list(range(len(shorter)))
         assert not study.get_trials(states=[TrialState.RUNNING, TrialState.WAITING])
@@ -187,8 +199,8 @@ def test_a_larger_budget_goes_on_where_the_smaller_ended(
 def test_two_studies_share_a_runner(undisturbed: Results, tmp_path: Path) -> None:
     trials, others = OracleTrials(), OracleTrials(budget=4)
     with (
-        opened(tmp_path / "a.journal", sampler(trials), trials) as first,
-        opened(tmp_path / "b.journal", sampler(others), others) as second,
+        opened(tmp_path / "a.journal", trials) as first,
+        opened(tmp_path / "b.journal", others) as second,
     ):
         work(DisorderedRunner(places=2), {"a": first, "b": second}, {})  # type: ignore[arg-type]
         assert first.in_order == undisturbed
@@ -222,7 +234,7 @@ def test_failed_attempts_are_told_fail_and_not_sampled_from(tmp_path: Path) -> N
     journal = tmp_path / "study.journal"
     with pytest.raises(KilledError):
         run_study(journal, DisorderedRunner(lives=0))
-    with open_study(journal, RandomSampler()) as study:
+    with left_in(journal) as study:
         assert {trial.state for trial in study.trials} == {TrialState.FAIL}
 
 
@@ -235,21 +247,21 @@ def test_a_journal_of_other_trials_is_begun_anew_and_what_is_the_same_is_kept(
         patch.setattr(acquisition, "SENTINELS", 3)
         before = run_study(journal, DisorderedRunner())
     trials = OracleTrials()
-    with open_study(journal, sampler(trials)) as study:
+    with left_in(journal, sampler_of(trials.aim)) as study:
         assert not replays(study, trials)
     # Opened and killed at once: nothing of the former journal is lost.
     for _ in range(2):
-        with opened(journal, sampler(trials), trials):
+        with opened(journal, trials):
             pass
     ran: list[int] = []
     after = run_study(journal, DisorderedRunner(), on_ended=lambda index, _: ran.append(index))
-    assert not journal.with_suffix(".former").exists()
+    assert not beside(journal, "former").exists()
     assert after == run_study(tmp_path / "fresh.journal", DisorderedRunner())
     assert after != before
     same = {index for index, result in enumerate(before) if after[index : index + 1] == [result]}
     assert same
     assert set(ran) == set(range(len(after))) - same
-    with open_study(journal, sampler(trials)) as study:
+    with left_in(journal, sampler_of(trials.aim)) as study:
         assert replays(study, trials)
 
 
@@ -280,7 +292,25 @@ def test_a_damaged_journal_is_told_in_one_line(tmp_path: Path) -> None:
 def test_replaying_costs_little_beside_a_run(tmp_path: Path) -> None:
     trials = OracleTrials()
     run_study(tmp_path / "study.journal", DisorderedRunner())
-    with opened(tmp_path / "study.journal", sampler(trials), trials) as driver:
+    with opened(tmp_path / "study.journal", trials) as driver:
         assert isinstance(driver, Driver)
         assert driver.next() is None
         assert driver.ended
+
+
+def test_a_journal_of_something_else_is_refused_with_what_differs(tmp_path: Path) -> None:
+    journal = tmp_path / "study.journal"
+    before = run_study(journal, DisorderedRunner())
+    wrong = r"study\.journal holds another search: lag is 2, there 4\. Name another file, or remove"
+    with pytest.raises(StudyError, match=wrong):
+        run_study(journal, DisorderedRunner(), OracleTrials(lag=2))
+    assert run_study(journal, DisorderedRunner(lives=0)) == before
+
+
+def test_without_a_journal_the_study_is_kept_in_memory(undisturbed: Results) -> None:
+    trials = OracleTrials()
+    with opened(None, trials) as driver:
+        work(DisorderedRunner(), {"study": driver}, {})  # type: ignore[arg-type]
+        assert driver.in_order == undisturbed
+        shown = [trial.user_attrs["seed"] for trial in driver.study.trials]
+    assert sorted(shown) == sorted(result["seed"] for result in undisturbed)

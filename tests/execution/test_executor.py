@@ -1,7 +1,10 @@
 """The local executor: as many processes as the container may use."""
 
 import gc
+import json
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -9,6 +12,38 @@ import pytest
 
 from lr_ceiling.execution import executor
 from lr_ceiling.execution.executor import cores, cpu_quota, local_executor
+
+PREPARATION = """
+import os
+
+seen = None
+
+
+def prepare():
+    global seen
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+"""
+SCRIPT = """
+import json
+import os
+import sys
+import time
+
+import preparation
+from lr_ceiling.execution.executor import local_executor
+
+
+def device(seconds):
+    time.sleep(seconds)
+    return os.getpid(), preparation.seen, os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+if __name__ == "__main__":
+    processes, devices = json.loads(sys.argv[1])
+    with local_executor(processes, "preparation", devices) as executor:
+        futures = [executor.submit(device, 0.3) for _ in range(8)]
+        print(json.dumps([future.result() for future in futures]))
+"""
 
 
 @pytest.mark.parametrize(
@@ -54,3 +89,35 @@ def test_what_a_process_leaves_in_its_temporary_folder_goes_with_the_executor(
     del started
     gc.collect()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("processes", "devices", "expected"),
+    [
+        (None, ["3", "GPU-5a"], ["3", "GPU-5a"]),
+        (3, ["3", "GPU-5a"], ["3", "3", "GPU-5a"]),
+        (1, ["3", "GPU-5a"], ["3"]),
+        (2, None, ["7", "7"]),
+        (2, [], ["7", "7"]),
+    ],
+)
+def test_each_process_gets_a_device_before_it_is_prepared(
+    processes: int | None, devices: list[str] | None, expected: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "preparation.py").write_text(PREPARATION)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "script.py", json.dumps([processes, devices])],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "CUDA_VISIBLE_DEVICES": "7",
+            "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = {process: (prepared, now) for process, prepared, now in json.loads(done.stdout)}
+    assert sorted(prepared for prepared, _ in seen.values()) == expected
+    assert all(prepared == now for prepared, now in seen.values())

@@ -126,3 +126,14 @@ def test_json_has_no_nan_and_nothing_half_written(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(ResultsError, match="is not JSON"):
         read_json(path)
+
+
+def test_what_a_killed_writer_left_is_removed_after_an_hour(tmp_path: Path) -> None:
+    old, new, whole = (tmp_path / name for name in (".a.1.partial", ".b.2.partial", "c.partial"))
+    for path in (old, new, whole):
+        path.touch()
+    for path in (old, whole):
+        os.utime(path, (0, 0))
+    files.remove_abandoned(tmp_path)
+    assert (old.exists(), new.exists(), whole.exists()) == (False, True, True)
+    files.remove_abandoned(tmp_path / "missing")

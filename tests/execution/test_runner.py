@@ -1,6 +1,5 @@
 """The runner: results whatever ends first, whoever is killed, and no process left behind."""
 
-import importlib
 import os
 import signal
 import subprocess
@@ -81,29 +80,6 @@ def test_no_executor_is_started_before_the_first_task() -> None:
 def test_any_executor_will_do() -> None:
     with Runner(lambda: ThreadPoolExecutor(2), 2) as runner:
         assert [ended.result for ended in runner.execute([Square(2), Square(3)])] == [4, 9]
-
-
-@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_what_is_needed_later_is_imported_while_tasks_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "needed_later.py").write_text("")
-    (tmp_path / "broken_later.py").write_text("raise ValueError")
-    imported: list[tuple[int, bool]] = []
-
-    def on_steps(steps: Mapping[str, int]) -> None:
-        imported.append((sum(steps.values()), "needed_later" in sys.modules))
-
-    with Runner(lambda: local_executor(1), 1, on_steps, ["needed_later"]) as runner:
-        runner.execute([Square(3, wait=1.2)])
-    # Not before the first steps, and not as late as the end.
-    before = {found for steps, found in imported if steps == 0}
-    assert (before <= {False}, imported[-1][1]) == (True, True)
-    with Runner(lambda: local_executor(1), 1, needed_later=["broken_later"]) as runner:
-        runner.execute([Square(3)])
-    with pytest.raises(ValueError):  # noqa: PT011
-        importlib.import_module("broken_later")
 
 
 def test_a_task_that_always_ends_its_process_is_given_up() -> None:

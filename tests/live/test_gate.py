@@ -18,7 +18,7 @@ from lr_ceiling.live.predictor import Predictor, as_input
 from lr_ceiling.live.registry import Registry, Version
 from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.results import RunResult, write_runs
-from lr_ceiling.search.ceiling import Estimate
+from lr_ceiling.search.estimates import Estimate
 
 Trained = list[tuple[RunResult, Path]]
 # The drawn digits' gate has 100 images: equal models have their lower limit at -0.037.

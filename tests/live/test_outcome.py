@@ -6,7 +6,7 @@ from conftest import small_study
 from lr_ceiling.evidence.records import Study
 from lr_ceiling.live import outcome
 from lr_ceiling.live.outcome import Limits, Outcome, compare_ceilings, summary
-from lr_ceiling.search.ceiling import Estimate
+from lr_ceiling.search.estimates import Estimate
 
 
 def arm(lr90: float | None, low: float | None, high: float | None) -> Study:

@@ -1,18 +1,22 @@
 """Work ahead: later stages find their work done, and no output depends on it."""
 
 import shutil
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT, run_command, small_project
-from lr_ceiling.errors import ParamsError
+from lr_ceiling.errors import ParamsError, ResultsError
 from lr_ceiling.evidence.records import read_study
 from lr_ceiling.evidence.store import RunStore
+from lr_ceiling.execution.runner import Ended, Runner, Task, work
 from lr_ceiling.mnist.dataset import splits_digest
 from lr_ceiling.pipeline import ahead, params
 from lr_ceiling.pipeline.commands import log
 from lr_ceiling.pipeline.stages import search, theory, train
+from tasks import Failing, Square
 
 CELLS = ("baseline-relu-0.01", "baseline-relu-0.1")
 ARM = "baseline-relu"
@@ -123,6 +127,55 @@ def test_a_study_that_another_driver_has_open_is_left_to_its_own_stage(
         (project / "reports" / "audit.json").unlink()
         with ahead.work_ahead(values, small_splits, digest, store, CELLS[0], said.append) as third:
             assert set(third.spare) == {CELLS[1], "theory"}
+
+
+def test_what_fails_ahead_is_left_to_its_own_stage(
+    small_splits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(tmp_path)
+    # A folder in the way: no finding of theory can be kept.
+    (project / "state").mkdir()
+    (project / "state" / "theory").write_text("")
+    printed = run_train(project, small_splits, CELLS[0], "all", LR_CEILING_TRACKING="off")
+    assert printed.count("theory, ahead: left to its own stage (") == 1
+    assert (project / "data/train" / CELLS[0] / "runs.json").exists()
+    with pytest.raises(SystemExit, match=r"error: .*state/theory"):
+        run_others(project, small_splits, "all")
+
+
+class Listed:
+    """Gives its tasks, and refuses the result that it is told to."""
+
+    def __init__(self, *tasks: Task, refused: int | None = None) -> None:
+        self._tasks = deque(tasks)
+        self._refused = refused
+        self.results: list[int] = []
+
+    def next(self) -> Task | None:
+        return self._tasks.popleft() if self._tasks else None
+
+    def take(self, ended: Ended) -> None:
+        if ended.result == self._refused:
+            raise ResultsError("no place to keep it")
+        self.results.append(ended.result)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (Listed(Square(2), Failing(), Square(3)), "ArithmeticError: so it is"),
+        (Listed(Square(2), Square(4), Square(3), refused=16), "no place to keep it"),
+    ],
+    ids=["the task", "its source"],
+)
+def test_what_raises_ahead_ends_that_source_alone(source: Listed, reason: str) -> None:
+    said: list[str] = []
+    own = Listed(*map(Square, range(5)))
+    spare = ahead.Spare("cell", source, said.append)
+    with Runner(lambda: ThreadPoolExecutor(1), 1) as runner:
+        work(runner, {"own": own, "cell": spare}, {})
+    assert said == [f"cell, ahead: left to its own stage ({reason})"]
+    assert (source.results, len(own.results)) == ([4], 5)
 
 
 def test_another_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

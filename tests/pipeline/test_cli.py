@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from lr_ceiling.pipeline.cli import COMMANDS, main
+from lr_ceiling.pipeline.cli import COMMANDS, install, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +42,15 @@ def test_a_commands_help_ends_with_an_example_that_it_takes(name: str) -> None:
     program, called, *arguments = shlex.split(COMMANDS[name].example)
     assert (program, called) == ("lr-ceiling", name)
     command.make_context(name, arguments)
+
+
+def test_an_extra_that_a_python_is_too_new_for_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert install("pipeline") == "the extra pipeline: pip install 'lr-ceiling[pipeline]'"
+    plot = install("plot")
+    monkeypatch.setattr(sys, "version_info", (3, 14, 0))
+    assert install("pipeline").endswith("'lr-ceiling[pipeline]', with Python below 3.14")
+    assert install("keras").endswith("'lr-ceiling[keras]', with Python below 3.14")
+    assert install("plot") == plot
 
 
 def test_an_unknown_command_is_named() -> None:

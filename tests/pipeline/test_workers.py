@@ -1,9 +1,11 @@
 """The pipeline's workers: as many as params say, ended with DVC."""
 
+import importlib
 import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from conftest import is_alive, wait_until
 from lr_ceiling.execution import executor
 from lr_ceiling.pipeline.workers import workers
+from tasks import Square
 
 
 def test_one_a_core_unless_params_say_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,3 +49,26 @@ def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     assert wait_until(lambda: not is_alive(process))
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_is_needed_later_is_imported_while_tasks_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "needed_later.py").write_text("")
+    (tmp_path / "broken_later.py").write_text("raise ValueError")
+    imported: list[tuple[int, bool]] = []
+
+    def on_steps(steps: Mapping[str, int]) -> None:
+        imported.append((sum(steps.values()), "needed_later" in sys.modules))
+
+    with workers(1, on_steps, ["needed_later"]) as runner:
+        runner.execute([Square(3, wait=1.2)])
+    # Not before the first steps, and not as late as the end.
+    before = {found for steps, found in imported if steps == 0}
+    assert (before <= {False}, imported[-1][1]) == (True, True)
+    with workers(1, needed_later=["broken_later"]) as runner:
+        runner.execute([Square(3)])
+    with pytest.raises(ValueError):  # noqa: PT011
+        importlib.import_module("broken_later")

@@ -4,7 +4,7 @@ from conftest import small_run, small_study
 from lr_ceiling.evidence.comparison import summarise_cell
 from lr_ceiling.evidence.records import Claim, Ratio
 from lr_ceiling.report.dvc_metrics import metrics
-from lr_ceiling.search.ceiling import NOTHING, Estimate
+from lr_ceiling.search.estimates import NOTHING, Estimate
 
 
 def claim(name: str, estimate: float | None) -> Claim:

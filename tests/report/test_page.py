@@ -19,7 +19,7 @@ from lr_ceiling.execution.files import read_json, write_json
 from lr_ceiling.pipeline import params
 from lr_ceiling.report import figures
 from lr_ceiling.report.page import answer, counts, inline, median_steps, number, percent
-from lr_ceiling.search.ceiling import Estimate
+from lr_ceiling.search.estimates import Estimate
 
 FIGURES = {
     "ceilings", "probability", "trials", "curves-relu-0.01", "curves-relu-1",

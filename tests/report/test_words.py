@@ -16,7 +16,7 @@ from lr_ceiling.report.words import (
     interval,
     over,
 )
-from lr_ceiling.search.ceiling import NOTHING, Estimate
+from lr_ceiling.search.estimates import NOTHING, Estimate
 
 
 @pytest.mark.parametrize(

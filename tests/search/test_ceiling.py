@@ -1,115 +1,147 @@
-"""What is said of a ceiling: a number only where the trials support one."""
+"""The answer: its numbers, its words, and what is said where there is none."""
 
-import numpy as np
+import json
+import math
+
+import optuna
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution
+from optuna.study import Study
+from optuna.trial import create_trial
 
-from lr_ceiling.search.ceiling import NOTHING, Ceiling, Estimate, ratio
-from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
+from lr_ceiling.errors import StudyError
+from lr_ceiling.search.ceiling import Ceiling, ceiling_of
+from lr_ceiling.search.sampler import EXPECTED
 
-GRID = curves(Range(-4, 0, -6, 2))
-
-
-def ceiling_of(stable: list[float], failed: list[float]) -> Ceiling:
-    trials = [Observation(u, stable=True) for u in stable]
-    return Ceiling(Posterior(GRID, trials + [Observation(u, stable=False) for u in failed]))
-
-
-def both_sides() -> Ceiling:
-    return ceiling_of(list(np.linspace(-3, -2, 20)), list(np.linspace(-1.9, -1, 20)))
+SPACE = FloatDistribution(1e-4, 10, log=True)
+EDGE = [(1e-3, True), (0.01, True), (0.03, True), (0.05, True), (0.08, False), (0.1, False)]
+MORE = [(0.06, True), (0.07, False), (0.055, True), (0.3, False), (0.05, True), (0.02, True)]
 
 
-def test_trials_on_both_sides_give_a_number() -> None:
-    found = both_sides()
-    estimate = found.estimate(0.9)
-    assert found.bounds_of(0.9) == "both"
-    low, high = estimate.ci95
+def study_of(trials: list[tuple[float, bool]]) -> Study:
+    study = optuna.create_study(direction="maximize")
+    for rate, stable in trials:
+        trial = create_trial(
+            params={"lr": rate}, distributions={"lr": SPACE}, value=float(stable),
+            user_attrs={"label": "stable" if stable else "dead"},
+        )  # fmt: skip
+        study.add_trial(trial)
+    return study
+
+
+@pytest.fixture(scope="module")
+def ceiling() -> Ceiling:
+    return ceiling_of(study_of(EDGE + MORE))
+
+
+def test_the_answer_is_a_number_with_an_interval(ceiling: Ceiling) -> None:
+    low, high = ceiling.lr90.ci95
     assert low is not None
     assert high is not None
-    assert estimate.estimate is not None
-    assert 1e-3 < low < estimate.estimate < high < 10**-1.7
-    assert found.settled(1.0)
-    assert not found.settled(0.01)
+    assert ceiling.lr90.estimate is not None
+    assert 0.005 < low < ceiling.lr90.estimate < high < 0.1
+    assert ceiling.reason is None
+    assert 0.5 < ceiling.exists < 1
+    assert str(ceiling) == f"trains up to {ceiling.lr90.in_words(digits=3)}; 12 trials"
+    assert repr(ceiling) == f"<Ceiling: {ceiling}>"
 
 
-def test_no_failure_gives_a_lower_limit_alone() -> None:
-    found = ceiling_of(list(np.linspace(-4, 2, 25)), [])
-    estimate = found.estimate(0.9)
-    assert estimate.estimate is None
-    assert estimate.ci95[1] is None
-    assert estimate.ci95[0] is not None
-    assert estimate.ci95[0] > 1
-    assert found.bounds_of(0.9) == "below only"
-    assert not found.settled(10)
-    assert found.belief().lr90 == ()
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.floats(0.05, 0.95), min_size=2, max_size=4, unique=True).map(sorted))
+def test_who_asks_for_more_gets_less(asked: list[float]) -> None:
+    ceiling = ceiling_of(study_of(EDGE + MORE))
+    found = [ceiling.at(p).estimate for p in asked]
+    known = [one for one in found if one is not None]
+    assert known == sorted(known, reverse=True)
 
 
-@pytest.mark.parametrize("failures", [3, 40])
-def test_no_success_gives_no_number(failures: int) -> None:
-    found = ceiling_of([], list(np.linspace(-6, 2, failures)))
-    for target in (0.5, 0.9):
-        assert found.estimate(target).estimate is None
-        assert found.estimate(target).ci95[0] is None
-    assert not found.settled(10)
+def test_probability_and_rate_are_each_others_way_back(ceiling: Ceiling) -> None:
+    rate = ceiling.lr50.estimate
+    assert rate is not None
+    middle = ceiling.probability(rate)
+    assert middle.estimate is not None
+    assert 0.3 < middle.estimate < 0.7
+    sure = ceiling.probability(0.001).estimate
+    hopeless = ceiling.probability(5).estimate
+    assert sure is not None
+    assert hopeless is not None
+    assert sure > 0.9 > 0.1 > hopeless
 
 
-def test_a_network_that_never_trains_surely_has_no_ceiling() -> None:
-    found = ceiling_of([], list(np.linspace(-6, 2, 60)))
-    assert found.estimate(0.5) == NOTHING
-    assert found.checks().lr50_exists < 0.5
+@pytest.mark.parametrize("p", [0, 1, -1, math.nan])
+def test_a_probability_lies_between_its_ends(p: float, ceiling: Ceiling) -> None:
+    with pytest.raises(ValueError, match=f"p is {p}: it must lie between 0 and 1"):
+        ceiling.at(p)
 
 
-def test_a_poor_fit_widens_the_interval_and_says_so() -> None:
-    below = list(np.linspace(-4, -2, 20))
-    above = list(np.linspace(-1.9, 0, 20))
-    sound = ceiling_of(below, above)
-    island = ceiling_of([*below, -0.31, -0.3, -0.29, -0.28], above)
-    assert not sound.checks().widened
-    assert island.checks().widened
-    assert island.posterior.edge(0.5).decades > sound.posterior.edge(0.5).decades
+@pytest.mark.parametrize("rate", [0, -1, math.nan, math.inf])
+def test_a_learning_rate_is_above_zero(rate: float, ceiling: Ceiling) -> None:
+    with pytest.raises(ValueError, match=f"learning_rate is {rate}: it must be above 0"):
+        ceiling.probability(rate)
 
 
-def test_the_checks_are_shares_and_a_shift() -> None:
-    checks = both_sides().checks()
-    assert 0.5 < checks.lr90_exists <= checks.lr50_exists <= 1
-    assert checks.edge_mass == pytest.approx((0, 0), abs=0.01)
-    assert checks.prior_shift_decades is not None
-    assert abs(checks.prior_shift_decades) < 0.1
+@pytest.mark.parametrize(
+    ("trials", "reason"),
+    [
+        ([(0.01, True), (1, True), (9, True)], r"no ceiling found up to 9: 3 of 3 runs were"),
+        ([(1, False), (0.01, False)], r"no run was stable: 2 of 2 failed between 0\.01 and 1"),
+        ([(0.01, True), (0.1, True), (1, True), (5, True), (9, False)], r"don't bound it from"),
+        (
+            [(rate, index % 2 == 0) for index, rate in enumerate((0.01, 0.02, 0.05, 0.1) * 4)],
+            r"there is probably no learning rate that is stable nine times in ten",
+        ),
+    ],
+    ids=["all stable", "none stable", "one side", "luck"],
+)
+def test_why_there_is_no_number_is_told(trials: list[tuple[float, bool]], reason: str) -> None:
+    ceiling = ceiling_of(study_of(trials))
+    assert ceiling.lr90.estimate is None
+    with pytest.raises(AssertionError, match=reason):
+        raise AssertionError(ceiling.reason)
+    assert ceiling.reason is not None
+    assert str(ceiling).endswith(ceiling.reason)
 
 
-def test_the_belief_is_the_posterior_thinned() -> None:
-    found = both_sides()
-    belief = found.belief()
-    assert len(belief.learning_rates) == len(belief.probability) == len(belief.low)
-    assert all(
-        low <= p <= high
-        for low, p, high in zip(belief.low, belief.probability, belief.high, strict=True)
-    )
-    assert np.median(belief.lr90) == pytest.approx(found.estimate(0.9).estimate, rel=0.05)
+def test_json_has_null_and_no_nan() -> None:
+    told = json.loads(ceiling_of(study_of([(1, False)])).to_json(), parse_constant=pytest.fail)
+    assert told["lr90"]["estimate"] is None
+    assert told["lr90"]["ci95"][0] is None
+    assert (told["trials"], told["stable"], told["full_runs"]) == (1, 0, 1.0)
 
 
-def test_a_ratio_has_the_interval_of_its_two_parts() -> None:
-    rng = np.random.default_rng(0)
-    above, below = (10 ** rng.normal(mean, 0.1, 400) for mean in (0.0, -1.0))
-    found = ratio((NOTHING, list(above)), (NOTHING, list(below)))
-    assert found.estimate == pytest.approx(10, rel=0.1)
-    low, high = np.log10(np.array(found.ci95, float))
-    assert high - low == pytest.approx(2 * 1.96 * 0.1 * 2**0.5, rel=0.15)
+def test_the_trials_are_a_table_with_what_their_runs_tell(ceiling: Ceiling) -> None:
+    table = ceiling.trials
+    assert list(table.columns) == ["learning_rate", "stable", "cost", "label"]
+    assert list(table["learning_rate"]) == [rate for rate, _ in EDGE + MORE]
+    assert list(table["label"][:6]) == ["stable"] * 4 + ["dead"] * 2
 
 
-def test_a_ratio_of_one_sided_bounds_is_one_sided() -> None:
-    above = Estimate(estimate=None, ci95=(2.0, None))
-    below = Estimate(estimate=0.01, ci95=(0.005, 0.02))
-    assert ratio((above, []), (below, [0.01])) == Estimate(estimate=None, ci95=(100.0, None))
-    assert ratio((NOTHING, []), (below, [0.01])) == NOTHING
+def test_a_notebook_shows_a_table(ceiling: Ceiling) -> None:
+    html = ceiling._repr_html_()
+    assert html.startswith("<table>")
+    assert str(ceiling.lr90.in_words(digits=3)) in html
 
 
-@given(st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=20))
-def test_a_ratio_with_itself_is_one(values: list[float]) -> None:
-    found = ratio((NOTHING, values), (NOTHING, values))
-    low, high = found.ci95
-    assert low is not None
-    assert high is not None
-    assert low <= 1.001
-    assert high >= 0.999
+def test_the_range_that_was_expected_is_kept_with_the_study() -> None:
+    study = study_of(EDGE)
+    study.set_user_attr(EXPECTED, [1e-3, 1e-2])
+    expecting = ceiling_of(study).estimates.posterior.curves.bounds
+    assert (expecting.low, expecting.high) == (-3, -2)
+    assert (expecting.lowest, expecting.highest) == (-4, 1)
+
+
+def test_a_study_of_another_form_is_refused() -> None:
+    empty = optuna.create_study(direction="maximize")
+    with pytest.raises(StudyError, match=r"the study's parameters are: none\. A ceiling has exac"):
+        ceiling_of(empty)
+    with pytest.raises(StudyError, match="the study's direction is minimize"):
+        ceiling_of(optuna.create_study())
+    empty.ask({"lr": FloatDistribution(0.1, 1)})
+    with pytest.raises(StudyError, match=r"lr is .*: it must be log-uniform"):
+        ceiling_of(empty)
+    two = study_of(EDGE)
+    two.ask({"lr": FloatDistribution(1e-3, 10, log=True)})
+    with pytest.raises(StudyError, match="lr has several ranges in this study"):
+        ceiling_of(two)

@@ -1,5 +1,12 @@
 """The sampler: what follows from what, and that it measures a known edge in plain Optuna."""
 
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
 import optuna
 import pytest
@@ -7,18 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import Trial, TrialState, create_trial
 
 from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
-from lr_ceiling.search.sampler import INDEX, KNOWN, CeilingSampler
+from lr_ceiling.search.sampler import INDEX, KNOWN, CeilingSampler, finished_trials, observed
 
 LIMITS = 1e-6, 1e2
 SPACE: dict[str, BaseDistribution] = {"learning_rate": FloatDistribution(*LIMITS, log=True)}
 
 
 def study_of(outcomes: list[tuple[float, bool]], order: list[int], key: str = "k") -> Study:
-    sampler = CeilingSampler(key, lag=4, expected=(1e-4, 1))
+    sampler = CeilingSampler(seed=key, lag=4, expected=(1e-4, 1))
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for index in order:
         rate, stable = outcomes[index]
@@ -87,10 +96,140 @@ def test_a_plain_optuna_study_finds_the_edge(prune: bool) -> None:
 
 
 def test_another_kind_of_parameter_is_refused() -> None:
-    study = optuna.create_study(sampler=CeilingSampler())
+    study = optuna.create_study(direction="maximize", sampler=CeilingSampler())
     with pytest.raises(ValueError, match=r"lr is .*: it must be log-uniform"):
         study.ask({"lr": FloatDistribution(0.1, 1)})
 
 
 def test_it_is_a_sampler_of_optuna() -> None:
     assert isinstance(CeilingSampler(), BaseSampler)
+
+
+def run(rate: float, seed: int) -> bool:
+    return bool(rate < 0.1 * np.random.default_rng(seed).uniform(0.5, 2))
+
+
+def objective(trial: Trial) -> float:
+    rate = trial.suggest_float("lr", 1e-4, 10, log=True)
+    # The later a trial, the sooner it ends, and others overtake it.
+    time.sleep(0.01 * ((7 * trial.number) % 5))
+    return float(run(rate, trial.number))
+
+
+def tried(study: Study) -> list[tuple[float, float]]:
+    return [(trial.params["lr"], trial.values[0]) for trial in study.trials]
+
+
+@pytest.fixture(scope="module")
+def alone() -> list[tuple[float, float]]:
+    study = optuna.create_study(direction="maximize", sampler=CeilingSampler(seed=1, lag=3))
+    study.optimize(objective, n_trials=12)
+    return tried(study)
+
+
+@pytest.mark.parametrize("jobs", [2, 3, 6])
+def test_any_number_of_threads_makes_the_same_trials(
+    jobs: int, alone: list[tuple[float, float]]
+) -> None:
+    study = optuna.create_study(direction="maximize", sampler=CeilingSampler(seed=1, lag=3))
+    study.optimize(objective, n_trials=12, n_jobs=jobs)
+    assert tried(study) == alone
+
+
+WORKER = """
+import sys
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from lr_ceiling.search.sampler import CeilingSampler
+sys.path.insert(0, {tests!r})
+from search.test_sampler import objective
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+study = optuna.load_study(
+    study_name="s",
+    storage=JournalStorage(JournalFileBackend({journal!r})),
+    sampler=CeilingSampler(seed=1, lag=3),
+)
+study.optimize(objective, n_trials=6)
+"""
+
+
+def test_two_processes_make_the_same_trials(
+    alone: list[tuple[float, float]], tmp_path: Path
+) -> None:
+    journal = str(tmp_path / "study.journal")
+    storage = JournalStorage(JournalFileBackend(journal))
+    study = optuna.create_study(study_name="s", storage=storage, direction="maximize")
+    code = WORKER.format(tests=str(Path(__file__).parents[1]), journal=journal)
+    workers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    assert [worker.wait(60) for worker in workers] == [0, 0]
+    assert tried(study) == alone
+
+
+def test_a_process_that_died_is_waited_for_so_long_and_no_longer() -> None:
+    sampler = CeilingSampler(lag=1, patience=0.1)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.ask().suggest_float("lr", 1e-4, 10, log=True)
+    with pytest.warns(UserWarning, match=r"trial 1 goes on without trial 0, .* for 0\.1 s: tell"):
+        study.optimize(objective, n_trials=1)
+
+
+@pytest.mark.parametrize("nothing", [math.nan, np.float32("nan")], ids=["float", "numpy"])
+def test_nan_is_a_failure_to_train(nothing: float) -> None:
+    study = optuna.create_study(direction="maximize", sampler=CeilingSampler())
+    study.optimize(lambda trial: nothing * run_at(trial, 1.0), n_trials=1)
+    (trial,) = study.trials
+    assert trial.state == TrialState.FAIL
+    assert observed(trial, "lr") == Observation(math.log10(trial.params["lr"]), stable=False)
+    assert finished_trials(study, "lr") == [trial]
+    failed = optuna.create_study(direction="maximize", sampler=CeilingSampler())
+    failed.optimize(lambda trial: run_at(trial, 0.0), n_trials=1)
+    following = [one.ask().suggest_float("lr", 1e-4, 10, log=True) for one in (study, failed)]
+    assert following[0] == following[1] < trial.params["lr"]
+
+
+@pytest.mark.parametrize("fault", [ValueError, None], ids=["raised", "returned nothing"])
+def test_another_failure_tells_nothing(fault: type[Exception] | None) -> None:
+    def faulty(trial: Trial) -> None:
+        trial.suggest_float("lr", 1e-4, 10, log=True)
+        if fault:
+            raise fault
+
+    study = optuna.create_study(direction="maximize", sampler=CeilingSampler())
+    study.optimize(faulty, n_trials=1, catch=(ValueError,))  # type: ignore[arg-type]
+    assert study.trials[0].state == TrialState.FAIL
+    assert finished_trials(study, "lr") == []
+
+
+def test_infinity_is_no_success() -> None:
+    study = optuna.create_study(direction="maximize", sampler=CeilingSampler())
+    study.optimize(lambda trial: run_at(trial, math.inf), n_trials=1)
+    assert not observed(study.trials[0], "lr").stable
+
+
+def run_at(trial: Trial, value: float) -> float:
+    trial.suggest_float("lr", 1e-4, 10, log=True)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("direction", "space", "told"),
+    [
+        ("minimize", {"lr": (1e-4, 1)}, r"direction is minimize: create it with direction='maxi"),
+        ("maximize", {"lr": (1e-4, 1), "wd": (1e-4, 1)}, r"wd is a second parameter, beside lr: "),
+    ],
+)
+def test_what_is_no_search_for_a_ceiling_is_refused(
+    direction: Literal["minimize", "maximize"], space: dict[str, tuple[float, float]], told: str
+) -> None:
+    study = optuna.create_study(direction=direction, sampler=CeilingSampler())
+    distributions: dict[str, BaseDistribution] = {
+        name: FloatDistribution(*limits, log=True) for name, limits in space.items()
+    }
+    with pytest.raises(ValueError, match=told):
+        study.ask(distributions)
+
+
+def test_a_lag_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="lag is 0: it must be at least 1"):
+        CeilingSampler(lag=0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lr_ceiling.search.ceiling import Ceiling
+from lr_ceiling.search.estimates import Estimates
 from lr_ceiling.search.posterior import Observation, Posterior, curves
 from lr_ceiling.search.schedule import Aim, Schedule
 
@@ -70,7 +70,7 @@ def test_it_ends_as_soon_as_the_interval_is_narrow_enough() -> None:
 
     def settled(count: int) -> bool:
         posterior = Posterior(curves(aim.bounds), trials[:count])
-        return Ceiling(posterior).settled(aim.interval_decades)
+        return Estimates(posterior).settled(aim.interval_decades)
 
     assert [settled(count) for count in range(1, len(trials) + 1)] == [
         *[False] * (len(trials) - 1),

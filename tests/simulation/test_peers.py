@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lr_ceiling.search.ceiling import TARGETS
+from lr_ceiling.search.estimates import TARGETS
 from lr_ceiling.simulation.oracles import oracle_of
 from lr_ceiling.simulation.peers import PEERS, Fit
 from lr_ceiling.simulation.scoring import CAP, errors_by_cost

@@ -5,7 +5,7 @@ from typing import Any
 
 from lr_ceiling.evidence.records import Arm, ArmCeilings, CriticalRates, Ratio, Study, Theory
 from lr_ceiling.rounding import significant
-from lr_ceiling.search.ceiling import NOTHING, TARGETS, Belief, Estimate, ratio
+from lr_ceiling.search.estimates import NOTHING, TARGETS, Belief, Estimate, ratio
 
 
 def held_against_theory(study: Study, critical: Mapping[str, Any]) -> ArmCeilings:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lr_ceiling.evidence.store import RunStore
-from lr_ceiling.execution.files import write_bytes
+from lr_ceiling.execution.files import read_bytes, write_bytes
 from lr_ceiling.execution.runner import Ended
 from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunResult
@@ -63,7 +63,10 @@ class Cell:
 
 
 def copy_models(runs: Sequence[RunResult], store: RunStore, folder: Path) -> None:
-    """Copy the trained networks of `runs` from the store into `folder`, as seed-<seed>.keras."""
+    """Copy the trained networks of `runs` from the store into `folder`, as seed-<seed>.keras.
+
+    Raises ResultsError.
+    """
     for run in runs:
-        model = store.model_path(run.spec).read_bytes()
+        model = read_bytes(store.model_path(run.spec))
         write_bytes(folder / f"seed-{run.spec.seed}.keras", model)

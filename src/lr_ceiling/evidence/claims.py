@@ -21,7 +21,7 @@ from lr_ceiling.evidence.records import Claim, Ratio, Viability
 from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
-from lr_ceiling.search.ceiling import Estimate, Measured, ratio
+from lr_ceiling.search.estimates import Estimate, Measured, ratio
 
 Runs = Sequence[RunSummary]
 # The cells of one activation: the runs of each variant by learning rate.

@@ -20,7 +20,7 @@ from lr_ceiling.evidence.verification import LIMIT, points_of
 from lr_ceiling.identity import derived_seed
 from lr_ceiling.mnist.results import RunSummary, read_runs
 from lr_ceiling.mnist.specification import RunSpec
-from lr_ceiling.search.ceiling import Ceiling
+from lr_ceiling.search.estimates import Estimates
 from lr_ceiling.search.posterior import CREDIBLE, Posterior
 
 # Fresh seeds at each point of an arm, and at what a range test says.
@@ -59,7 +59,7 @@ def read_search(folder: Path, trials_of: Callable[[Study], ArmTrials]) -> Search
     trials = trials_of(study)
     if trials.aim.key != study.key:
         raise ResultsError(f"{folder} is of other params, data or audit: run `dvc repro`")
-    posterior = Ceiling(posterior_of(trials.aim, read_runs(folder / "runs.json"))).posterior
+    posterior = Estimates(posterior_of(trials.aim, read_runs(folder / "runs.json"))).posterior
     return Search(study, posterior, trials.template.model_copy(update={"ended_by": ()}))
 
 

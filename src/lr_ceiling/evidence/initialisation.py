@@ -18,7 +18,7 @@ from lr_ceiling.identity import derived_seed
 from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
 from lr_ceiling.rounding import significant
-from lr_ceiling.search.ceiling import TARGETS, VALUES, Ceiling, Estimate, Measured, ratio
+from lr_ceiling.search.estimates import TARGETS, VALUES, Estimate, Estimates, Measured, ratio
 from lr_ceiling.search.posterior import Observation, Posterior, curves
 from lr_ceiling.search.schedule import Aim, Schedule
 
@@ -76,8 +76,8 @@ class EdgeSearch:
         return self._ceiling.posterior.edge(TARGETS["lr90"]).exists
 
     @cached_property
-    def _ceiling(self) -> Ceiling:
-        return Ceiling(Posterior(curves(self._aim.bounds), list(self._seen.values())))
+    def _ceiling(self) -> Estimates:
+        return Estimates(Posterior(curves(self._aim.bounds), list(self._seen.values())))
 
     def _next(self) -> RunSpec | None:
         if not self._schedule.may_start(self._seen):

@@ -13,7 +13,7 @@ from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, Optimizer, RunSpec, Variant
 from lr_ceiling.mnist.version import engine_digest, run_digest
 from lr_ceiling.problems.judge import Label
-from lr_ceiling.search.ceiling import Belief, Checks, Estimate
+from lr_ceiling.search.estimates import Belief, Checks, Estimate
 
 
 class EarlyDecisions(Record):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydantic
 
-from lr_ceiling.execution.files import sha256_of, write_text
+from lr_ceiling.execution.files import remove_abandoned, sha256_of, write_text
 from lr_ceiling.execution.record import Record
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
@@ -25,6 +25,7 @@ class RunStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / run_digest()
+        remove_abandoned(self._folder)
 
     def model_path(self, spec: RunSpec) -> Path:
         """Where the trained network of a run is kept."""

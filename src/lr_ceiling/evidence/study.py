@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 from pydantic import BaseModel
@@ -14,13 +15,12 @@ from lr_ceiling.execution.files import write_json, write_text
 from lr_ceiling.identity import derived_seed, digest_of, versions
 from lr_ceiling.mnist.results import RunResult, RunSummary, write_runs
 from lr_ceiling.mnist.specification import RunSpec, Variant
-from lr_ceiling.mnist.task import TrainingTask
+from lr_ceiling.mnist.task import PREPARED_BY, TrainingTask
 from lr_ceiling.mnist.version import run_digest
 from lr_ceiling.problems.judge import Label
-from lr_ceiling.search.ceiling import TARGETS, Ceiling
+from lr_ceiling.search.estimates import TARGETS, Estimates
 from lr_ceiling.search.posterior import Calls, Observation, Posterior, curves
-from lr_ceiling.search.sampler import CeilingSampler
-from lr_ceiling.search.schedule import AUDITED, Aim
+from lr_ceiling.search.schedule import AUDITED, Aim, Question
 
 
 def qualified(rules: Iterable[AuditedRule], variant: Variant) -> tuple[Label, ...]:
@@ -41,67 +41,19 @@ def calls_of(rules: Sequence[AuditedRule]) -> Calls:
     return Calls(sum(rule.audited for rule in rules), sum(rule.wrong for rule in rules))
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How an arm is searched: the section `search` of params.yaml, as far as it is this arm's.
-
-    Trials' learning rates and seeds follow from `seed`; `lag` is how many trials back results are
-    known at the latest; the ceiling is expected between `low` and `high`; the search ends when the
-    95% interval of lr90 is `interval_decades` wide or `budget` full runs are spent.
-    """
-
-    seed: int
-    lag: int
-    interval_decades: float
-    budget: float
-    low: float
-    high: float
-
-
-def template_of(
-    training: BaseModel,
-    settings: Settings,
-    variant: Variant,
-    activation: str,
-    rules: Sequence[AuditedRule],
-    data_digest: str,
-) -> RunSpec:
-    """A trial of the arm's study, but for learning rate and seed; `rules` have been audited."""
-    return RunSpec.of(
-        training,
-        variant=variant,
-        activation=activation,
-        learning_rate=settings.low,
-        seed=settings.seed,
-        ended_by=qualified(rules, variant),
-        data_digest=data_digest,
-    )
-
-
 class ArmTrials:
     """The trials of an arm's study: `template` with learning rates and seeds of their own.
 
     One of each eight, by lot, is not ended early, so that wrong calls show; two in a row would
-    spend a fifth of a budget of ten full runs. The budget is no part of the study's key, so that a
-    larger one goes on where a smaller one ended.
+    spend a fifth of a budget of ten full runs.
     """
 
-    def __init__(self, template: RunSpec, settings: Settings, calls: Calls, splits: Path) -> None:
+    def __init__(self, template: RunSpec, question: Question, calls: Calls, splits: Path) -> None:
         """`calls` are the early calls that were audited; `splits` is the data file."""
         self.template = template
         self._splits = splits
-        bounds = {"low": settings.low, "high": settings.high}
-        self.aim = Aim(
-            key=digest_of(
-                template.model_dump(), settings.lag, settings.interval_decades, bounds, calls
-            ),
-            low=settings.low,
-            high=settings.high,
-            interval_decades=settings.interval_decades,
-            budget=settings.budget,
-            lag=settings.lag,
-            calls=calls,
-        )
+        self.horizon = template.horizon
+        self.aim = question.aim(template.model_dump(), calls)
 
     def spec(self, index: int, learning_rate: float) -> RunSpec:
         """The run that trial `index` is."""
@@ -134,6 +86,48 @@ class ArmTrials:
         """The run that `dump` wrote."""
         return RunResult.model_validate_json(text)
 
+    def shown(self, result: RunResult) -> dict[str, str | float | int | None]:
+        """The seed, the label and the accuracy of a run."""
+        return {
+            "seed": result.spec.seed,
+            "label": result.label,
+            "validation_accuracy": result.validation_accuracy,
+        }
+
+    def made_by(self) -> dict[str, str]:
+        """What the name of the journal tells as well."""
+        return {"study": self.aim.key}
+
+
+@dataclass(frozen=True)
+class ArmProblem:
+    """An arm of the post's network as a problem: what a run of it is.
+
+    `rules` have been audited; those that qualify may end a trial early.
+    """
+
+    prepared_by: ClassVar[str] = PREPARED_BY
+
+    training: BaseModel
+    variant: Variant
+    activation: str
+    rules: Sequence[AuditedRule]
+    splits: Path
+    data_digest: str
+
+    def trials(self, question: Question) -> ArmTrials:
+        """The trials of its study."""
+        template = RunSpec.of(
+            self.training,
+            variant=self.variant,
+            activation=self.activation,
+            learning_rate=question.low,
+            seed=question.seed,
+            ended_by=qualified(self.rules, self.variant),
+            data_digest=self.data_digest,
+        )
+        return ArmTrials(template, question, calls_of(self.rules), self.splits)
+
 
 def journal_of(state: Path, arm: str, trials: ArmTrials) -> Path:
     """Where the study of an arm keeps its trials: by what makes them."""
@@ -154,17 +148,12 @@ def observation(run: RunSummary) -> Observation:
     )
 
 
-def make_sampler(aim: Aim) -> CeilingSampler:
-    """The sampler of the study."""
-    return CeilingSampler(aim.key, aim.lag, (aim.low, aim.high), aim.calls)
-
-
 def posterior_of(aim: Aim, runs: Sequence[RunResult]) -> Posterior:
     """The posterior of these trials."""
     return Posterior(curves(aim.bounds), list(map(observation, runs)), aim.calls)
 
 
-def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Ceiling) -> Study:
+def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Estimates) -> Study:
     """What the trials of this aim found."""
     stable = [run.spec.learning_rate for run in runs if run.label == "stable"]
     steps = sum(run.steps for run in runs)
@@ -198,7 +187,7 @@ def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Ceiling) -> Study:
 
 def write_study(folder: Path, aim: Aim, runs: Sequence[RunResult]) -> Study:
     """Write all that a search leaves into its folder, and give what its trials found."""
-    ceiling = Ceiling(posterior_of(aim, runs))
+    ceiling = Estimates(posterior_of(aim, runs))
     study = summarise(aim, runs, ceiling)
     write_runs(folder / "runs.json", runs)
     write_trials(folder / "trials.csv", runs)

@@ -5,6 +5,7 @@ fixed batch, at initialisation and after some steps of training. A check of
 the order of magnitude: no search reads it. Beside it, what biases before batch norm change.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,12 +64,13 @@ def critical_rates(spec: RunSpec, splits: Path, steps: int) -> tuple[float | Non
     return initial, critical()
 
 
-def bias_effect(spec: RunSpec, splits: Path) -> tuple[float, float]:
+def bias_effect(spec: RunSpec, splits: Path) -> tuple[float, float] | None:
     """What random biases before batch norm change on one batch, in training mode.
 
     The largest difference of a logit between networks of the same kernels with and without biases,
     and the largest gradient of a bias over the largest of a kernel. In float64: float32's rounding
     alone moves a logit by up to 2e-3, since some channels vary less than the bias that they get.
+    None where no gradient reaches a kernel, or where one is no number.
     """
     train = read_split(splits, "train")
     (order,) = batches(spec.seed, len(train.labels), BATCH, 1)
@@ -88,7 +90,9 @@ def bias_effect(spec: RunSpec, splits: Path) -> tuple[float, float]:
         loss, [[layer.bias.value for layer in layers], [layer.kernel.value for layer in layers]]
     )
     difference = tf.reduce_max(tf.abs(logits - plain(images, training=True)))
-    return float(difference), _largest(biases) / _largest(kernels)
+    reaches = _largest(kernels)
+    ratio = _largest(biases) / reaches if reaches > 0 else math.nan
+    return (float(difference), ratio) if math.isfinite(float(difference) + ratio) else None
 
 
 def _to_logits(model: Any, use_bias: bool) -> Any:

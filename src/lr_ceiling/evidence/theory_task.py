@@ -45,11 +45,9 @@ class TheoryTask:
         from lr_ceiling.evidence import theory
 
         initial, trained = theory.critical_rates(self.spec, self.splits, STEPS)
-        difference, ratio = (
-            theory.bias_effect(self.spec, self.splits)
-            if self.spec.variant == "batchnorm"
-            else (None, None)
-        )
+        batchnorm = self.spec.variant == "batchnorm"
+        effect = theory.bias_effect(self.spec, self.splits) if batchnorm else None
+        difference, ratio = effect or (None, None)
         return Finding(
             initial=initial, trained=trained, logit_difference=difference, gradient_ratio=ratio
         )

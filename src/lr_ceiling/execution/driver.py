@@ -12,19 +12,22 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import optuna
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from lr_ceiling.execution.journal import held, load_study
+from lr_ceiling.errors import StudyError
+from lr_ceiling.execution.journal import beside, held, load_study
 from lr_ceiling.execution.runner import Ended, Task
+from lr_ceiling.search.ceiling import CALLS, RESULT
 from lr_ceiling.search.posterior import Observation
-from lr_ceiling.search.sampler import INDEX, KNOWN, OBSERVATION
+from lr_ceiling.search.sampler import EXPECTED, INDEX, KNOWN, OBSERVATION, CeilingSampler
 from lr_ceiling.search.schedule import Aim, Schedule
 
 LEARNING_RATE = "learning_rate"
-# The user attribute that holds a trial's result as text.
-RESULT = "result"
+# The study's attribute that holds what makes its trials.
+MADE_BY = "made_by"
 
 
 class Trials(Protocol):
@@ -33,6 +36,10 @@ class Trials(Protocol):
     @property
     def aim(self) -> Aim:
         """What the study is to find."""
+
+    @property
+    def horizon(self) -> int:
+        """Steps of a full run."""
 
     def task(self, index: int, learning_rate: float) -> Task:
         """The run that trial `index` is."""
@@ -49,13 +56,19 @@ class Trials(Protocol):
     def load(self, text: str) -> Any:
         """The result that `dump` wrote."""
 
+    def shown(self, result: Any) -> Mapping[str, str | float | int | None]:
+        """What a trial's attributes show of a result to people."""
+
+    def made_by(self) -> Mapping[str, str | float | int]:
+        """What makes the trials, by name: a stored study of others is not continued."""
+
 
 class Driver:
     """Gives a study's trials as tasks, when each may start, and takes in their results.
 
     Results in the journal are used again if their trials are still those that the sampler proposes:
-    see `opened`. `results` holds all that are known, by index; `ended` says whether the study has
-    come to its end. `on_ended` is told of new results.
+    see `opened`. `study` is Optuna's; `results` holds all that are known, by index; `ended` says
+    whether the study has come to its end. `on_ended` is told of new results.
     """
 
     def __init__(
@@ -68,7 +81,7 @@ class Driver:
         """`known` results of a study that is not continued serve where the tasks are the same."""
         self.results = finished(study, trials)
         self.ended = False
-        self._study = study
+        self.study = study
         self._trials = trials
         self._on_ended = on_ended
         self._known = known or {}
@@ -85,7 +98,7 @@ class Driver:
                 schedule.started(self._seen[index].u)
                 continue
             trial = self._ask(index)
-            rate = trial.suggest_float(LEARNING_RATE, *limits(self._trials.aim), log=True)
+            rate = trial.suggest_float(LEARNING_RATE, *self._trials.aim.limits, log=True)
             task = self._trials.task(index, rate)
             schedule.started(math.log10(rate))
             if index in self._known and self._trials.is_of(self._known[index], task):
@@ -109,37 +122,53 @@ class Driver:
 
     def _ask(self, index: int) -> Trial:
         attributes = {INDEX: index, KNOWN: self._schedule.known}
-        self._study.enqueue_trial({}, user_attrs=attributes)
-        return self._study.ask()
+        self.study.enqueue_trial({}, user_attrs=attributes)
+        return self.study.ask()
 
     def _tell(self, index: int, trial: Trial, result: Any) -> None:
         seen = self._trials.observe(result)
+        for name, value in self._trials.shown(result).items():
+            trial.set_user_attr(name, value)
         trial.set_user_attr(OBSERVATION, seen)
         trial.set_user_attr(RESULT, self._trials.dump(result))
-        self._study.tell(trial, 10**seen.u if seen.stable else 0.0)
+        self.study.tell(trial, 10**seen.u if seen.stable else 0.0)
         self.results[index], self._seen[index] = result, seen
+
+
+def sampler_of(aim: Aim) -> CeilingSampler:
+    """The sampler of a study with this aim."""
+    return CeilingSampler(seed=aim.key, lag=aim.lag, expected=(aim.low, aim.high), calls=aim.calls)
 
 
 @contextmanager
 def opened(
-    journal: Path,
-    sampler: BaseSampler,
+    journal: Path | None,
     trials: Trials,
     on_ended: Callable[[int, Ended], None] = lambda index, ended: None,
+    sampler: BaseSampler | None = None,
 ) -> Iterator[Driver]:
     """Open the study in `journal`, new or left by an earlier driver, and give its driver.
 
-    A journal whose trials are no longer those that the sampler proposes, since its code changed, is
-    begun anew; the results of trials that are still the same are kept. Until the new study has
-    ended, the former journal stays beside it. Raises LockedError where another driver has it open,
-    ResultsError where it is damaged.
+    Without a journal the study is kept in memory. A journal whose trials are no longer those that
+    the sampler proposes, since its code changed, is begun anew; the results of trials that are
+    still the same are kept. Until the new study has ended, the former journal stays beside it.
+    Raises LockedError where another driver has it open, ResultsError where it is damaged, and
+    StudyError where something else makes its trials.
     """
-    former = journal.with_suffix(".former")
+    sampler = sampler or sampler_of(trials.aim)
+    if journal is None:
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        _describe(study, trials)
+        yield Driver(study, trials, on_ended)
+        return
+    former = beside(journal, "former")
     with held(journal):
         study = load_study(journal, journal.stem, sampler)
+        _check_made_by(study, trials, journal)
         if not replays(study, trials):
             journal.replace(former)
             study = load_study(journal, journal.stem, sampler)
+        _describe(study, trials)
         known: dict[int, Any] = {}
         if former.exists():
             known = finished(load_study(former, journal.stem, sampler), trials)
@@ -147,6 +176,36 @@ def opened(
         yield driver
         if driver.ended:
             former.unlink(missing_ok=True)
+
+
+def _describe(study: Study, trials: Trials) -> None:
+    """Keep with the study what makes it, for this driver's successors and for `ceiling_of`."""
+    aim = trials.aim
+    wanted = {
+        MADE_BY: dict(trials.made_by()),
+        EXPECTED: [aim.low, aim.high],
+        CALLS: list(aim.calls),
+    }
+    known = study.user_attrs
+    for name, value in wanted.items():
+        if name not in known:
+            study.set_user_attr(name, value)
+
+
+def _check_made_by(study: Study, trials: Trials, journal: Path) -> None:
+    found, wanted = study.user_attrs.get(MADE_BY), trials.made_by()
+    if found is None:
+        return
+    differing = [
+        f"{name} is {wanted.get(name, 'none')}, there {found.get(name, 'none')}"
+        for name in dict.fromkeys((*wanted, *found))
+        if wanted.get(name) != found.get(name)
+    ]
+    if differing:
+        raise StudyError(
+            f"{journal} holds another search: {'; '.join(differing)}. Name another file, or "
+            "remove this one"
+        )
 
 
 def replays(study: Study, trials: Trials) -> bool:
@@ -161,7 +220,7 @@ def replays(study: Study, trials: Trials) -> bool:
     if told != {index: list(one) for index, one in seen.items()}:
         return False
     schedule = Schedule(trials.aim)
-    low, high = limits(trials.aim)
+    low, high = trials.aim.limits
     while schedule.may_start(seen):
         u = schedule.propose()
         if schedule.index in results:
@@ -183,8 +242,3 @@ def finished(study: Study, trials: Trials) -> dict[int, Any]:
         with suppress(ValueError, KeyError):
             results[trial.user_attrs[INDEX]] = trials.load(trial.user_attrs[RESULT])
     return results
-
-
-def limits(aim: Aim) -> tuple[float, float]:
-    """The learning rates that no trial may leave."""
-    return 10**aim.bounds.lowest, 10**aim.bounds.highest

@@ -4,32 +4,64 @@ Measured with TensorFlow on two cores: docs/engine.md. Workers exit when the dri
 """
 
 import importlib
+import itertools
 import math
 import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
+import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing.connection import wait
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 from lr_ceiling.errors import WorkerError
 
 # Seconds between looks at the parent.
 POLL = 0.5
-# The server forks before it has threads; forking the driver would copy locks that are held.
-CONTEXT = multiprocessing.get_context("forkserver")
 CGROUP = Path("/sys/fs/cgroup")
 
 # Taken at once: a parent that is gone by the time of a question is another one.
 PARENT = os.getppid()
 
 _failure: BaseException | None = None
+
+_Start = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
+
+
+class _Process(_Start.Process):  # type: ignore[name-defined, misc]
+    """A process that leaves the driver's main module alone.
+
+    The standard one imports it anew: a script without `if __name__ == "__main__"` would begin its
+    own search in each process. A problem that is defined there travels by cloudpickle.
+    """
+
+    @staticmethod
+    def _Popen(process: multiprocessing.process.BaseProcess) -> object:  # noqa: N802
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            return _Start.Process._Popen(process)  # type: ignore[attr-defined]
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _Context(type(_Start)):  # type: ignore[misc]
+    Process = _Process
+
+
+# The server forks before it has threads; forking the driver would copy locks that are held. Where
+# there is no forking, processes start from nothing.
+CONTEXT = _Context()
 
 
 def cores() -> int:
@@ -56,18 +88,26 @@ def cpu_quota(cgroup: Path) -> float | None:
         return None
 
 
-def local_executor(processes: int | None = None, prepared_by: str | None = None) -> Executor:
-    """Processes of this machine, by default one a core.
+def local_executor(
+    processes: int | None = None,
+    prepared_by: str | None = None,
+    devices: Sequence[str] | None = None,
+) -> Executor:
+    """Processes of this machine, by default one a core, or one a device where there are any.
 
     `prepared_by` names a module: the server imports it before it forks, and each process calls its
     `prepare()` first. What that raises ends the first task of the process, as a WorkerError.
+    `devices` are names of GPUs: each process gets its own in CUDA_VISIBLE_DEVICES before it is
+    prepared; where there are more processes, they share them evenly.
     """
     if prepared_by:
         CONTEXT.set_forkserver_preload([prepared_by])
+    count = processes or len(devices or ()) or cores()
+    handed_out = _line(devices, count) if devices else None
     # Removed with the executor: forked processes end without `atexit`, at which TensorFlow removes
     # the source files that autograph writes.
     scratch = tempfile.mkdtemp(prefix="lr-ceiling-")
-    executor = ProcessPoolExecutor(processes or cores(), CONTEXT, _begin, (prepared_by, scratch))
+    executor = ProcessPoolExecutor(count, CONTEXT, _begin, (prepared_by, handed_out, scratch))
     weakref.finalize(executor, shutil.rmtree, scratch, ignore_errors=True)
     return executor
 
@@ -95,7 +135,15 @@ def end_with_parent() -> None:
     threading.Thread(target=_watch, args=(PARENT,), daemon=True).start()
 
 
-def _begin(prepared_by: str | None, scratch: str) -> None:
+def _line(devices: Sequence[str], processes: int) -> "SimpleQueue[str]":
+    """A queue from which each process takes the device that it is to use."""
+    line: SimpleQueue[str] = CONTEXT.SimpleQueue()
+    for device in itertools.islice(itertools.cycle(devices), processes):
+        line.put(device)
+    return line
+
+
+def _begin(prepared_by: str | None, devices: "SimpleQueue[str] | None", scratch: str) -> None:
     global _failure
     tempfile.tempdir = scratch
     # Ctrl-C reaches the whole process group; the driver alone decides what it means.
@@ -104,6 +152,8 @@ def _begin(prepared_by: str | None, scratch: str) -> None:
     if driver is not None:
         threading.Thread(target=_end_after, args=(driver.sentinel,), daemon=True).start()
     try:
+        if devices is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = devices.get()
         if prepared_by:
             prepare: Callable[[], None] = importlib.import_module(prepared_by).prepare
             prepare()

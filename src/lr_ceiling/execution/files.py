@@ -5,17 +5,21 @@ import hashlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lr_ceiling.errors import ResultsError
 
+# Seconds after which nobody writes a file any more.
+ABANDONED = 3600
+
 
 def read_json(path: Path) -> Any:
     """Read what `write_json` wrote. Raises ResultsError for a missing or damaged file."""
     try:
-        return json.loads(_read(path))
+        return json.loads(read_bytes(path))
     except ValueError as error:
         raise ResultsError(f"{path} is not JSON ({error}): remove it and run `dvc repro`") from None
 
@@ -65,6 +69,15 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(path.parent)
 
 
+def remove_abandoned(folder: Path) -> None:
+    """Remove from `folder` what writers left that were killed, an hour ago or earlier."""
+    for partial in folder.glob(".*.partial"):
+        # Another process may do the same.
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime > ABANDONED:
+                partial.unlink()
+
+
 def _sync(path: Path) -> None:
     """Have the content of a file or folder on the disk, where it survives a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -74,7 +87,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of a file that a stage has written. Raises ResultsError."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -16,53 +16,73 @@ from lr_ceiling.errors import LockedError, ResultsError
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-
-@contextmanager
-def open_study(journal: Path, sampler: BaseSampler) -> Iterator[Study]:
-    """Open the study in `journal`, new or left by a driver that was killed, for this driver alone.
-
-    What a kill leaves is mended: a half-written last line is cut off, and trials that were under
-    way are told FAIL, so that the driver runs their index again. Raises LockedError where another
-    driver has the study open.
-    """
-    with held(journal):
-        yield load_study(journal, journal.stem, sampler)
+# How Optuna begins a journal.
+BEGIN = b'{"op_code":'
 
 
 @contextmanager
 def held(journal: Path) -> Iterator[None]:
-    """Hold the study in `journal` for this driver alone. Raises LockedError as `open_study`."""
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(journal.with_suffix(".driver"))
+    """Hold the study in `journal` for this driver alone.
+
+    Raises LockedError where another driver has it open, and ResultsError where no file can be.
+    """
+    lock = filelock.FileLock(beside(journal, "driver"))
     try:
+        journal.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise LockedError(
             f"another search has the study {journal} open: wait until it ends, or stop it"
         ) from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise ResultsError(f"{journal} can't be written ({reason}): name another file") from None
     try:
         yield
     finally:
         lock.release()
 
 
+def beside(journal: Path, kind: str) -> Path:
+    """A file that belongs to this journal and to no other one of its folder."""
+    return journal.with_name(f"{journal.name}.{kind}")
+
+
 def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
-    """The study in a journal that is held, mended. Raises ResultsError where it is damaged."""
+    """The study in a journal that is held, new or left by a driver that was killed.
+
+    What a kill leaves is mended: a half-written last line is cut off, and trials that were under
+    way are told FAIL, so that the driver runs their index again. Raises ResultsError where the
+    journal is damaged, or another kind of file, which is left as it is.
+    """
+    _check_kind(journal)
     _mend(journal)
     try:
-        study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(journal))),
-            study_name=name,
-            direction="maximize",
-            sampler=sampler,
-            load_if_exists=True,
-        )
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        if any(study.study_name == name for study in storage.get_all_studies()):
+            # Optuna's load_if_exists would add a line to a journal that may be refused.
+            study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+        else:
+            study = optuna.create_study(
+                study_name=name, storage=storage, sampler=sampler, direction="maximize"
+            )
     # What Optuna makes of a line that is none of its own.
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:100]
         raise ResultsError(f"{journal} is damaged ({reason}): remove it and run again") from None
     _fail_orphans(study)
     return study
+
+
+def _check_kind(journal: Path) -> None:
+    # Mending would cut another file's end off. A kill may leave a part of the first line.
+    if not journal.exists():
+        return
+    if journal.is_dir():
+        raise ResultsError(f"{journal} is a folder: name a file in it")
+    with journal.open("rb") as file:
+        if not BEGIN.startswith(file.read(len(BEGIN))):
+            raise ResultsError(f"{journal} is no journal of a search: name another file")
 
 
 def _mend(journal: Path) -> None:

@@ -56,10 +56,10 @@ def write_study_facts(key: str, runs: Iterable[str]) -> None:
 
 
 def read_facts(key: str) -> Facts | None:
-    """The facts of the run or study `key`; None where it was executed elsewhere."""
+    """The facts of the run or study `key`; None where none can be read."""
     try:
         return Facts.model_validate_json(_path(key).read_bytes())
-    except (FileNotFoundError, pydantic.ValidationError):
+    except (OSError, pydantic.ValidationError):
         return None
 
 

@@ -7,7 +7,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict
 
 from lr_ceiling.errors import ResultsError
-from lr_ceiling.execution.files import _read
+from lr_ceiling.execution.files import read_bytes
 
 
 class Record(BaseModel):
@@ -21,7 +21,7 @@ Parsed = TypeVar("Parsed")
 
 def _parse(adapter: pydantic.TypeAdapter[Parsed], path: Path) -> Parsed:
     try:
-        return adapter.validate_json(_read(path))
+        return adapter.validate_json(read_bytes(path))
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

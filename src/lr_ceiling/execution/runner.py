@@ -5,10 +5,8 @@ executor is started anew and the tasks that were under way are submitted again.
 """
 
 import contextlib
-import importlib
 import struct
 import tempfile
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -72,8 +70,7 @@ class Runner:
 
     `start` gives an executor, which is started when the first task is there. `at_once` is how many
     tasks are under way at most. `on_steps` is told, about twice a second, how many steps the tasks
-    of each group have reported. `needed_later` names modules that the driver imports while tasks
-    run.
+    of each group have reported. An executor that is not `owned` is neither ended nor started anew.
     """
 
     def __init__(
@@ -81,13 +78,12 @@ class Runner:
         start: Callable[[], Executor],
         at_once: int,
         on_steps: Callable[[Mapping[str, int]], None] | None = None,
-        needed_later: Sequence[str] = (),
+        owned: bool = True,
     ) -> None:
         self._start = start
         self._at_once = at_once
         self._on_steps = on_steps or (lambda steps: None)
-        self._needed_later = needed_later
-        self._imports: threading.Thread | None = None
+        self._owned = owned
         self._executor: Executor | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="lr-ceiling-")
         self._submitted = 0
@@ -105,13 +101,13 @@ class Runner:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._executor is not None:
+        if self._executor is not None and self._owned:
             if error is not None:
                 kill(self._executor)
             self._executor.shutdown(cancel_futures=True)
-        # Two threads that import parts of one package from different ends may meet a deadlock.
-        if error is None and self._imports:
-            self._imports.join()
+        if not self._owned:
+            for future in self._flights:
+                future.cancel()
         self._scratch.cleanup()
 
     @property
@@ -142,12 +138,7 @@ class Runner:
             raise ValueError("nothing is under way")
         while True:
             done, _ = wait(self._flights, timeout=POLL, return_when=FIRST_COMPLETED)
-            steps = self._steps()
-            self._on_steps(steps)
-            # Not before: the processes' own start would be slowed.
-            if self._needed_later and not self._imports and steps.total():
-                self._imports = threading.Thread(target=_import, args=(self._needed_later,))
-                self._imports.start()
+            self._on_steps(self._steps())
             for future in done:
                 if isinstance(future.exception(), BrokenExecutor):
                     self._restart()
@@ -188,10 +179,17 @@ class Runner:
                 self._waiting.appendleft(flight)
                 self._restart()
                 return
+            # It was shut down. Broken ones raise such an error as well, which is caught above.
+            except RuntimeError as error:
+                if self._owned:
+                    raise
+                raise WorkerError(f"the executor that was given takes no more: {error}") from None
             self._failed_starts = 0
             self._flights[future] = flight
 
     def _restart(self) -> None:
+        if not self._owned:
+            raise WorkerError("the executor that was given has broken: start another one")
         if self._executor is not None:
             self._executor.shutdown()
         broken = {
@@ -203,7 +201,7 @@ class Runner:
             if flight.attempt == ATTEMPTS:
                 raise WorkerError(
                     f"a worker process was killed {ATTEMPTS} times while {flight.task} "
-                    "was under way: free some memory or set workers.processes in params.yaml lower"
+                    "was under way: free some memory or use fewer workers"
                 )
             del self._flights[future]
             again = _Flight(flight.task, flight.group, flight.attempt + 1, flight.progress)
@@ -261,10 +259,3 @@ def _reported(progress: Path) -> int:
     except OSError:
         return 0
     return int(STEPS.unpack(content)[0]) if len(content) == STEPS.size else 0
-
-
-def _import(modules: Sequence[str]) -> None:
-    # Who imports them afterwards meets the error that there may be.
-    with contextlib.suppress(Exception):
-        for module in modules:
-            importlib.import_module(module)

@@ -18,8 +18,8 @@ import uvicorn
 from mlflow.pyfunc import scoring_server
 
 from lr_ceiling.errors import RegistryError, ServingError
-from lr_ceiling.execution.environment import muted_stderr
 from lr_ceiling.live import predictor, registry
+from lr_ceiling.problems.environment import muted_stderr
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

@@ -3,7 +3,7 @@
 A worker then starts in milliseconds, and shares the memory of the import with its siblings.
 """
 
-from lr_ceiling.execution.environment import muted_stderr, pin
+from lr_ceiling.problems.environment import muted_stderr, pin
 
 pin()
 _failure: Exception | None = None

@@ -13,19 +13,19 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from lr_ceiling.errors import LrCeilingError, ParamsError
 from lr_ceiling.evidence.cell import Cell, copy_models
 from lr_ceiling.evidence.store import RunStore
-from lr_ceiling.evidence.study import journal_of, make_sampler, write_study
+from lr_ceiling.evidence.study import journal_of, write_study
 from lr_ceiling.evidence.theory_task import ArmTheory, theory_specs
 from lr_ceiling.execution.driver import Driver, opened
 from lr_ceiling.execution.provenance import mark_logged, write_ended, write_study_facts
-from lr_ceiling.execution.runner import Ended, Source, Task
+from lr_ceiling.execution.runner import Ended, Report, Source, Task
 from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
@@ -94,11 +94,13 @@ def work_ahead(
         }
         # Ends before the journals are closed.
         stack.enter_context(logger)
+        found: dict[str, Source] = {**studies, **cells}
         # Studies before cells: their trials wait for one another, and cells fill the gaps.
         sources: dict[str, Source] = {
-            "theory": _InTurn(_theory(values, splits, digest)),
-            **studies,
-            **cells,
+            "theory": _InTurn(
+                [Spare("theory", arm, say) for arm in _theory(values, splits, digest)]
+            ),
+            **{name: Spare(name, source, say) for name, source in found.items()},
         }
         if chosen == "idle":
             yield Ahead({}, sources)
@@ -121,7 +123,7 @@ def _opened_studies(
         arm = f"{variant}-{activation}"
         with contextlib.suppress(LrCeilingError):
             trials = trials_of(values, variant, activation, rules, splits, digest)
-            opening = opened(journal_of(STUDIES, arm, trials), make_sampler(trials.aim), trials)
+            opening = opened(journal_of(STUDIES, arm, trials), trials)
             yield arm, stack.enter_context(opening), trials.aim
 
 
@@ -186,6 +188,62 @@ class _Logger:
             except Exception as error:
                 reason = " ".join(str(error).split())[:200] or type(error).__name__
                 print(f"warning: {reason}; `lr-ceiling log` sends it later", file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What a task that was done ahead raised."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A task done ahead: what it raises must not end the stage that does it."""
+
+    task: Task
+
+    def __call__(self, report: Report) -> Any:
+        try:
+            return self.task(report)
+        except Exception as error:
+            return _Failure(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+
+    def __str__(self) -> str:
+        return str(self.task)
+
+
+class Spare:
+    """A source that is left to its own stage, which tells the reason, as soon as it fails."""
+
+    def __init__(self, name: str, source: Source, say: Callable[[str], None]) -> None:
+        self._name, self._source, self._say = name, source, say
+        self._failed = False
+
+    def next(self) -> Task | None:
+        """The source's next task."""
+        if self._failed:
+            return None
+        try:
+            task = self._source.next()
+        except Exception as error:
+            self._leave(_Failure(str(error)))
+            return None
+        return task and _Attempt(task)
+
+    def take(self, ended: Ended) -> None:
+        """Take in what it came to."""
+        if isinstance(ended.result, _Failure):
+            self._leave(ended.result)
+        elif not self._failed:
+            try:
+                self._source.take(replace(ended, task=ended.task.task))
+            except Exception as error:
+                self._leave(_Failure(str(error)))
+
+    def _leave(self, failure: _Failure) -> None:
+        self._failed = True
+        self._say(f"{self._name}, ahead: left to its own stage ({failure.reason})")
 
 
 class _InTurn:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from lr_ceiling.errors import ParamsError
 from lr_ceiling.evidence.records import AuditedRule
-from lr_ceiling.evidence.study import ArmTrials, Settings, calls_of, template_of
+from lr_ceiling.evidence.study import ArmProblem, ArmTrials
+from lr_ceiling.mnist.specification import Variant
 from lr_ceiling.pipeline.params import Params, Range
+from lr_ceiling.search.schedule import Question
 
 
 def range_of(values: Params, variant: str) -> Range:
@@ -17,6 +19,36 @@ def range_of(values: Params, variant: str) -> Range:
     return ranges[variant]
 
 
+def question_of(values: Params, variant: str, activation: str) -> Question:
+    """What is asked of an arm's search. Raises ParamsError for a variant without a range."""
+    search, bounds = values.search, range_of(values, variant)
+    return Question(
+        low=bounds.low,
+        high=bounds.high,
+        interval_decades=search.interval_decades,
+        budget=search.budget(f"{variant}-{activation}"),
+        seed=search.seed,
+        lag=search.lag,
+    )
+
+
+def problem_of(
+    values: Params,
+    variant: str,
+    activation: str,
+    rules: Sequence[AuditedRule],
+    splits: Path,
+    data_digest: str,
+) -> ArmProblem:
+    """What a run of an arm is; `rules` have been audited.
+
+    Raises ParamsError for an arm that can't be searched.
+    """
+    range_of(values, variant)
+    known: Variant = "baseline" if variant == "baseline" else "batchnorm"
+    return ArmProblem(values.training, known, activation, rules, splits, data_digest)
+
+
 def trials_of(
     values: Params,
     variant: str,
@@ -25,25 +57,6 @@ def trials_of(
     splits: Path,
     data_digest: str,
 ) -> ArmTrials:
-    """The trials of an arm's study; `rules` have been audited.
-
-    Raises ParamsError for an arm that can't be searched.
-    """
-    search, bounds = values.search, range_of(values, variant)
-    settings = Settings(
-        seed=search.seed,
-        lag=search.lag,
-        interval_decades=search.interval_decades,
-        budget=search.budget(f"{variant}-{activation}"),
-        low=bounds.low,
-        high=bounds.high,
-    )
-    template = template_of(
-        values.training,
-        settings,
-        "baseline" if variant == "baseline" else "batchnorm",
-        activation,
-        rules,
-        data_digest,
-    )
-    return ArmTrials(template, settings, calls_of(rules), splits)
+    """The trials of an arm's study."""
+    problem = problem_of(values, variant, activation, rules, splits, data_digest)
+    return problem.trials(question_of(values, variant, activation))

@@ -1,21 +1,59 @@
 """`lr-ceiling <command>`: every command, imported only when it is asked for."""
 
 import importlib
+import importlib.util
+import sys
 from dataclasses import dataclass
 
 import click
 
 
 @dataclass(frozen=True)
+class Extra:
+    """An extra of the package: what of it tells whether it is installed, and what is for it."""
+
+    modules: tuple[str, ...]
+    brings: str
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether all that tells is there."""
+        return all(map(importlib.util.find_spec, self.modules))
+
+
+EXTRAS = {
+    "plot": Extra(("matplotlib", "pandas"), "Ceiling.plot() and Ceiling.trials"),
+    "keras": Extra(("keras", "tensorflow"), "KerasProblem and StabilityMonitor"),
+    "pipeline": Extra(
+        ("dvc", "great_expectations", "mlflow", "pydantic", "tensorflow"), "the commands"
+    ),
+}
+# TensorFlow has no wheel for it.
+TOO_NEW = (3, 14)
+
+
+@dataclass(frozen=True)
 class Entry:
-    """A command: where it lives, what it does, and a call that works."""
+    """A command: where it lives, what it does, a call that works, and the extra that it needs."""
 
     module: str
     summary: str
     example: str
+    extra: str | None = "pipeline"
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether all that it needs is there."""
+        return self.extra is None or EXTRAS[self.extra].is_installed
 
 
 COMMANDS = {
+    "find": Entry(
+        "commands.find",
+        "Measure how far the learning rate of your own model can be turned up.",
+        "lr-ceiling find examples/mnist.py:problem --low 1e-4 --high 1",
+        extra=None,
+    ),
     "fetch": Entry(
         "stages.fetch",
         "Fetch MNIST from the first source that answers.",
@@ -140,20 +178,44 @@ class Commands(click.Group):
         """Import a command's module and give its `main`."""
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"lr_ceiling.pipeline.{COMMANDS[name].module}")
+        entry = COMMANDS[name]
+        if not entry.is_installed:
+            print(f"error: {name} needs {install(entry.extra)}", file=sys.stderr)
+            sys.exit(1)
+        module = importlib.import_module(f"lr_ceiling.pipeline.{entry.module}")
         command: click.Command = module.main
         command.name = name
-        command.epilog = f"Example: {COMMANDS[name].example}"
+        command.epilog = f"Example: {entry.example}"
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write each command with what it does and an example."""
+        """Write each installed command with what it does and an example; name the others."""
         with formatter.section("Commands"):
             for name, entry in COMMANDS.items():
-                formatter.write_text(f"{name}: {entry.summary}")
-                formatter.indent()
-                formatter.write_text(entry.example)
-                formatter.dedent()
+                if entry.is_installed:
+                    formatter.write_text(f"{name}: {entry.summary}")
+                    formatter.indent()
+                    formatter.write_text(entry.example)
+                    formatter.dedent()
+        for name, extra in EXTRAS.items():
+            if extra.is_installed:
+                continue
+            commands = ", ".join(other for other, entry in COMMANDS.items() if entry.extra == name)
+            with formatter.section(f"With {install(name)}"):
+                formatter.write_text(f"{extra.brings} {commands}".strip())
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Tell of `dvc repro` where there is DVC."""
+        if EXTRAS["pipeline"].is_installed:
+            super().format_epilog(context, formatter)
+
+
+def install(extra: str | None) -> str:
+    """How to install an extra."""
+    told = f"the extra {extra}: pip install 'lr-ceiling[{extra}]'"
+    if extra and "tensorflow" in EXTRAS[extra].modules and sys.version_info >= TOO_NEW:
+        told += f", with Python below {'.'.join(map(str, TOO_NEW))}"
+    return told
 
 
 @click.command(

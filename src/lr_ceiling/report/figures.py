@@ -23,7 +23,7 @@ from lr_ceiling.mnist.specification import Variant
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.report.words import in_short, in_times
 from lr_ceiling.rounding import short
-from lr_ceiling.search.ceiling import Belief, Estimate
+from lr_ceiling.search.estimates import Belief, Estimate
 
 # Every colour of a figure by name, so that the page can set others in the dark. The bright ones are
 # Okabe and Ito's, told apart with every kind of colour vision; line styles and marks differ too.

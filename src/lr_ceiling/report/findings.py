@@ -12,7 +12,7 @@ from lr_ceiling.evidence.records import Arm, Ratio, Study, read_belief, read_stu
 from lr_ceiling.execution.files import read_json
 from lr_ceiling.mnist.results import RunResult, read_runs
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
-from lr_ceiling.search.ceiling import Belief
+from lr_ceiling.search.estimates import Belief
 
 Runs = Sequence[RunResult]
 Cell = tuple[Variant, Activation, float]

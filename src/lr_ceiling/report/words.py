@@ -2,7 +2,7 @@
 
 from lr_ceiling.evidence.records import Claim, Study
 from lr_ceiling.rounding import short
-from lr_ceiling.search.ceiling import LIKELY, Estimate
+from lr_ceiling.search.estimates import LIKELY, Estimate
 
 
 def in_words(study: Study) -> str:
@@ -34,31 +34,17 @@ def interval(found: Estimate) -> str:
 
 def in_times(ratio: Estimate) -> str:
     """A ratio with its 95% interval in words."""
-    return estimate_in_words(ratio, " times") or "a number of times that the trials don't bound"
+    return ratio.in_words(" times") or "a number of times that the trials don't bound"
 
 
 def over(times: Estimate) -> str:
     """How many times something a measured rate is, with its 95% interval, in a few words."""
-    return estimate_in_words(times, " times") or "-"
+    return times.in_words(" times") or "-"
 
 
 def in_short(rate: Estimate) -> str:
     """A learning rate with its 95% interval in a few words."""
-    return estimate_in_words(rate) or "not bounded"
-
-
-def estimate_in_words(found: Estimate, unit: str = "", digits: int = 2) -> str | None:
-    """An estimate with its 95% interval, or the one limit that is known; None without either."""
-
-    def figure(value: float) -> str:
-        return short(value, digits)
-
-    low, high = found.ci95
-    if found.estimate is not None and low is not None and high is not None:
-        return f"{figure(found.estimate)}{unit} ({figure(low)} to {figure(high)})"
-    if low is not None:
-        return f"at least {figure(low)}{unit}"
-    return None if high is None else f"at most {figure(high)}{unit}"
+    return rate.in_words() or "not bounded"
 
 
 CLAIM_COLUMNS = ("claim", "estimate (95% interval)", "n", "verdict")
@@ -72,6 +58,6 @@ def claim_row(claim: Claim) -> tuple[str, ...]:
 def figures_of(claim: Claim) -> str:
     """A claim's estimate with its 95% interval in words, as far as its runs bound them."""
     found = Estimate(estimate=claim.estimate, ci95=claim.ci95)
-    if words := estimate_in_words(found, digits=3):
+    if words := found.in_words(digits=3):
         return words
     return "not bounded" if claim.estimate is None else f"{short(claim.estimate, 3)} (no interval)"

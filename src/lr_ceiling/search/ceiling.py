@@ -1,221 +1,270 @@
-"""What a posterior says of the ceiling: estimates with their intervals, checks, ratios of arms."""
+"""The answer of a search: how far the learning rate can be turned up, and how sure that is."""
 
+import html
+import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import cached_property
-from typing import ClassVar, Literal
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from optuna.distributions import FloatDistribution
+from optuna.study import Study, StudyDirection
 
-from lr_ceiling.rounding import significant
-from lr_ceiling.search.posterior import WIDTH_WEIGHTS, Floats, Posterior
+from lr_ceiling.errors import MissingExtra, StudyError
+from lr_ceiling.rounding import short, significant
+from lr_ceiling.search.estimates import LIKELY, TARGETS, Estimate, Estimates
+from lr_ceiling.search.posterior import NO_CALLS, Calls, Observation, Posterior, Range, curves
+from lr_ceiling.search.sampler import EXPECTED, INDEX, KNOWN, OBSERVATION, finished_trials, observed
 
-# As fields of a record that is read: no other keys.
-FORBID = {"extra": "forbid"}
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A learning rate with its 95% credible interval; None where the trials don't bound it."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID
-
-    estimate: float | None
-    ci95: tuple[float | None, float | None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checks:
-    """What says how far to trust an estimate."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID
-
-    # Probability that any learning rate is stable with probability 0.5, and 0.9.
-    lr50_exists: float
-    lr90_exists: float
-    # Posterior predictive p-value of how alike neighbouring trials miss the curve; below 0.05 it
-    # fits badly, and the trials were counted half, which widens the intervals.
-    fit: float
-    widened: bool
-    # Share of lr90's probability in the last decade at each end of what may be tried.
-    edge_mass: tuple[float, float]
-    # How far the estimate of lr90 moves, in decades, if all transition widths are equally probable.
-    prior_shift_decades: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Belief:
-    """The posterior of an arm, thinned for figures and ratios.
-
-    `probability` is the mean of P(stable) at each of `learning_rates`, `low` and `high` limit its
-    pointwise 95% interval; `lr50` and `lr90` are equally probable values, in order, empty where
-    the trials don't bound them from both sides.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = FORBID
-
-    learning_rates: tuple[float, ...]
-    probability: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    lr50: tuple[float, ...]
-    lr90: tuple[float, ...]
-
-
-TARGETS = {"lr50": 0.5, "lr90": 0.9}
-
-# Where more of an edge's probability lies in the last decade that may be tried, it is not bounded.
-EDGE_MASS = 0.05
-
-# An edge that exists with less probability than this is reported as none.
-LIKELY = 0.5
-
-# The search goes on until lr90 is this sure to exist.
-SURE = 0.8
-
-# A fit this poor is met by one sound study in twenty; then each trial counts half.
-POOR_FIT, HALF = 0.05, 0.5
-
-# Points of the curve, and values that stand for a distribution, in posterior.json.
-POINTS, VALUES = 101, 400
-
-QUANTILES = (0.025, 0.5, 0.975)
-
-# An estimate and equally probable values, none where it is not bounded from both sides.
-Measured = tuple[Estimate, Sequence[float]]
-
-NOTHING = Estimate(estimate=None, ci95=(None, None))
+# The study's attribute with the early calls that were audited before, for who reads it later.
+CALLS = "calls"
+# The user attribute that holds a trial's result as text.
+RESULT = "result"
+# What belongs to the search itself.
+INTERNAL = (INDEX, KNOWN, OBSERVATION, RESULT)
 
 
 class Ceiling:
-    """The ceiling of one arm, as far as its trials support one."""
+    """How far the learning rate can be turned up before a network stops learning.
 
-    def __init__(self, posterior: Posterior) -> None:
-        self._raw = posterior
-
-    @cached_property
-    def fit(self) -> float:
-        """Posterior predictive p-value of the trials."""
-        return self._raw.fit()
-
-    @cached_property
-    def posterior(self) -> Posterior:
-        """The posterior, widened where no curve fits the trials."""
-        return self._raw.tempered(HALF) if self.fit < POOR_FIT else self._raw
-
-    def settled(self, decades: float) -> bool:
-        """Whether the 95% interval of lr90 is bounded and at most `decades` wide.
-
-        Whether a curve fits is not asked: more trials of the same kind would not mend that.
-        """
-        edge = self._raw.edge(TARGETS["lr90"])
-        return (
-            edge.exists > SURE
-            and edge.decades <= decades
-            and _bounded(self._raw, TARGETS["lr90"]) == (True, True)
-        )
-
-    def estimate(self, target: float) -> Estimate:
-        """The highest learning rate that is stable with probability `target`.
-
-        Null where there is probably none; one-sided where trials bound it from one side only.
-        """
-        edge = self.posterior.edge(target)
-        if edge.exists < LIKELY:
-            return NOTHING
-        above, below = _bounded(self.posterior, target)
-        low, high = _rate(edge.low) if below else None, _rate(edge.high) if above else None
-        return Estimate(estimate=_rate(edge.median) if above and below else None, ci95=(low, high))
-
-    def bounds_of(self, target: float) -> Literal["both", "above only", "below only", "none"]:
-        """From which sides the trials bound the edge."""
-        sides: dict[tuple[bool, bool], Literal["both", "above only", "below only", "none"]] = {
-            (True, True): "both",
-            (True, False): "above only",
-            (False, True): "below only",
-            (False, False): "none",
-        }
-        return sides[_bounded(self.posterior, target)]
-
-    def checks(self) -> Checks:
-        """What says how far to trust the estimates."""
-        above, below = _edge_mass(self.posterior, TARGETS["lr90"])
-        shift = self._flat_widths() - self.posterior.edge(TARGETS["lr90"]).median
-        return Checks(
-            lr50_exists=round(self.posterior.edge(TARGETS["lr50"]).exists, 4),
-            lr90_exists=round(self.posterior.edge(TARGETS["lr90"]).exists, 4),
-            fit=round(self.fit, 4),
-            widened=self.posterior is not self._raw,
-            edge_mass=(round(below, 4), round(above, 4)),
-            prior_shift_decades=round(shift, 4) if np.isfinite(shift) else None,
-        )
-
-    def belief(self) -> Belief:
-        """The posterior, thinned for figures and ratios."""
-        bounds = self.posterior.curves.bounds
-        us = np.linspace(bounds.lowest, bounds.highest, POINTS)
-        probability, low, high = self.posterior.band(us)
-        values = {
-            name: self.posterior.quantiles(target, VALUES)
-            for name, target in TARGETS.items()
-            if self.bounds_of(target) == "both" and self.estimate(target) != NOTHING
-        }
-        return Belief(
-            learning_rates=tuple(map(_rate, us)),
-            probability=_rounded(probability),
-            low=_rounded(low),
-            high=_rounded(high),
-            **{name: tuple(map(_rate, values.get(name, []))) for name in TARGETS},
-        )
-
-    def _flat_widths(self) -> float:
-        return self.posterior.reweighted(1 / WIDTH_WEIGHTS).edge(TARGETS["lr90"]).median
-
-
-def _bounded(posterior: Posterior, target: float) -> tuple[bool, bool]:
-    """Whether the trials bound the edge from above, and from below."""
-    edge, trials = posterior.edge(target), posterior.observations
-    above, below = _edge_mass(posterior, target)
-    return (
-        above < EDGE_MASS and any(not one.stable and one.u >= edge.median for one in trials),
-        below < EDGE_MASS and any(one.stable and one.u <= edge.high for one in trials),
-    )
-
-
-def _edge_mass(posterior: Posterior, target: float) -> tuple[float, float]:
-    """Share of the edge's probability in the highest decade that may be tried, and the lowest."""
-    bounds = posterior.curves.bounds
-    return (
-        posterior.mass(target, bounds.highest - 1, np.inf),
-        posterior.mass(target, -np.inf, bounds.lowest + 1),
-    )
-
-
-def ratio(above: Measured, below: Measured) -> Estimate:
-    """How many times one arm's ceiling another's is; each with equally probable values of it.
-
-    The two are independent, so the ratio's distribution is that of the difference of their
-    marginals in log lr. Where one is bounded from one side only, so is the ratio, by the ends of
-    the two intervals.
+    `lr90` and `lr50` are the highest learning rates at which a fresh seed is stable with
+    probability 0.9 and 0.5: each an Estimate with a 95% credible interval, and None where the
+    trials don't bound it; `reason` says why `lr90` has no number. `exists` is the probability that
+    there is an lr90 at all: the intervals hold if there is. `study` is Optuna's. `runs` holds what
+    each trial's run came to, in order; it is empty if the ceiling was read from a study.
     """
-    (upper, high_values), (lower, low_values) = above, below
-    if high_values and low_values:
-        ratios = np.divide.outer(np.array(high_values), np.array(low_values))
-        low, median, high = (significant(value) for value in np.quantile(ratios, QUANTILES))
-        return Estimate(estimate=median, ci95=(low, high))
-    (upper_low, upper_high), (lower_low, lower_high) = upper.ci95, lower.ci95
-    return Estimate(
-        estimate=None, ci95=(_over(upper_low, lower_high), _over(upper_high, lower_low))
-    )
+
+    def __init__(
+        self,
+        study: Study,
+        bounds: Range,
+        observations: Sequence[Observation],
+        calls: Calls = NO_CALLS,
+        runs: Sequence[Any] = (),
+    ) -> None:
+        """`bounds` are in log10; `observations` are the trials in order of their places."""
+        self.study = study
+        self.runs = list(runs)
+        self.estimates = Estimates(Posterior(curves(bounds), observations, calls))
+        self._observations = list(observations)
+        # Taken now: a study that goes on, or had a larger budget before, has others as well.
+        self._trials = (
+            finished_trials(study, _parameter(study))[: len(observations)] if observations else []
+        )
+
+    @property
+    def lr90(self) -> Estimate:
+        """The highest learning rate at which nine fresh seeds in ten are stable."""
+        return self.at(TARGETS["lr90"])
+
+    @property
+    def lr50(self) -> Estimate:
+        """The highest learning rate at which half of all fresh seeds are stable."""
+        return self.at(TARGETS["lr50"])
+
+    @cached_property
+    def exists(self) -> float:
+        """Probability that any learning rate is stable nine times in ten."""
+        return self._exists(TARGETS["lr90"])
+
+    def at(self, p: float) -> Estimate:
+        """The highest learning rate at which a fresh seed is stable with probability `p`.
+
+        Raises ValueError if `p` is not between 0 and 1.
+        """
+        if not 0 < p < 1:
+            raise ValueError(f"p is {p}: it must lie between 0 and 1")
+        return self.estimates.estimate(p)
+
+    def probability(self, learning_rate: float) -> Estimate:
+        """P(a fresh seed is stable) at `learning_rate`, with its 95% interval.
+
+        Raises ValueError if `learning_rate` is not above 0.
+        """
+        if not learning_rate > 0 or not math.isfinite(learning_rate):
+            raise ValueError(f"learning_rate is {learning_rate}: it must be above 0")
+        mean, low, high = self.estimates.posterior.band(np.array([math.log10(learning_rate)]))
+        return Estimate(estimate=round(float(mean[0]), 4), ci95=_pair(low[0], high[0]))
+
+    @property
+    def full_runs(self) -> float:
+        """What the trials cost, in full runs."""
+        return round(sum(one.cost for one in self._observations), 3)
+
+    @property
+    def reason(self) -> str | None:
+        """Why `lr90` has no number; None if it has one."""
+        stable = [one for one in self._observations if one.stable]
+        failed = [one for one in self._observations if not one.stable]
+        tried = len(self._observations)
+        if self.lr90.estimate is not None:
+            return None
+        if not tried:
+            return "no trial has ended"
+        if not stable:
+            low, high = _span(failed)
+            return f"no run was stable: {tried} of {tried} failed between {low} and {high}"
+        if not failed:
+            _, high = _span(stable)
+            return f"no ceiling found up to {high}: {tried} of {tried} runs were stable"
+        if self.exists < LIKELY:
+            return (
+                "there is probably no learning rate that is stable nine times in ten "
+                f"(probability {1 - self.exists:.2f})"
+            )
+        low_end, high_end = self.lr90.ci95
+        if low_end is not None:
+            _, high = _span(stable)
+            return (
+                "the trials don't bound it from above: "
+                f"{len(stable)} of {tried} runs were stable, the highest at {high}"
+            )
+        if high_end is not None:
+            low, _ = _span(failed)
+            return (
+                "the trials don't bound it from below: "
+                f"{len(failed)} of {tried} runs failed, the lowest at {low}"
+            )
+        return f"{tried} trials don't bound it: try a larger budget"
+
+    @property
+    def trials(self) -> "pd.DataFrame":
+        """A row a finished trial, in order: learning rate, stable, cost, and what its run tells.
+
+        Raises MissingExtra without pandas.
+        """
+        if not find_spec("pandas"):
+            raise _missing("trials", "pandas")
+        import pandas as pd
+
+        rows = []
+        for trial, seen in zip(self._trials, self._observations, strict=True):
+            shown = {
+                name: value for name, value in trial.user_attrs.items() if name not in INTERNAL
+            }
+            rate = significant(10**seen.u, 12)
+            own = {"learning_rate": rate, "stable": seen.stable, "cost": seen.cost}
+            # Whatever the trial's attributes are called.
+            rows.append(own | shown | own)
+        return pd.DataFrame(rows).rename_axis(index="trial")
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw P(stable) with its 95% band, the trials, and the answer. Gives matplotlib's axes.
+
+        Raises MissingExtra without matplotlib.
+        """
+        if not find_spec("matplotlib"):
+            raise _missing("plot()", "matplotlib")
+        from lr_ceiling.search.figure import draw
+
+        return draw(self.estimates, self._observations, ax)
+
+    def to_json(self) -> str:
+        """The answer as JSON, without the trials' runs: null where there is no number."""
+        found = {
+            "lr90": asdict(self.lr90),
+            "lr50": asdict(self.lr50),
+            "exists": round(self.exists, 4),
+            "reason": self.reason,
+            "trials": len(self._observations),
+            "stable": sum(one.stable for one in self._observations),
+            "full_runs": self.full_runs,
+        }
+        return json.dumps(found, indent=2, allow_nan=False)
+
+    def __str__(self) -> str:
+        """The answer in a line."""
+        count = len(self._observations)
+        trials = f"{count} trial{'s' * (count != 1)}"
+        answer = self.lr90.in_words(digits=3)
+        if self.reason is None:
+            return f"trains up to {answer}; {trials}"
+        return f"trains up to {answer}; {self.reason}" if answer else self.reason
+
+    def __repr__(self) -> str:
+        return f"<Ceiling: {self}>"
+
+    def _repr_html_(self) -> str:
+        """The answer as a small table, for notebooks."""
+        rows = [
+            ("trains up to (lr90)", self.lr90.in_words(digits=3) or "?"),
+            ("half of all seeds train up to (lr50)", self.lr50.in_words(digits=3) or "?"),
+            ("probability that there is an lr90", f"{self.exists:.2f}"),
+            ("trials", f"{len(self._observations)}, {self.full_runs:g} full runs"),
+        ]
+        if self.reason:
+            rows.append(("why there is no number", self.reason))
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(value)}</td></tr>"
+            for name, value in rows
+        )
+        return f"<table>{cells}</table>"
+
+    def _exists(self, p: float) -> float:
+        return float(self.estimates.posterior.edge(p).exists)
 
 
-def _over(above: float | None, below: float | None) -> float | None:
-    return None if above is None or below is None else significant(above / below)
+def ceiling_of(study: Study) -> Ceiling:
+    """The ceiling that the finished trials of a study support, whichever sampler chose them.
+
+    The study has one log-uniform parameter. A trial was stable if its value is above 0: see
+    CeilingSampler. Raises StudyError for a study of another form.
+    """
+    if study.directions != [StudyDirection.MAXIMIZE]:
+        said = ", ".join(direction.name.lower() for direction in study.directions)
+        raise StudyError(
+            f"the study's direction is {said}: a ceiling needs direction='maximize', and a value "
+            "above 0 where a run was stable"
+        )
+    parameter = _parameter(study)
+    distributions = {
+        trial.distributions[parameter]
+        for trial in study.get_trials(deepcopy=False)
+        if parameter in trial.distributions
+    }
+    if len(distributions) > 1:
+        raise StudyError(f"{parameter} has several ranges in this study: a ceiling needs one")
+    (distribution,) = distributions
+    if not isinstance(distribution, FloatDistribution) or not distribution.log:
+        raise StudyError(
+            f"{parameter} is {distribution}: it must be log-uniform, suggest_float(..., log=True)"
+        )
+    limits = distribution.low, distribution.high
+    expected = study.user_attrs.get(EXPECTED, limits)
+    bounds = Range(*(math.log10(rate) for rate in (*expected, *limits)))
+    calls = Calls(*study.user_attrs.get(CALLS, NO_CALLS))
+    seen = [observed(trial, parameter) for trial in finished_trials(study, parameter)]
+    return Ceiling(study, bounds, seen, calls)
 
 
-def _rate(u: float) -> float:
-    return significant(10**u)
+def plot_ceiling(study: Study, ax: "Axes | None" = None) -> "Axes":
+    """Draw the ceiling of a study: see `ceiling_of` and `Ceiling.plot`."""
+    return ceiling_of(study).plot(ax)
 
 
-def _rounded(values: Floats) -> tuple[float, ...]:
-    return tuple(round(float(value), 4) for value in values)
+def _parameter(study: Study) -> str:
+    names = {name for trial in study.get_trials(deepcopy=False) for name in trial.params}
+    if len(names) != 1:
+        found = ", ".join(sorted(names)) or "none"
+        raise StudyError(f"the study's parameters are: {found}. A ceiling has exactly one")
+    return names.pop()
+
+
+def _span(observations: Sequence[Observation]) -> tuple[str, str]:
+    us = [one.u for one in observations]
+    return short(10 ** min(us), 3), short(10 ** max(us), 3)
+
+
+def _pair(low: Any, high: Any) -> tuple[float, float]:
+    return round(float(low), 4), round(float(high), 4)
+
+
+def _missing(what: str, library: str) -> MissingExtra:
+    return MissingExtra(f"{what} needs {library}: pip install 'lr-ceiling[plot]'")

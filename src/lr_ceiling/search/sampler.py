@@ -5,12 +5,17 @@ with probability 0.9, per training step that it is expected to cost. It works in
 with one log-uniform parameter.
 """
 
+import inspect
+import math
+import time
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from lr_ceiling.search.acquisition import Explorer
@@ -25,25 +30,62 @@ KNOWN = "known"
 # What a finished trial showed, as an Observation; else its value says it.
 OBSERVATION = "observation"
 
+# The study's attribute with the range in which the edge is expected, for who reads it later.
+EXPECTED = "expected"
+
+# Seconds between looks at an earlier trial that is still under way.
+POLL = 0.02
+
 
 class CeilingSampler(BaseSampler):
     """Measures the highest learning rate that is stable with probability 0.9, in an Optuna study.
 
-    The study has one parameter, `suggest_float(..., log=True)`, whose limits no trial leaves;
-    `expected` says where the edge is likely to be (all of it by default). A finished trial was
-    stable if its value is above 0; a pruned one was not. Trial i knows the results of trials
-    0..i-lag alone, and where those between were tried: so it is the same for any number of workers
-    up to the lag. User attributes `index`, `known` and `observation` say otherwise.
+    The study has direction "maximize" and one parameter, `suggest_float(..., log=True)`, whose
+    limits no trial leaves. A finished trial was stable if its value is finite and above 0. A pruned
+    trial was not, and neither was one whose objective returned NaN. A trial that raised an
+    exception tells nothing.
+
+    Trial i knows the results of trials 0 to i - lag, and where those after them are tried. So the
+    trials are the same for any number of threads or processes up to `lag`, provided that the
+    objective gives the same for the same trial: `derived_seed(seed, trial.number)` is a good seed
+    of a run. Under `study.optimize` a trial waits until those that it must know have ended.
+
+    `seed` decides which trials look above the interval for another stable range. `lag` is how many
+    trials may be under way at once. `expected` says where the edge is likely to be, by default
+    anywhere between the parameter's limits. `calls` counts early calls that were audited before.
+    `patience` is for how many seconds a trial waits for an earlier one, which a killed process may
+    have left under way for ever.
+
+    Raises ValueError, when a parameter is suggested, for another direction, another kind of
+    parameter, and a second parameter.
+
+    ```python
+    import optuna
+    from lr_ceiling import CeilingSampler, ceiling_of
+
+    def objective(trial):
+        rate = trial.suggest_float("learning_rate", 1e-4, 10, log=True)
+        return 1.0 if train(rate, seed=trial.number) >= 0.9 else 0.0
+
+    study = optuna.create_study(direction="maximize", sampler=CeilingSampler(seed=0, lag=4))
+    study.optimize(objective, n_trials=20, n_jobs=4)
+    print(ceiling_of(study))
+    ```
     """
 
     def __init__(
         self,
-        key: str = "",
+        *,
+        seed: int | str = 0,
         lag: int = 1,
         expected: tuple[float, float] | None = None,
         calls: Calls = NO_CALLS,
+        patience: float = 3600,
     ) -> None:
-        self._key, self._lag, self._expected, self._calls = key, lag, expected, calls
+        if lag < 1:
+            raise ValueError(f"lag is {lag}: it must be at least 1")
+        self._key, self._lag, self._expected, self._calls = str(seed), lag, expected, calls
+        self._patience = patience
         self._explorers: dict[Range, Explorer] = {}
 
     def infer_relative_search_space(
@@ -65,24 +107,58 @@ class CeilingSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> float:
-        """The next learning rate. Raises ValueError for another parameter than a log-uniform."""
-        if not isinstance(param_distribution, FloatDistribution) or not param_distribution.log:
-            raise ValueError(f"{param_name} is {param_distribution}: it must be log-uniform")
-        limits = param_distribution.low, param_distribution.high
+        """The next learning rate."""
+        limits = _checked(study, trial, param_name, param_distribution)
         expected = self._expected or limits
+        if self._expected and EXPECTED not in study.user_attrs:
+            study.set_user_attr(EXPECTED, list(self._expected))
         bounds = Range(*(float(np.log10(rate)) for rate in (*expected, *limits)))
         explorer = self._explorers.setdefault(bounds, Explorer(bounds, self._key, self._calls))
         index = place(trial)
         known = trial.user_attrs.get(KNOWN, index - self._lag + 1)
         observations, pending = [], []
-        for earlier in _in_order(study, param_name, index):
-            u = float(np.log10(earlier.params[param_name]))
+        for earlier in self._earlier(study, param_name, index, known):
             if place(earlier) < known and earlier.state.is_finished():
-                observations.append(_observed(earlier, u))
+                observations.append(observed(earlier, param_name))
             else:
-                pending.append(u)
+                pending.append(float(np.log10(earlier.params[param_name])))
         rate = 10 ** explorer.choose(index, observations, np.array(pending))
         return float(np.clip(rate, *limits))
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
+        """Keep that a trial gave NaN: Optuna makes it FAIL and forgets why."""
+        if state != TrialState.FAIL or not _gave_nan() or len(trial.params) != 1:
+            return
+        (rate,) = trial.params.values()
+        observation = Observation(float(np.log10(rate)), stable=False)
+        study._storage.set_trial_user_attr(trial._trial_id, OBSERVATION, observation)
+
+    def _earlier(self, study: Study, parameter: str, index: int, known: int) -> list[FrozenTrial]:
+        """The trials before `index` that tell something, in order.
+
+        Under `study.optimize` those to be known have ended, and the others have their parameter.
+        """
+        end = time.monotonic() + self._patience
+        while True:
+            trials = study.get_trials(deepcopy=False)
+            awaited = [
+                place(one)
+                for one in trials
+                if one.state == TrialState.RUNNING
+                and (place(one) < known or (place(one) < index and parameter not in one.params))
+            ]
+            # Who asks and tells by hand may ask for several trials in one thread.
+            if not awaited or not study._thread_local.in_optimize_loop:
+                return _in_order(trials, parameter, index)
+            if time.monotonic() > end:
+                warnings.warn(
+                    f"trial {index} goes on without trial {awaited[0]}, which has been under way "
+                    f"for {self._patience:g} s: tell the study that it failed if its process is "
+                    "gone",
+                    stacklevel=2,
+                )
+                return _in_order(trials, parameter, index)
+            time.sleep(POLL)
 
 
 def place(trial: FrozenTrial) -> int:
@@ -90,14 +166,68 @@ def place(trial: FrozenTrial) -> int:
     return int(trial.user_attrs.get(INDEX, trial.number))
 
 
-def _observed(trial: FrozenTrial, u: float) -> Observation:
+def observed(trial: FrozenTrial, parameter: str) -> Observation:
+    """What a finished trial showed of its learning rate."""
     if OBSERVATION in trial.user_attrs:
         return Observation(*trial.user_attrs[OBSERVATION])
-    return Observation(u, trial.state == TrialState.COMPLETE and trial.values[0] > 0)
+    stable = (
+        trial.state == TrialState.COMPLETE
+        and math.isfinite(trial.values[0])
+        and trial.values[0] > 0
+    )
+    return Observation(float(np.log10(trial.params[parameter])), stable)
 
 
-def _in_order(study: Study, parameter: str, before: int) -> list[FrozenTrial]:
-    states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING]
-    trials = study.get_trials(deepcopy=False, states=states)
-    earlier = [trial for trial in trials if place(trial) < before and parameter in trial.params]
+def finished_trials(study: Study, parameter: str) -> list[FrozenTrial]:
+    """The finished trials of a study that tell something, in the order of their places."""
+    trials = _in_order(study.get_trials(deepcopy=False), parameter)
+    return [trial for trial in trials if trial.state.is_finished()]
+
+
+def _in_order(
+    trials: Iterable[FrozenTrial], parameter: str, before: float = math.inf
+) -> list[FrozenTrial]:
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+    earlier = [
+        trial
+        for trial in trials
+        if parameter in trial.params
+        and place(trial) < before
+        and (trial.state in states or OBSERVATION in trial.user_attrs)
+    ]
     return sorted(earlier, key=place)
+
+
+def _checked(
+    study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+) -> tuple[float, float]:
+    """The limits of the parameter."""
+    if study.directions != [StudyDirection.MAXIMIZE]:
+        said = ", ".join(direction.name.lower() for direction in study.directions)
+        raise ValueError(
+            f"the study's direction is {said}: create it with direction='maximize', and return "
+            "more than 0 from the objective where a run is stable"
+        )
+    if not isinstance(distribution, FloatDistribution) or not distribution.log:
+        raise ValueError(
+            f"{name} is {distribution}: it must be log-uniform, suggest_float(..., log=True)"
+        )
+    if others := [other for other in trial.params if other != name]:
+        raise ValueError(
+            f"{name} is a second parameter, beside {others[0]}: a ceiling has one; fix the others"
+        )
+    return distribution.low, distribution.high
+
+
+def _gave_nan() -> bool:
+    """Whether Optuna is being told NaN. It tells samplers of the failure, and not of its reason."""
+    frame = inspect.currentframe()
+    while frame and frame.f_code.co_name != "_tell_with_warning":
+        frame = frame.f_back
+    told = frame.f_locals.get("value_or_values") if frame else None
+    value = told[0] if isinstance(told, list | tuple) and len(told) == 1 else told
+    # As Optuna has it: what can't be made a float is another failure.
+    try:
+        return math.isnan(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False

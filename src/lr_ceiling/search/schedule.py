@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lr_ceiling.identity import digest_of
 from lr_ceiling.search.acquisition import Explorer, narrow_after
-from lr_ceiling.search.ceiling import Ceiling
+from lr_ceiling.search.estimates import Estimates
 from lr_ceiling.search.posterior import NO_CALLS, Calls, Floats, Observation, Posterior, Range
 
 # How far beyond the expected range trials may go, in decades.
@@ -18,6 +19,40 @@ ENOUGH = 0.5
 AUDITED = 8
 # Costs are sums of fractions.
 ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a search.
+
+    The ceiling is expected between the learning rates `low` and `high`. The search ends when the
+    95% interval of lr90 is `interval_decades` wide, or when `budget` full runs are spent. Learning
+    rates and seeds follow from `seed`; `lag` is how many trials back results are known at the
+    latest, and so how many trials may be under way at once.
+    """
+
+    low: float
+    high: float
+    interval_decades: float
+    budget: float
+    seed: int
+    lag: int
+
+    def aim(self, identity: object, calls: Calls = NO_CALLS) -> "Aim":
+        """The aim of a study of what `identity` (anything of JSON) names.
+
+        The budget is no part of its key, so that a larger one goes on where a smaller one ended.
+        """
+        bounds = {"low": self.low, "high": self.high}
+        return Aim(
+            key=digest_of(identity, self.lag, self.interval_decades, bounds, calls),
+            low=self.low,
+            high=self.high,
+            interval_decades=self.interval_decades,
+            budget=self.budget,
+            lag=self.lag,
+            calls=calls,
+        )
 
 
 @dataclass(frozen=True)
@@ -43,6 +78,11 @@ class Aim:
         """Where the ceiling is expected and how far trials may go, in log10."""
         low, high = math.log10(self.low), math.log10(self.high)
         return Range(low, high, low - BEYOND, high + BEYOND)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The learning rates that no trial may leave."""
+        return 10**self.bounds.lowest, 10**self.bounds.highest
 
 
 class Schedule:
@@ -70,7 +110,7 @@ class Schedule:
         self._know(max(self.known, self.index - self._aim.lag + 1), done)
         while self.known == len(self._seen):
             posterior = self._explorer.posterior(self._seen)
-            settled = Ceiling(posterior).settled(self._aim.interval_decades)
+            settled = Estimates(posterior).settled(self._aim.interval_decades)
             if self.known == self.index:
                 return not settled and self._is_affordable(done)
             if not settled and not self._is_worth_waiting(posterior):

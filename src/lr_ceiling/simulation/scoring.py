@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lr_ceiling.identity import derived_seed
-from lr_ceiling.search.ceiling import TARGETS
+from lr_ceiling.search.estimates import TARGETS
 from lr_ceiling.search.posterior import Floats
 from lr_ceiling.simulation.oracles import Oracle, oracle_of
 from lr_ceiling.simulation.peers import PEERS, Way

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lr_ceiling.identity import derived_seed, digest_of
-from lr_ceiling.search.ceiling import TARGETS, Ceiling
+from lr_ceiling.search.estimates import TARGETS, Estimates
 from lr_ceiling.search.posterior import Calls, Observation, Posterior, curves
 from lr_ceiling.search.schedule import AUDITED, Aim, Schedule
 from lr_ceiling.simulation.oracles import HIGH, LOW, Oracle
@@ -30,7 +30,7 @@ def study(oracle: Oracle, seed: int) -> dict[str, float]:
         let_run_on = bool(rng.random() < 1 / AUDITED)
         done[schedule.index] = oracle.run(schedule.propose(), theta, rng, let_run_on)
         schedule.started(done[schedule.index].u)
-    ceiling = Ceiling(Posterior(curves(aim.bounds), list(done.values()), aim.calls))
+    ceiling = Estimates(Posterior(curves(aim.bounds), list(done.values()), aim.calls))
     found = {
         "trials": float(len(done)),
         "cost": sum(one.cost for one in done.values()),

@@ -3,8 +3,8 @@
 import click
 
 from lr_ceiling.errors import one_line_errors
-from lr_ceiling.execution.environment import pin
 from lr_ceiling.pipeline import params
+from lr_ceiling.problems.environment import pin
 
 
 @click.command()

@@ -23,12 +23,12 @@ from lr_ceiling.evidence.verification import (
     point_rows,
     points_in_words,
 )
-from lr_ceiling.execution.environment import muted_stderr, pin
 from lr_ceiling.mnist.dataset import splits_digest
 from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.arms import trials_of
 from lr_ceiling.pipeline.terminal import print_table, step_progress
 from lr_ceiling.pipeline.workers import workers
+from lr_ceiling.problems.environment import muted_stderr, pin
 from lr_ceiling.report.schemas import AuditReport, VerificationReport
 
 FOLDER = click.Path(file_okay=False, path_type=Path)

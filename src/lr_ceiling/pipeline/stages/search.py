@@ -1,20 +1,14 @@
 """Search the highest stable learning rate of one arm."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.evidence.records import Study
-from lr_ceiling.evidence.study import (
-    ArmTrials,
-    journal_of,
-    make_sampler,
-    observation,
-    posterior_of,
-    write_study,
-)
-from lr_ceiling.execution.driver import opened
+from lr_ceiling.evidence.study import journal_of, write_study
+from lr_ceiling.execution.progress import SearchProgress
 from lr_ceiling.execution.provenance import (
     is_logged,
     mark_logged,
@@ -22,24 +16,17 @@ from lr_ceiling.execution.provenance import (
     write_ended,
     write_study_facts,
 )
-from lr_ceiling.execution.runner import Ended, work
+from lr_ceiling.execution.runner import Ended
+from lr_ceiling.find import find_ceiling
 from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.dataset import splits_digest
-from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.pipeline import params
-from lr_ceiling.pipeline.arms import range_of, trials_of
-from lr_ceiling.pipeline.terminal import (
-    print_table,
-    quiet_option,
-    step_progress,
-    trial_in_words,
-)
-from lr_ceiling.pipeline.workers import workers
+from lr_ceiling.pipeline.arms import problem_of, question_of
+from lr_ceiling.pipeline.terminal import console, print_table, quiet_option, trial_in_words
+from lr_ceiling.pipeline.workers import LaterImports, end_with_dvc
 from lr_ceiling.report.schemas import AuditReport
 from lr_ceiling.report.words import in_words, interval
-from lr_ceiling.rounding import short
-from lr_ceiling.search.ceiling import TARGETS
-from lr_ceiling.search.posterior import Posterior
+from lr_ceiling.search.posterior import Observation
 
 
 @click.command()
@@ -57,16 +44,31 @@ def main(
     """Search one arm; a search that was killed goes on where it was."""
     values = params.load()
     # What is wrong with the arguments is told before the splits are read.
-    range_of(values, variant)
+    question = question_of(values, variant, activation)
     digest = splits_digest(splits)
     rules = AuditReport.read(audit).rules
-    trials = trials_of(values, variant, activation, rules, splits, digest)
-    runs, made_ahead = search(output.name, trials, state, values.workers.processes)
+    problem = problem_of(values, variant, activation, rules, splits, digest)
+    trials = problem.trials(question)
+    end_with_dvc()
+    with LaterImports(["lr_ceiling.tracking", "lr_ceiling.report.figures"]) as imports:
+        progress = _Progress(output.name, imports)
+        runs = find_ceiling(
+            problem,
+            low=question.low,
+            high=question.high,
+            budget=question.budget,
+            interval=question.interval_decades,
+            seed=question.seed,
+            lag=question.lag,
+            workers=values.workers.processes,
+            storage=journal_of(state, output.name, trials),
+            progress=progress,
+        ).runs
     study = write_study(output, trials.aim, runs)
     _print_study(output.name, study)
     write_study_facts(study.key, [run.spec.key for run in runs])
     logged = digest_of(study.key, len(runs))
-    if not (made_ahead and is_logged(logged)):
+    if progress.ran or not is_logged(logged):
         # Late, since mlflow takes 2.4 s to import, matplotlib 0.5 s: begun while the runs trained.
         from lr_ceiling import tracking
         from lr_ceiling.report.figures import draw_study
@@ -78,52 +80,24 @@ def main(
             mark_logged(logged)
 
 
-def search(
-    arm: str, trials: ArmTrials, state: Path, processes: int | None
-) -> tuple[list[RunResult], bool]:
-    """Run the study of `arm`, new or interrupted.
+class _Progress(SearchProgress):
+    """Shows the search, and keeps when its trials ran."""
 
-    Returns its trials in order of index, and whether all of them were there already.
-    """
-    horizon = trials.template.horizon
-    posterior = posterior_of(trials.aim, [])
+    def __init__(self, arm: str, imports: LaterImports) -> None:
+        super().__init__(arm, console, trial_in_words)
+        self.ran = False
+        self._imports = imports
 
-    def on_ended(index: int, ended: Ended) -> None:
-        nonlocal posterior
-        posterior = posterior.after(observation(ended.result))
-        progress.say(f"{arm} trial {index}: {trial_in_words(ended.result)}; {_edge(posterior)}")
-        progress.stands(_so_far(posterior))
+    def steps(self, taken: Mapping[str, int]) -> None:
+        """Take the time to import what is needed later."""
+        super().steps(taken)
+        self._imports.on_steps(taken)
+
+    def ended(self, index: int, ended: Ended, seen: Observation) -> None:
+        """Keep it."""
+        super().ended(index, ended, seen)
+        self.ran = True
         write_ended(ended.result.spec.key, ended)
-
-    journal = journal_of(state, arm, trials)
-    with opened(journal, make_sampler(trials.aim), trials, on_ended) as driver:
-        done = list(driver.results.values())
-        spent = sum(run.steps for run in done)
-        posterior = posterior_of(trials.aim, done)
-        budget = int(trials.aim.budget * horizon)
-        with (
-            step_progress(arm, budget, taken=spent, may_end_early=True) as progress,
-            workers(
-                processes,
-                progress.of(arm),
-                ["lr_ceiling.tracking", "lr_ceiling.report.figures"],
-            ) as runner,
-        ):
-            progress.stands(_so_far(posterior))
-            work(runner, {arm: driver}, {})
-        return driver.in_order, len(driver.results) == len(done)
-
-
-def _edge(posterior: Posterior) -> str:
-    edge = posterior.edge(TARGETS["lr90"])
-    return f"lr90 between {short(10**edge.low, 3)} and {short(10**edge.high, 3)}"
-
-
-def _so_far(posterior: Posterior) -> str:
-    trials = len(posterior.observations)
-    if not trials:
-        return "no trial done yet"
-    return f"{trials} trial{'s' * (trials > 1)} done, {_edge(posterior)}"
 
 
 def _print_study(arm: str, study: Study) -> None:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import small_spec
-from lr_ceiling.execution import environment
-from lr_ceiling.execution.environment import FAMILIES, SETTINGS, muted_stderr, pin, pinned
 from lr_ceiling.mnist import engine, training
 from lr_ceiling.mnist.results import RunResult
+from lr_ceiling.problems import environment
+from lr_ceiling.problems.environment import FAMILIES, SETTINGS, muted_stderr, pin, pinned
 
 # What people have set, or could: another backend and float type, no oneDNN or only its oldest
 # kernels, threads, a compiler, reduced precision, kernels of numpy's and of its BLAS.
@@ -52,26 +52,7 @@ from lr_ceiling.execution.executor import local_executor
 from lr_ceiling.execution.runner import Runner
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.mnist.task import PREPARED_BY, TrainingTask
-
-
-class Settings:
-    def __call__(self, report):
-        import keras
-        import tensorflow as tf
-
-        return {
-            "backend": keras.config.backend(),
-            "floatx": keras.config.floatx(),
-            "epsilon": keras.config.epsilon(),
-            "image_data_format": keras.config.image_data_format(),
-            "max_epochs": keras.config.max_epochs(),
-            "threads": [
-                tf.config.threading.get_intra_op_parallelism_threads(),
-                tf.config.threading.get_inter_op_parallelism_threads(),
-            ],
-            "gpus": len(tf.config.get_visible_devices("GPU")),
-        }
-
+from tasks import Settings
 
 if __name__ == "__main__":
     spec = RunSpec.model_validate_json(sys.argv[1])
@@ -81,6 +62,7 @@ if __name__ == "__main__":
     print(json.dumps([training.model_dump_json(), settings]))
 """
 
+TESTS = Path(__file__).parents[1]
 names = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", min_size=1, max_size=20)
 values = st.text(max_size=10)
 
@@ -137,7 +119,9 @@ def test_a_training_in_a_hostile_environment_gives_the_same_bytes(
     done = subprocess.run(
         [sys.executable, "script.py", spec.model_dump_json(), str(small_splits), str(model)],
         cwd=tmp_path,
-        env=os.environ | HOSTILE | {"KERAS_HOME": str(home), "HOME": str(home.parent)},
+        env=os.environ
+        | HOSTILE
+        | {"KERAS_HOME": str(home), "HOME": str(home.parent), "PYTHONPATH": str(TESTS)},
         capture_output=True,
         text=True,
     )

@@ -19,17 +19,20 @@ FAMILIES = (
     # some processors they are set so that an old one does not crash.
     *("_DNNL_", "_ONEDNN_"),
 )
-SETTINGS = {
+# How anyone's networks are trained.
+TRAINING = {
     # Two single-threaded trainings side by side do nearly twice the work of one with two threads,
     # and their arithmetic is deterministic.
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
-    # No result may depend on the machine having a GPU.
-    "CUDA_VISIBLE_DEVICES": "-1",
     # The default on this kind of processor, said aloud: off, other kernels give other bytes.
     "TF_ENABLE_ONEDNN_OPTS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+SETTINGS = TRAINING | {
+    # No result may depend on the machine having a GPU.
+    "CUDA_VISIBLE_DEVICES": "-1",
     "KERAS_BACKEND": "tensorflow",
     # A folder that can't be: Keras takes float type, image format and more from keras.json there,
     # and uses its defaults where there is none.

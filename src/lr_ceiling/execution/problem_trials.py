@@ -1,0 +1,194 @@
+"""The trials of any problem, and their runs as tasks for any executor."""
+
+import hashlib
+import json
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from typing import cast
+
+import cloudpickle
+import numpy as np
+
+from lr_ceiling.errors import LrCeilingError, ProblemError
+from lr_ceiling.execution.runner import Report
+from lr_ceiling.identity import derived_seed, versions
+from lr_ceiling.problems.outcome import NOT_FINITE, Outcome, Run
+from lr_ceiling.problems.problem import Problem
+from lr_ceiling.search.posterior import Observation
+from lr_ceiling.search.schedule import Question
+
+# What decides a search's trials, beside the problem's own libraries.
+LIBRARIES = ("lr-ceiling", "numpy", "optuna", "scipy")
+# Characters of an exception's message that are told.
+TOLD = 300
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A problem on its way to the processes that run it, pickled once.
+
+    Where they share our file system, a task carries a path and not the problem's data.
+    """
+
+    digest: str
+    content: bytes | None
+    path: Path | None
+
+    @classmethod
+    def of(cls, problem: Problem, folder: Path | None) -> "Parcel":
+        """Pack `problem`, into `folder` if there is one. Raises ProblemError if it can't be."""
+        try:
+            content = cloudpickle.dumps(problem)
+        # Whatever the problem's parts raise when they are pickled.
+        except Exception as error:
+            raise ProblemError(
+                f"the problem can't be sent to other processes ({_told(error)}): open files, "
+                "locks and connections inside `run`, not before"
+            ) from error
+        digest = hashlib.sha256(content).hexdigest()
+        if folder is None:
+            return cls(digest, content, None)
+        path = folder / f"{digest}.problem"
+        path.write_bytes(content)
+        return cls(digest, None, path)
+
+    def opened(self) -> Problem:
+        """The problem; a process opens it once."""
+        return _opened(self)
+
+
+# Not more: a problem holds its data.
+@lru_cache(maxsize=1)
+def _opened(parcel: Parcel) -> Problem:
+    content = parcel.content if parcel.path is None else parcel.path.read_bytes()
+    return cast(Problem, cloudpickle.loads(content))
+
+
+@dataclass(frozen=True)
+class ProblemTask:
+    """One run of a problem."""
+
+    parcel: Parcel
+    learning_rate: float
+    seed: int
+
+    def __call__(self, report: Report) -> Run:
+        """Run it.
+
+        An error of the arithmetic is a failed run. Raises ProblemError for any other exception.
+        """
+        problem = self._opened()
+        try:
+            outcome = problem.run(self.learning_rate, self.seed, report)
+        except (ArithmeticError, np.linalg.LinAlgError):
+            outcome = NOT_FINITE
+        except LrCeilingError as error:
+            raise type(error)(f"{error} ({self})") from error
+        # What exits would end the driver as well.
+        except (Exception, SystemExit) as error:
+            raise ProblemError(f"{self} raised {_told(error)}") from error
+        return Run(self.learning_rate, self.seed, outcome)
+
+    def _opened(self) -> Problem:
+        try:
+            return self.parcel.opened()
+        # Whatever the problem's parts raise when they are unpickled.
+        except Exception as error:
+            raise ProblemError(
+                f"a worker can't open the problem ({_told(error)}): it must be able to import what "
+                "the problem is made of"
+            ) from error
+
+    def __str__(self) -> str:
+        return f"the run at learning rate {self.learning_rate:g} with seed {self.seed}"
+
+
+class ProblemTrials:
+    """The trials of a problem: its runs, with learning rates and seeds of their own."""
+
+    def __init__(self, problem: Problem, question: Question, parcel: Parcel) -> None:
+        self.horizon = problem.horizon
+        self._parcel = parcel
+        self._made_by: dict[str, str | float | int] = {
+            **_named(question),
+            **problem.settings,
+            "the problem's version": problem.version,
+            "Python": platform.python_version(),
+            **_versions(problem),
+        }
+        self.aim = question.aim({"version": problem.version, "seed": question.seed})
+
+    def task(self, index: int, learning_rate: float) -> ProblemTask:
+        """The run that trial `index` is."""
+        return ProblemTask(self._parcel, learning_rate, derived_seed(self.aim.key, "run", index))
+
+    def is_of(self, result: Run, task: ProblemTask) -> bool:
+        """Whether `result` is what `task` gives."""
+        return (result.learning_rate, result.seed) == (task.learning_rate, task.seed)
+
+    def observe(self, result: Run) -> Observation:
+        """What a run says of its learning rate."""
+        outcome = result.outcome
+        return Observation(
+            u=math.log10(result.learning_rate),
+            stable=outcome.stable,
+            called=outcome.called,
+            ended=outcome.ended,
+            cost=outcome.cost,
+        )
+
+    def dump(self, result: Run) -> str:
+        """A run as JSON."""
+        return json.dumps(asdict(result), allow_nan=False)
+
+    def load(self, text: str) -> Run:
+        """The run that `dump` wrote."""
+        found = json.loads(text)
+        try:
+            outcome = Outcome(**found["outcome"])
+            return Run(found["learning_rate"], found["seed"], outcome)
+        except TypeError as error:
+            raise ValueError(text) from error
+
+    def shown(self, result: Run) -> Mapping[str, str | float | int | None]:
+        """The seed, the label and the score of a run."""
+        outcome = result.outcome
+        found: dict[str, str | float | int | None] = {
+            "seed": result.seed,
+            "label": outcome.label,
+            "score": outcome.score,
+        }
+        as_saved = {} if outcome.as_saved is None else {"as_saved": outcome.as_saved}
+        return {**found, **as_saved}
+
+    def made_by(self) -> Mapping[str, str | float | int]:
+        """The question but its budget, the problem's version, and the libraries."""
+        return self._made_by
+
+
+def _named(question: Question) -> dict[str, float | int]:
+    """What of a question a stored search must share, by the names of find_ceiling's arguments."""
+    names = {"interval_decades": "interval"}
+    return {
+        names.get(name, name): value for name, value in asdict(question).items() if name != "budget"
+    }
+
+
+def _versions(problem: Problem) -> dict[str, str]:
+    try:
+        return versions(dict.fromkeys((*LIBRARIES, *problem.libraries)))
+    except PackageNotFoundError as error:
+        raise ProblemError(
+            f"the problem's libraries name {error.name}: no such package is installed"
+        ) from None
+
+
+def _told(error: BaseException) -> str:
+    """An exception as one line."""
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message[:TOLD]}" if message else type(error).__name__

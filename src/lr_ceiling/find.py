@@ -1,0 +1,219 @@
+"""A problem in, a ceiling out: how far the learning rate can be turned up, and how sure that is."""
+
+import contextlib
+import math
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from lr_ceiling.errors import ParamsError, ProblemError
+from lr_ceiling.execution.driver import Trials, opened
+from lr_ceiling.execution.executor import cores, local_executor
+from lr_ceiling.execution.problem_trials import Parcel, ProblemTrials
+from lr_ceiling.execution.progress import GROUP, SearchProgress, Watch, error_console
+from lr_ceiling.execution.runner import Ended, Runner, work
+from lr_ceiling.problems.devices import gpus
+from lr_ceiling.problems.outcome import Mode, Run
+from lr_ceiling.problems.problem import CallableProblem, Problem
+from lr_ceiling.rounding import short
+from lr_ceiling.search.ceiling import Ceiling
+from lr_ceiling.search.schedule import Question
+
+# Two decades beyond them still are numbers that a float holds.
+LEAST, MOST = 1e-300, 1e300
+
+
+@runtime_checkable
+class OwnTrials(Protocol):
+    """A problem whose trials are more than its runs with learning rates and seeds."""
+
+    @property
+    def prepared_by(self) -> str | None:
+        """As a Problem's."""
+
+    def trials(self, question: Question) -> Trials:
+        """The trials of its study."""
+
+
+def find_ceiling(
+    problem: Problem | OwnTrials | Callable[[float, int], Any],
+    *,
+    low: float,
+    high: float,
+    target: float | None = None,
+    mode: Mode = "max",
+    budget: float = 15,
+    interval: float = 0.3,
+    seed: int = 0,
+    lag: int = 4,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    storage: str | Path | None = None,
+    progress: bool | Watch = True,
+) -> Ceiling:
+    """Measure the highest learning rate at which a network still trains.
+
+    `problem` is a KerasProblem or any callable `run(learning_rate, seed)` that returns a bool
+    (whether the run was stable), a score that is held against `target`, or an Outcome. NaN, inf
+    and an ArithmeticError are failed runs.
+
+    The same arguments give the same trials and the same answer, for any number of workers and
+    after any interruption, if a run is decided by its learning rate and its seed.
+
+    Args:
+        problem: what one run is. It is sent to other processes by cloudpickle, so it may be
+            defined in a notebook, and may be a lambda.
+        low: the lowest learning rate at which the ceiling is expected.
+        high: the highest one. Trials go up to two decades beyond both if the results ask for it.
+        target: the score from which on a run is stable, in units of the score.
+        mode: "max" if higher scores are better, "min" if lower ones are.
+        budget: full runs that the search may spend at most.
+        interval: the search ends earlier if the 95% interval of lr90 is so many decades wide.
+        seed: learning rates and seeds of the runs follow from it.
+        lag: how many runs may be under way at once; more cost a few runs.
+        executor: where the runs execute: any `concurrent.futures.Executor`, which stays open. By
+            default processes of this machine, which live as long as the search.
+        workers: how many runs execute at once, `lag` at most; by default one a core, or one a GPU
+            where the problem uses them.
+        storage: the path of a journal. A search that was killed goes on from it, and one that has
+            ended is not run again. By default the search is kept in memory.
+        progress: whether to show progress on stderr, or a Watch that is told of it.
+
+    Returns:
+        The Ceiling: `lr90` and `lr50` with intervals, `exists`, `reason`, `trials`, `plot()`.
+
+    Raises:
+        ParamsError: an argument is impossible.
+        ProblemError: a run raised an exception that is none of the arithmetic, or returned what
+            can't be judged. What had ended is kept in `storage`.
+        StudyError: `storage` holds a search of other arguments, another `version` of the problem,
+            or other libraries.
+        LockedError: another search has `storage` open.
+        WorkerError: a run ended its process three times, or no process can start.
+    """
+    question = _question(low, high, interval, budget, seed, lag)
+    _check_places(executor, workers)
+    known = _known(problem, target, mode)
+    path = None if storage is None else Path(storage)
+    with contextlib.ExitStack() as stack:
+        if isinstance(known, OwnTrials):
+            trials = known.trials(question)
+        else:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lr-ceiling-"))
+            # Other executors may run elsewhere.
+            parcel = Parcel.of(known, Path(folder) if executor is None else None)
+            trials = ProblemTrials(known, question, parcel)
+        watch = stack.enter_context(_watch(progress))
+        driver = stack.enter_context(opened(path, trials, _told(watch, trials)))
+        before = [trials.observe(result) for result in driver.results.values()]
+        watch.begun(trials.aim, trials.horizon, before)
+        runner = stack.enter_context(_runner(known, executor, workers, question.lag, watch.steps))
+        try:
+            work(runner, {GROUP: driver}, {})
+        except ProblemError as error:
+            count = len(driver.results)
+            kept = f"; {count} run{'s' * (count != 1)} that ended: kept in {path}" if path else ""
+            raise ProblemError(f"{error}{kept}") from error
+        seen = [trials.observe(result) for result in driver.in_order]
+        aim = trials.aim
+        return Ceiling(driver.study, aim.bounds, seen, aim.calls, driver.in_order)
+
+
+def _known(
+    problem: Problem | OwnTrials | Callable[[float, int], Any], target: float | None, mode: Mode
+) -> Problem | OwnTrials:
+    if mode not in ("max", "min"):
+        raise ParamsError(f"mode is {mode!r}: it must be 'max' or 'min'")
+    if isinstance(problem, Problem | OwnTrials):
+        if target is not None:
+            raise ParamsError(f"target is {target}: this problem has a target of its own")
+        if mode != "max":
+            raise ParamsError(f"mode is {mode!r}: this problem has a mode of its own")
+        return problem
+    # A class is called as well, and what it makes is no result.
+    if isinstance(problem, type) or not callable(problem):
+        kind = f"class {problem.__name__}" if isinstance(problem, type) else type(problem).__name__
+        raise ParamsError(
+            f"the problem is a {kind}: give a KerasProblem, or a function of a learning rate and a "
+            "seed"
+        )
+    return CallableProblem(problem, None if target is None else _finite("target", target), mode)
+
+
+def _runner(
+    problem: Problem | OwnTrials,
+    executor: Executor | None,
+    workers: int | None,
+    lag: int,
+    on_steps: Callable[[Mapping[str, int]], None],
+) -> Runner:
+    if executor is not None:
+        return Runner(lambda: executor, min(workers or lag, lag), on_steps, owned=False)
+    devices = gpus() if isinstance(problem, Problem) and problem.uses_gpus else []
+    count = min(workers or len(devices) or cores(), lag)
+    return Runner(lambda: local_executor(count, problem.prepared_by, devices), count, on_steps)
+
+
+def _watch(progress: bool | Watch) -> Watch:
+    if isinstance(progress, Watch):
+        return progress
+    if not progress:
+        return Watch()
+    return SearchProgress(GROUP, error_console(), _in_words)
+
+
+def _told(watch: Watch, trials: Trials) -> Callable[[int, Ended], None]:
+    return lambda index, ended: watch.ended(index, ended, trials.observe(ended.result))
+
+
+def _in_words(run: Run) -> str:
+    score = run.outcome.score
+    told = f"lr {short(run.learning_rate, 4)} is {run.outcome.label}"
+    return told if score is None else f"{told} ({score:.4g})"
+
+
+def _question(
+    low: float, high: float, interval: float, budget: float, seed: int, lag: int
+) -> Question:
+    """The question, with plain numbers: 1 and 1.0 are the same one."""
+    low, high = _finite("low", low), _finite("high", high)
+    if not LEAST <= low < high <= MOST:
+        raise ParamsError(
+            f"low is {low:g} and high is {high:g}: they must be {LEAST:g} <= low < high <= {MOST:g}"
+        )
+    budget, interval = _finite("budget", budget), _finite("interval", interval)
+    if budget < 1:
+        raise ParamsError(f"budget is {budget:g}: it must be at least 1 full run")
+    if interval <= 0:
+        raise ParamsError(f"interval is {interval:g}: it must be above 0 decades")
+    return Question(low, high, interval, budget, _whole("seed", seed), _positive("lag", lag))
+
+
+def _check_places(executor: Executor | None, workers: int | None) -> None:
+    if workers is not None:
+        _positive("workers", workers)
+    if executor is not None and not isinstance(executor, Executor):
+        raise ParamsError(
+            f"executor is a {type(executor).__name__}: give a concurrent.futures.Executor"
+        )
+
+
+def _finite(name: str, value: float) -> float:
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise ParamsError(f"{name} is {value!r}: it must be a finite number")
+    return float(value)
+
+
+def _whole(name: str, value: int) -> int:
+    if not isinstance(value, Integral):
+        raise ParamsError(f"{name} is {value!r}: it must be a whole number")
+    return int(value)
+
+
+def _positive(name: str, value: int) -> int:
+    if _whole(name, value) < 1:
+        raise ParamsError(f"{name} is {value}: it must be at least 1")
+    return int(value)

@@ -1,0 +1,185 @@
+"""Trainings of anyone's Keras model as a problem. Keras is imported when the first run starts."""
+
+import inspect
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lr_ceiling.errors import ProblemError
+from lr_ceiling.problems import keras_data
+from lr_ceiling.problems.keras_data import Arrays, Source
+from lr_ceiling.problems.monitors import AutoMode
+from lr_ceiling.problems.outcome import Outcome
+from lr_ceiling.problems.problem import Problem, Report
+
+PREPARED_BY = "lr_ceiling.problems.preload_keras"
+DEFAULT_BACKEND = "tensorflow"
+RATE = "learning_rate"
+
+
+class KerasProblem(Problem):
+    """One run trains a fresh model of `build_model` with `Model.fit` and validates it at the end.
+
+    `build_model` returns a new compiled model at each call. As `build_model()` its optimizer gets
+    the learning rate; as `build_model(learning_rate)`, for schedules and parameter groups, it sets
+    it itself.
+
+    `x` and `y` are arrays (n, ...), or dicts, tuples or lists of them for several inputs or
+    outputs. Or `x` alone is a `keras.utils.PyDataset`, a `tf.data.Dataset`, or a function of no
+    arguments that makes one of these in the worker, after the run's seed is set: a dataset that
+    shuffles or augments with no seed of its own must be given so, that its order follows from the
+    run's seed; so must what can't be sent to another process. The other arguments but `target` are
+    those of `Model.fit`; with a function, and with a dataset of unknown length, `steps_per_epoch`
+    must be given. Data that end before the last step are gone through anew.
+
+    `validation_data` are `(x, y)`, `(x, y, sample_weight)`, or a dataset in one of those forms. A
+    run is stable if `monitor` reaches `target` there after the last epoch. The default monitor is
+    `val_accuracy`; `mode` tells whether it is to be high ("max") or low ("min"), and "auto" goes by
+    its name. A loss or weights that are not finite end a run: it diverged.
+
+    A model with batch norm is judged by its weights: the moving averages are taken anew for its
+    score, and the score with those that training left is the outcome's `as_saved`.
+
+    The same learning rate and seed give the same result, to the bit, on one kind of processor. In a
+    process of the local executor a run uses one thread and, where there is one, the process's GPU.
+    Called in a process where TensorFlow runs already, it uses the threads that are set there, and
+    its seed stays set.
+
+    Raises ProblemError for arguments that can't be, and, when run, for a builder that can't be.
+    """
+
+    prepared_by = PREPARED_BY
+    uses_gpus = True
+
+    def __init__(
+        self,
+        build_model: Callable[..., Any],
+        x: Any,
+        y: Any = None,
+        *,
+        validation_data: Any,
+        target: float,
+        epochs: int = 1,
+        batch_size: int = 32,
+        steps_per_epoch: int | None = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        shuffle: bool | str = True,
+        validation_steps: int | None = None,
+        monitor: str | None = None,
+        mode: AutoMode = "auto",
+        version: str = "",
+    ) -> None:
+        counts = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "steps_per_epoch": steps_per_epoch,
+            "validation_steps": validation_steps,
+        }
+        for name, count in counts.items():
+            if count is not None and count < 1:
+                raise ProblemError(f"{name}: {count} is too few: give at least 1")
+        if not math.isfinite(target):
+            raise ProblemError(f"target: {target} can't be reached: give a finite number")
+        self.build_model = build_model
+        self.takes_rate = _takes_rate(build_model)
+        self.data = keras_data.source_of("x", x, y, sample_weight)
+        self.validation = _validation_source(validation_data)
+        self.epochs, self.batch_size, self.shuffle = epochs, batch_size, shuffle
+        self.class_weight = class_weight
+        self.steps_per_epoch, self.validation_steps = steps_per_epoch, validation_steps
+        self.monitor, self.mode, self.target = monitor, mode, target
+        self.version = version
+        # What is None follows from the others.
+        self.settings = {
+            "target": float(target),
+            "mode": mode,
+            "shuffle": str(shuffle),
+            **{name: int(count) for name, count in counts.items() if count is not None},
+            **({"monitor": monitor} if monitor else {}),
+        }
+        self.libraries = ("keras", backend(), "numpy")
+        self.horizon = epochs * self._epoch()
+
+    def run(self, learning_rate: float, seed: int, report: Report) -> Outcome:
+        """Train a fresh model with this learning rate and seed, and judge it."""
+        from lr_ceiling.problems import keras_run
+
+        return keras_run.run(self, learning_rate, seed, report)
+
+    def _epoch(self) -> int:
+        if self.steps_per_epoch is not None:
+            return self.steps_per_epoch
+        steps = self.data.steps(self.batch_size)
+        if steps is None:
+            raise ProblemError(
+                f"steps_per_epoch: {self.data.kind} has no known length: "
+                "say with steps_per_epoch= how many batches an epoch has"
+            )
+        return steps
+
+
+def backend() -> str:
+    """The package that Keras computes with, or would if it were imported now."""
+    keras = sys.modules.get("keras")
+    if keras is not None and hasattr(keras, "config"):
+        return str(keras.config.backend())
+    if "KERAS_BACKEND" in os.environ:
+        return os.environ["KERAS_BACKEND"] or DEFAULT_BACKEND
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return str(json.loads((home / "keras.json").read_text()).get("backend", DEFAULT_BACKEND))
+    except (OSError, ValueError):
+        return DEFAULT_BACKEND
+
+
+def _takes_rate(build_model: Callable[..., Any]) -> bool:
+    """Whether the builder wants the learning rate. Raises ProblemError if it is no builder."""
+    if keras_data.is_a(build_model, "keras", "Model"):
+        raise ProblemError(
+            f"build_model: this is a model ({type(build_model).__name__}), and each run needs its "
+            "own: give a function that builds and compiles it"
+        )
+    if not callable(build_model):
+        raise ProblemError(
+            f"build_model: {build_model!r:.60} can't be called: give a function that builds and "
+            "compiles a model"
+        )
+    parameters = inspect.signature(build_model).parameters.values()
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty and parameter.kind not in variable
+    ]
+    takes_rate = any(parameter.name == RATE for parameter in parameters)
+    if needed not in ([], [RATE]):
+        raise ProblemError(
+            f"build_model: it asks for {', '.join(needed)}: make it build_model() or "
+            f"build_model({RATE})"
+        )
+    return takes_rate
+
+
+def _validation_source(data: Any) -> Source:
+    if data is None:
+        raise ProblemError(
+            "validation_data: none is given, so nothing could tell whether a run trained: "
+            "give (x, y), or a dataset"
+        )
+    if not isinstance(data, tuple):
+        return keras_data.source_of("validation_data", data, None, None)
+    if len(data) not in (2, 3):
+        raise ProblemError(
+            f"validation_data: a tuple of {len(data)}: give (x, y) or (x, y, sample_weight)"
+        )
+    source = keras_data.source_of("validation_data", *data, *[None] * (3 - len(data)))
+    if not isinstance(source, Arrays):
+        raise ProblemError(
+            f"validation_data: a tuple with {source.kind} in it: give {source.kind} alone"
+        )
+    return source

@@ -1,0 +1,209 @@
+"""What `Model.fit` is fed with, on each backend of Keras.
+
+With TensorFlow all is a `tf.data.Dataset` of ours: arrays stay in memory as tensors, batches are
+gathered from them by index, and tf.data's autotuning is off: its thread sleeps for periods that
+double, and the end of `fit` waits for it.
+"""
+
+import itertools
+import operator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from lr_ceiling.errors import ProblemError
+from lr_ceiling.problems.keras_data import Arrays, Nested, Source, is_dataset, leaves, mapped
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Data as `fit` and `evaluate` take them, with the arguments that belong to them.
+
+    `steps` is how many batches make an epoch of data that go on from one epoch to the next; None
+    where each epoch is a pass of its own.
+    """
+
+    x: Any
+    steps: int | None = None
+    others: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def together(self) -> Any:
+        """The data as `validation_data`."""
+        parts = (self.others.get(name) for name in ("y", "sample_weight"))
+        given = (self.x, *(part for part in parts if part is not None))
+        return self.x if len(given) == 1 else given
+
+    def inputs(self, count: int) -> Iterator[Nested]:
+        """What the model is called with, of the first `count` batches."""
+        for batch in itertools.islice(self._batches(), count):
+            x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+            yield x
+
+    def _batches(self) -> Iterator[Any]:
+        if is_dataset(self.x):
+            return iter(self.x)
+        if isinstance(self.x, keras.utils.PyDataset):
+            return (_standard(self.x[i]) for i in _places(self.x))
+        return _slices(self.x, self.others["batch_size"])
+
+
+def training_feed(
+    source: Source, batch_size: int, shuffle: bool | str, seed: int, steps_per_epoch: int | None
+) -> Feed:
+    """Batches to train on, in an order that follows from the seed where it is ours to choose."""
+    data = _made(source, batch_size, shuffle, seed)
+    if not is_dataset(data):
+        return _plain(data, batch_size, steps_per_epoch, shuffle=shuffle)
+    if steps_per_epoch is None or steps_per_epoch == int(data.cardinality()):
+        return Feed(data)
+    # Keras ends an epoch where data end, and warns.
+    return Feed(data.repeat(), steps_per_epoch)
+
+
+def validation_feed(source: Source, batch_size: int, steps: int | None) -> Feed:
+    """Batches to validate on: the first `steps`, or all of them.
+
+    Raises ProblemError if there are endlessly many.
+    """
+    data = _made(source, batch_size, shuffle=False, seed=0)
+    if steps is None and _is_endless(data):
+        raise ProblemError(
+            "validation_steps: validation_data has no end: say with validation_steps= how many "
+            "batches of it to take"
+        )
+    if not is_dataset(data):
+        return _plain(data, batch_size, steps)
+    return Feed(data if steps is None else data.take(steps))
+
+
+def _made(source: Source, batch_size: int, shuffle: bool | str, seed: int) -> Any:
+    """A `tf.data.Dataset` where TensorFlow trains, else what Keras can take as it is."""
+    data = source if isinstance(source, Arrays) else source.made()
+    if keras.config.backend() != "tensorflow":
+        return data
+    if isinstance(data, Arrays):
+        data = _gathered(data, batch_size, shuffle, seed)
+    elif isinstance(data, keras.utils.PyDataset):
+        # Keras runs threads or processes for it, without autotuning.
+        if data.workers > 1 or data.use_multiprocessing:
+            return data
+        data = _generated(data, bool(shuffle), seed)
+    return _not_autotuned(data)
+
+
+def _plain(data: Any, batch_size: int, steps: int | None, **others: Any) -> Feed:
+    if not isinstance(data, Arrays):
+        return Feed(data, steps, others)
+    names = ("y", "sample_weight")
+    given = dict(zip(names, data.data[1:], strict=False))
+    return Feed(data.data[0], steps, {"batch_size": batch_size} | given | others)
+
+
+def _is_endless(data: Any) -> bool:
+    if is_dataset(data):
+        return bool(data.cardinality() == -1)
+    return isinstance(data, keras.utils.PyDataset) and data.num_batches is None
+
+
+def _gathered(arrays: Arrays, batch_size: int, shuffle: bool | str, seed: int) -> Any:
+    """The arrays' batches, in a new order each time that the dataset is gone through."""
+    import tensorflow as tf
+
+    # Where there is a GPU they would go there, and back for each batch.
+    with tf.device("CPU"):
+        tensors = mapped(lambda array: tf.convert_to_tensor(_in_float_type(array)), arrays.data)
+    steps = arrays.steps(batch_size)
+
+    def one_pass(draw: Any) -> Any:
+        order = tf.range(arrays.count)
+        if shuffle and shuffle != "batch":
+            order = tf.random.experimental.stateless_shuffle(order, tf.stack([seed, draw]))
+
+        def batch(place: Any) -> Nested:
+            chosen = order[place * batch_size : (place + 1) * batch_size]
+            if shuffle == "batch":
+                at = tf.stack([draw, place])
+                chosen = tf.random.experimental.stateless_shuffle(chosen, at)
+            return mapped(lambda tensor: tf.gather(tensor, chosen), tensors)
+
+        return tf.data.Dataset.range(steps).map(batch)
+
+    draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
+    return draws.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(steps))
+
+
+def _generated(dataset: keras.utils.PyDataset, shuffle: bool, seed: int) -> Any:
+    """A PyDataset's batches; its hooks are called when Keras would call them."""
+    import tensorflow as tf
+
+    draws = np.random.default_rng(seed)
+    count = dataset.num_batches
+    dataset.on_epoch_end()
+
+    def one_pass() -> Iterator[Any]:
+        dataset.on_epoch_begin()
+        places = draws.permutation(count) if shuffle and count is not None else _places(dataset)
+        for taken, place in enumerate(places, 1):
+            batch = _standard(dataset[int(place)])
+            # Nobody asks for more after the last.
+            if taken == count:
+                dataset.on_epoch_end()
+            yield batch
+
+    first = [_standard(dataset[i]) for i in itertools.islice(_places(dataset), 2)]
+    specs = mapped(_spec, first[0]) if len(first) == 1 else _common(first)
+    batches = tf.data.Dataset.from_generator(one_pass, output_signature=specs)
+    length = tf.data.INFINITE_CARDINALITY if count is None else count
+    return batches.apply(tf.data.experimental.assert_cardinality(length))
+
+
+def _not_autotuned(dataset: Any) -> Any:
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.deterministic = True
+    return dataset.with_options(options)
+
+
+def _in_float_type(array: Any) -> Any:
+    """The array, its floats in Keras's float type."""
+    floats = np.issubdtype(array.dtype, np.floating)
+    return array.astype(keras.config.floatx(), copy=False) if floats else array
+
+
+def _standard(batch: Any) -> tuple[Nested, ...]:
+    """A PyDataset's batch as (x,), (x, y) or (x, y, sample_weight) of arrays."""
+    parts = batch if isinstance(batch, tuple | list) else (batch,)
+    given = tuple(part for part in parts if part is not None)
+    return tuple(mapped(lambda array: _in_float_type(np.asarray(array)), part) for part in given)
+
+
+def _common(batches: list[Any]) -> Any:
+    import tensorflow as tf
+
+    specs = [mapped(_spec, batch) for batch in batches]
+    return tf.nest.map_structure(
+        lambda *parts: parts[0].most_specific_common_supertype(parts[1:]), *specs
+    )
+
+
+def _spec(array: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
+
+
+def _places(dataset: keras.utils.PyDataset) -> Iterable[int]:
+    count = dataset.num_batches
+    return itertools.count() if count is None else range(count)
+
+
+def _slices(x: Nested, size: int) -> Iterator[tuple[Nested]]:
+    for start in range(0, len(next(leaves(x))), size):
+        part = slice(start, start + size)
+        yield (mapped(operator.itemgetter(part), x),)

@@ -1,0 +1,76 @@
+"""The figure of a ceiling; matplotlib is imported with this module, which is imported late."""
+
+import math
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
+
+from lr_ceiling.search.estimates import TARGETS, Estimates
+from lr_ceiling.search.posterior import Observation
+
+CURVE, STABLE, FAILED = "#33528c", "#33528c", "#b3423a"
+# Points of the curve.
+POINTS = 201
+# Below P = 0: the failed trials, and the legend.
+LEGEND = 0.4
+# How far beyond the trials and the answer the curve is drawn, in decades.
+MARGIN = 0.5
+# A trial at the end of the range is whole, in decades.
+PADDING = 0.05
+
+
+def draw(estimates: Estimates, observations: Sequence[Observation], ax: Axes | None = None) -> Axes:
+    """Draw P(stable) with its 95% band over learning rates, the trials, and lr90's interval."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+    low, high = _span(estimates, observations)
+    us = np.linspace(low, high, POINTS)
+    mean, below, above = estimates.posterior.band(us)
+    ax.fill_between(10**us, below, above, color=CURVE, alpha=0.15, linewidth=0, label="95% band")
+    ax.plot(10**us, mean, color=CURVE, label="P(a fresh seed is stable)")
+    for stable, height, colour, mark in ((True, 1.04, STABLE, "o"), (False, -0.04, FAILED, "x")):
+        rates = [10**one.u for one in observations if one.stable is stable]
+        label = f"{len(rates)} {'stable' if stable else 'failed'}"
+        # Repeated ones are darker.
+        ax.plot(rates, [height] * len(rates), mark, color=colour, alpha=0.6, label=label)
+    _mark(ax, estimates)
+    ax.set_xscale("log")
+    ax.set_xlim(10 ** (low - PADDING), 10 ** (high + PADDING))
+    # Over a decade or so they would lie on one another.
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylim(-LEGEND, 1.1)
+    ax.set_yticks(np.linspace(0, 1, 6))
+    ax.set_xlabel("learning rate")
+    ax.set_ylabel("P(stable)")
+    # Below the trials: above it would cover a curve, and outside a figure of others has no room.
+    ax.legend(loc="lower center", ncols=2, fontsize="small", frameon=False)
+    return ax
+
+
+def _mark(ax: Axes, estimates: Estimates) -> None:
+    p = TARGETS["lr90"]
+    found = estimates.estimate(p)
+    words = found.in_words(digits=3)
+    ax.set_title(f"trains up to {words}" if words else "no learning rate found", fontsize="medium")
+    low, high = found.ci95
+    if low is not None and high is not None:
+        ax.plot([low, high], [p, p], color="black", linewidth=2, solid_capstyle="butt")
+    elif low is not None:
+        ax.plot([low], [p], ">", color="black")
+    elif high is not None:
+        ax.plot([high], [p], "<", color="black")
+    if found.estimate is not None:
+        ax.plot([found.estimate], [p], "|", color="black", markersize=14, markeredgewidth=2)
+        ax.plot([found.estimate] * 2, [0, 1], color="black", linewidth=0.7, linestyle=":")
+
+
+def _span(estimates: Estimates, observations: Sequence[Observation]) -> tuple[float, float]:
+    bounds = estimates.posterior.curves.bounds
+    if not observations:
+        return bounds.lowest, bounds.highest
+    answer = [math.log10(end) for end in estimates.estimate(TARGETS["lr90"]).ci95 if end]
+    us = [one.u for one in observations] + answer
+    return max(min(us) - MARGIN, bounds.lowest), min(max(us) + MARGIN, bounds.highest)
