@@ -1,6 +1,7 @@
 """Many runs that can be stopped at any time."""
 
 import gc
+import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -149,6 +150,9 @@ def test_real_workers_give_what_they_give_alone(
 ) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
+    # The server that workers are forked from keeps its own there as long as it lives.
+    with local_executor(1, PREPARED_BY) as started:
+        started.submit(os.getpid).result()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     specs = [small_spec(digest, seed=seed) for seed in (0, 1)]
     store = RunStore(tmp_path)
