@@ -136,6 +136,24 @@ def test_any_number_of_threads_makes_the_same_trials(
     assert tried(study) == alone
 
 
+def at_times_broken(trial: Trial) -> float:
+    value = objective(trial)
+    if trial.number % 4 == 2:
+        time.sleep(0.1)
+        raise ValueError
+    return value
+
+
+def test_a_trial_that_raises_makes_no_difference_between_threads() -> None:
+    def rates(jobs: int) -> list[float]:
+        sampler = CeilingSampler(seed=1, lag=3)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study.optimize(at_times_broken, n_trials=12, n_jobs=jobs, catch=(ValueError,))
+        return [trial.params["lr"] for trial in study.trials]
+
+    assert rates(3) == rates(1)
+
+
 WORKER = """
 import sys
 import optuna

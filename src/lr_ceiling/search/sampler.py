@@ -118,10 +118,10 @@ class CeilingSampler(BaseSampler):
         known = trial.user_attrs.get(KNOWN, index - self._lag + 1)
         observations, pending = [], []
         for earlier in self._earlier(study, param_name, index, known):
-            if place(earlier) < known and earlier.state.is_finished():
-                observations.append(observed(earlier, param_name))
-            else:
+            if place(earlier) >= known or not earlier.state.is_finished():
                 pending.append(float(np.log10(earlier.params[param_name])))
+            elif _tells(earlier):
+                observations.append(observed(earlier, param_name))
         rate = 10 ** explorer.choose(index, observations, np.array(pending))
         return float(np.clip(rate, *limits))
 
@@ -134,7 +134,7 @@ class CeilingSampler(BaseSampler):
         study._storage.set_trial_user_attr(trial._trial_id, OBSERVATION, observation)
 
     def _earlier(self, study: Study, parameter: str, index: int, known: int) -> list[FrozenTrial]:
-        """The trials before `index` that tell something, in order.
+        """The trials before `index` that have the parameter, in order.
 
         Under `study.optimize` those to be known have ended, and the others have their parameter.
         """
@@ -181,21 +181,24 @@ def observed(trial: FrozenTrial, parameter: str) -> Observation:
 def finished_trials(study: Study, parameter: str) -> list[FrozenTrial]:
     """The finished trials of a study that tell something, in the order of their places."""
     trials = _in_order(study.get_trials(deepcopy=False), parameter)
-    return [trial for trial in trials if trial.state.is_finished()]
+    return [trial for trial in trials if trial.state.is_finished() and _tells(trial)]
 
 
 def _in_order(
     trials: Iterable[FrozenTrial], parameter: str, before: float = math.inf
 ) -> list[FrozenTrial]:
-    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-    earlier = [
-        trial
+    # The last one of a place: a driver that was killed left the former under way.
+    last = {
+        place(trial): trial
         for trial in trials
-        if parameter in trial.params
-        and place(trial) < before
-        and (trial.state in states or OBSERVATION in trial.user_attrs)
-    ]
-    return sorted(earlier, key=place)
+        if parameter in trial.params and place(trial) < before
+    }
+    return [last[index] for index in sorted(last)]
+
+
+def _tells(trial: FrozenTrial) -> bool:
+    """Whether the trial shows anything, or may yet."""
+    return trial.state != TrialState.FAIL or OBSERVATION in trial.user_attrs
 
 
 def _checked(
