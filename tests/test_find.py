@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from lr_ceiling import Ceiling, Outcome, Problem, find_ceiling
 from lr_ceiling.errors import (
@@ -396,6 +399,26 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(content: bytes, tmp_path: Pa
     with pytest.raises(ResultsError, match=r"results\.csv is no journal of a search: name"):
         search(trains, storage=path)
     assert path.read_bytes() == content
+
+
+def test_a_storage_may_get_another_name(tmp_path: Path) -> None:
+    kept = search(trains, storage=tmp_path / "search.journal")
+    (tmp_path / "search.journal").rename(tmp_path / "kept.2026")
+    again = search(lambda rate, seed: 1 / 0, storage=tmp_path / "kept.2026")
+    assert again.to_json() == kept.to_json()
+
+
+def test_another_programs_study_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "mine.journal"
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    for name in ("mine", "other"):
+        study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
+        study.ask().suggest_float("dropout", 0, 1)
+    before = path.read_bytes()
+    with pytest.raises(StudyError, match=r"mine\.journal holds a study of another program \(mine\)"):
+        search(trains, storage=path)
+    assert path.read_bytes() == before
+    assert {one.name for one in tmp_path.iterdir()} == {"mine.journal", "mine.journal.driver"}
 
 
 def test_a_storage_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:
