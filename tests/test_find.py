@@ -106,6 +106,7 @@ def with_edge(edge: float, rate: float, seed: int) -> bool:
                 stable=np.bool_(rate < EDGE),  # type: ignore[arg-type]
                 score=np.float32("nan"),  # type: ignore[arg-type]
                 cost=np.float64(1),
+                called=np.bool_(rate >= EDGE),  # type: ignore[arg-type]
             ),
             {},
         ),
@@ -247,6 +248,22 @@ def test_what_can_not_be_judged_is_told(returned: object, said: str) -> None:
     with pytest.raises(ProblemError, match=said) as error:
         search(lambda rate, seed: returned)
     assert re.search(r"\(the run at learning rate \S+ with seed \d+\)$", message(error))
+
+
+class Bare(Problem):
+    """A problem whose runs give what a function's may."""
+
+    def __init__(self, returned: Callable[[float], Any]) -> None:
+        self.returned = returned
+
+    def run(self, learning_rate: float, seed: int, report: Callable[[int], None]) -> Any:
+        return self.returned(learning_rate)
+
+
+def test_a_problem_of_ones_own_may_give_a_bool_and_is_told_of_what_it_may_not() -> None:
+    assert tried(search(Bare(lambda rate: rate < EDGE))) == tried(plain())
+    with pytest.raises(ProblemError, match=r"the problem returned None .*: return a bool"):
+        search(Bare(lambda rate: None))
 
 
 def test_a_run_costs_something() -> None:
