@@ -432,7 +432,9 @@ def test_another_programs_study_is_left_as_it_is(tmp_path: Path) -> None:
         study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
         study.ask().suggest_float("dropout", 0, 1)
     before = path.read_bytes()
-    with pytest.raises(StudyError, match=r"mine\.journal holds a study of another program \(mine\)"):
+    with pytest.raises(
+        StudyError, match=r"mine\.journal holds a study of another program \(mine\)"
+    ):
         search(trains, storage=path)
     assert path.read_bytes() == before
     assert {one.name for one in tmp_path.iterdir()} == {"mine.journal", "mine.journal.driver"}
