@@ -146,13 +146,8 @@ def test_determinism_is_left_as_it_was() -> None:
     assert on == [True, False, True, True]
 
 
-SCRIPT = """
+TASK = """
 import pickle
-import sys
-from pathlib import Path
-
-from lr_ceiling.execution.executor import local_executor
-from lr_ceiling.problems.keras import PREPARED_BY
 
 
 def run(sent):
@@ -163,12 +158,19 @@ def run(sent):
     return outcome, (
         threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads()
     )
+"""
+SCRIPT = """
+import pickle
+import sys
+from pathlib import Path
 
+from lr_ceiling.execution.executor import local_executor
+from lr_ceiling.problems.keras import PREPARED_BY
+from task import run
 
-if __name__ == "__main__":
-    with local_executor(1, PREPARED_BY) as executor:
-        told = executor.submit(run, Path(sys.argv[1]).read_bytes()).result()
-    Path(sys.argv[2]).write_bytes(pickle.dumps(told))
+with local_executor(1, PREPARED_BY) as executor:
+    told = executor.submit(run, Path(sys.argv[1]).read_bytes()).result()
+Path(sys.argv[2]).write_bytes(pickle.dumps(told))
 """
 
 
@@ -185,6 +187,8 @@ def test_a_worker_gives_the_same_with_one_thread_and_no_greetings(tmp_path: Path
 
     sent = problem(build)
     (tmp_path / "sent").write_bytes(cloudpickle.dumps(sent))
+    # Workers don't know the driver's main module.
+    (tmp_path / "task.py").write_text(TASK)
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run(
         [sys.executable, "script.py", "sent", "told"], cwd=tmp_path, capture_output=True, text=True

@@ -188,8 +188,26 @@ def test_a_process_that_died_is_waited_for_so_long_and_no_longer() -> None:
     sampler = CeilingSampler(lag=1, patience=0.1)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.ask().suggest_float("lr", 1e-4, 10, log=True)
-    with pytest.warns(UserWarning, match=r"trial 1 goes on without trial 0, .* for 0\.1 s: tell"):
+    said = r"trial 1 goes on without trial 0, .* kept others waiting for 0\.1 s: tell"
+    with pytest.warns(UserWarning, match=said):
         study.optimize(objective, n_trials=1)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_process_that_died_is_waited_for_once() -> None:
+    sampler = CeilingSampler(lag=1, patience=1)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.ask().suggest_float("lr", 1e-4, 10, log=True)
+    study.optimize(objective, n_trials=1)
+    begun = time.monotonic()
+    study.optimize(objective, n_trials=1)
+    assert time.monotonic() - begun < 0.9
+
+
+@pytest.mark.parametrize("expected", [(1.0, 0.1), (0.1, 0.1), (0.0, 1.0), (1.0, math.inf)])
+def test_a_range_that_can_not_be_expected_is_refused(expected: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=r"expected is \(.*\): it must be \(low, high\)"):
+        CeilingSampler(expected=expected)
 
 
 @pytest.mark.parametrize("nothing", [math.nan, np.float32("nan")], ids=["float", "numpy"])
