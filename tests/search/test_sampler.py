@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import Trial, TrialState, create_trial
 
+from lr_ceiling.search.ceiling import ceiling_of
 from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
 from lr_ceiling.search.sampler import INDEX, KNOWN, CeilingSampler, finished_trials, observed
 
@@ -93,6 +94,21 @@ def test_a_plain_optuna_study_finds_the_edge(prune: bool) -> None:
     edge = Posterior(curves(Range(-4, 1, -4, 1)), trials).edge(0.9)
     assert edge.low < theta - width / 2 < edge.high
     assert edge.decades < 1
+
+
+@pytest.mark.parametrize("decades", [1, 2])
+def test_a_narrow_range_has_an_answer_in_its_middle(decades: int) -> None:
+    edge = 0.6 * decades - 3
+
+    def objective(trial: Trial) -> bool:
+        return trial.suggest_float("lr", 1e-3, 10.0 ** (decades - 3), log=True) < 10**edge
+
+    study = optuna.create_study(direction="maximize", sampler=CeilingSampler())
+    study.optimize(objective, n_trials=20)
+    low, high = ceiling_of(study).lr90.ci95
+    assert low is not None
+    assert high is not None
+    assert low < 10**edge < high * 1.06
 
 
 def test_another_kind_of_parameter_is_refused() -> None:

@@ -41,7 +41,8 @@ class CeilingSampler(BaseSampler):
     """Measures the highest learning rate that is stable with probability 0.9, in an Optuna study.
 
     The study has direction "maximize" and one parameter, `suggest_float(..., log=True)`, whose
-    limits no trial leaves. A finished trial was stable if its value is finite and above 0. A pruned
+    limits no trial leaves. Choose them wide: an edge within the last decade at either end has no
+    number, as it may lie beyond; of a range below four decades within the last quarter. A finished trial was stable if its value is finite and above 0. A pruned
     trial was not, and neither was one whose objective returned NaN. A trial that raised an
     exception tells nothing.
 
