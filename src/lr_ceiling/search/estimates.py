@@ -75,7 +75,8 @@ TARGETS = {"lr50": 0.5, "lr90": 0.9}
 
 # Where more of an edge's probability lies in the last decade that may be tried, it is not bounded.
 EDGE_MASS = 0.05
-# Of a range below four decades, as in a study of Optuna, the last quarter: two decades have no more.
+# Of a range below four decades, as in a study of Optuna, the last quarter: two decades would have
+# nothing but last ones.
 LAST = 1.0
 LAST_SHARE = 0.25
 

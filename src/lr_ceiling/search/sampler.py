@@ -42,9 +42,10 @@ class CeilingSampler(BaseSampler):
 
     The study has direction "maximize" and one parameter, `suggest_float(..., log=True)`, whose
     limits no trial leaves. Choose them wide: an edge within the last decade at either end has no
-    number, as it may lie beyond; of a range below four decades within the last quarter. A finished trial was stable if its value is finite and above 0. A pruned
-    trial was not, and neither was one whose objective returned NaN. A trial that raised an
-    exception tells nothing.
+    number, as it may lie beyond; of a range below four decades within the last quarter.
+
+    A finished trial was stable if its value is finite and above 0. A pruned trial was not, and
+    neither was one whose objective returned NaN. A trial that raised an exception tells nothing.
 
     Trial i knows the results of trials 0 to i - lag, and where those after them are tried. So the
     trials are the same for any number of threads or processes up to `lag`, provided that the
