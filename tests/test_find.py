@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from lr_ceiling import Ceiling, Outcome, Problem, find_ceiling
 from lr_ceiling.errors import (
@@ -103,6 +106,7 @@ def with_edge(edge: float, rate: float, seed: int) -> bool:
                 stable=np.bool_(rate < EDGE),  # type: ignore[arg-type]
                 score=np.float32("nan"),  # type: ignore[arg-type]
                 cost=np.float64(1),
+                called=np.bool_(rate >= EDGE),  # type: ignore[arg-type]
             ),
             {},
         ),
@@ -243,6 +247,22 @@ def test_what_can_not_be_judged_is_told(returned: object, said: str) -> None:
     with pytest.raises(ProblemError, match=said) as error:
         search(lambda rate, seed: returned)
     assert re.search(r"\(the run at learning rate \S+ with seed \d+\)$", message(error))
+
+
+class Bare(Problem):
+    """A problem whose runs give what a function's may."""
+
+    def __init__(self, returned: Callable[[float], Any]) -> None:
+        self.returned = returned
+
+    def run(self, learning_rate: float, seed: int, report: Callable[[int], None]) -> Any:
+        return self.returned(learning_rate)
+
+
+def test_a_problem_of_ones_own_may_give_a_bool_and_is_told_of_what_it_may_not() -> None:
+    assert tried(search(Bare(lambda rate: rate < EDGE))) == tried(plain())
+    with pytest.raises(ProblemError, match=r"the problem returned None .*: return a bool"):
+        search(Bare(lambda rate: None))
 
 
 def test_a_run_costs_something() -> None:
@@ -395,6 +415,28 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(content: bytes, tmp_path: Pa
     with pytest.raises(ResultsError, match=r"results\.csv is no journal of a search: name"):
         search(trains, storage=path)
     assert path.read_bytes() == content
+
+
+def test_a_storage_may_get_another_name(tmp_path: Path) -> None:
+    kept = search(trains, storage=tmp_path / "search.journal")
+    (tmp_path / "search.journal").rename(tmp_path / "kept.2026")
+    again = search(lambda rate, seed: 1 / 0, storage=tmp_path / "kept.2026")
+    assert again.to_json() == kept.to_json()
+
+
+def test_another_programs_study_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "mine.journal"
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    for name in ("mine", "other"):
+        study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
+        study.ask().suggest_float("dropout", 0, 1)
+    before = path.read_bytes()
+    with pytest.raises(
+        StudyError, match=r"mine\.journal holds a study of another program \(mine\)"
+    ):
+        search(trains, storage=path)
+    assert path.read_bytes() == before
+    assert {one.name for one in tmp_path.iterdir()} == {"mine.journal", "mine.journal.driver"}
 
 
 def test_a_storage_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from lr_ceiling.errors import ResultsError, StudyError
-from lr_ceiling.execution.driver import Driver, opened, replays, sampler_of
+from lr_ceiling.execution.driver import LEARNING_RATE, Driver, opened, replays, sampler_of
 from lr_ceiling.execution.journal import beside, held, load_study
 from lr_ceiling.execution.runner import Ended, Report, Task, work
 from lr_ceiling.identity import derived_seed
 from lr_ceiling.search import acquisition
 from lr_ceiling.search.posterior import Observation
-from lr_ceiling.search.sampler import INDEX
+from lr_ceiling.search.sampler import INDEX, finished_trials
 from lr_ceiling.search.schedule import Aim
 
 EDGE = 0.1
@@ -228,6 +228,24 @@ def test_what_a_kill_leaves_is_mended(
         run_study(journal, DisorderedRunner(lives=5))
     damage(journal)
     assert run_study(journal, DisorderedRunner()) == undisturbed
+
+
+def test_a_kill_between_any_two_lines_changes_nothing(tmp_path: Path) -> None:
+    trials = OracleTrials(budget=3)
+    whole = tmp_path / "whole" / "study.journal"
+    undisturbed = run_study(whole, DisorderedRunner(), trials)
+    lines = whole.read_bytes().splitlines(keepends=True)
+    # What is written of one trial.
+    (_, begin, end, *_) = (i for i, line in enumerate(lines) if b'"state":1' in line)
+    for count in range(begin + 1, end + 1):
+        journal = tmp_path / str(count) / "study.journal"
+        journal.parent.mkdir()
+        journal.write_bytes(b"".join(lines[:count]))
+        assert run_study(journal, DisorderedRunner(), trials) == undisturbed
+        with left_in(journal) as study:
+            assert [trial.user_attrs[INDEX] for trial in finished_trials(study, LEARNING_RATE)] == [
+                *range(len(undisturbed))
+            ]
 
 
 def test_failed_attempts_are_told_fail_and_not_sampled_from(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def test_arguments_that_cannot_be_are_told_in_a_line(
         {"mode": "min"},
         {"shuffle": False},
         {"steps_per_epoch": 5},
+        {"class_weight": {0: 1.0, 1: 2.0}},
     ],
 )
 def test_a_stored_search_knows_what_decides_its_runs(changed: dict[str, Any]) -> None:

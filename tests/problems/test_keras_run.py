@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import tensorflow as tf
 from tensorflow.python.framework import config
 
 from lr_ceiling.errors import ProblemError
-from lr_ceiling.problems.keras import KerasProblem
+from lr_ceiling.execution.executor import local_executor
+from lr_ceiling.problems.keras import PREPARED_BY, KerasProblem
 from lr_ceiling.problems.keras_run import configure, deterministic, steps_per_execution
 from lr_ceiling.problems.outcome import Outcome
 from problems.networks import (
@@ -77,6 +79,56 @@ def test_what_ran_before_changes_nothing() -> None:
     assert first(0.1, 8).score not in (once.score, None)
 
 
+def test_threads_of_a_process_change_nothing() -> None:
+    subject = problem(with_dropout)
+    alone = [subject(0.05, seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(subject, [0.05] * 4, range(4))) == alone
+
+
+@pytest.fixture
+def mixed() -> Iterator[None]:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    keras.config.set_epsilon(1e-5)
+    yield
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_epsilon(1e-7)
+
+
+def told_of_keras() -> Any:
+    policy, epsilon = keras.config.dtype_policy().name, keras.config.epsilon()
+    raise RuntimeError(f"{policy}, {epsilon}, {keras.config.floatx()}")
+
+
+@pytest.mark.usefixtures("mixed")
+def test_what_keras_was_told_holds_in_each_run() -> None:
+    assert (
+        problem().settings.items() >= {"dtype_policy": "mixed_bfloat16", "epsilon": "1e-05"}.items()
+    )
+    subject = problem(told_of_keras)
+    for places in (local_executor(1, PREPARED_BY), ThreadPoolExecutor(1)):
+        with places:
+            told = places.submit(cloudpickle.loads(cloudpickle.dumps(subject)), 0.1, 0).exception()
+        assert str(told) == "mixed_bfloat16, 1e-05, float32"
+    keras.config.set_dtype_policy("float32")
+    with pytest.raises(RuntimeError, match="mixed_bfloat16, 1e-05, float32"):
+        subject(0.1, 0)
+    assert keras.config.dtype_policy().name == "float32"
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    # The end of a session would forget it.
+    with pytest.raises(RuntimeError):
+        subject(0.1, 0)
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
+
+
+def test_another_backend_is_told() -> None:
+    subject = problem()
+    subject.backend = "jax"
+    said = "Keras computes with tensorflow in this process, and with jax where the problem was made"
+    with pytest.raises(ProblemError, match=said):
+        subject(0.1, 0)
+
+
 def test_determinism_is_left_as_it_was() -> None:
     on: list[bool] = []
 
@@ -94,13 +146,8 @@ def test_determinism_is_left_as_it_was() -> None:
     assert on == [True, False, True, True]
 
 
-SCRIPT = """
+TASK = """
 import pickle
-import sys
-from pathlib import Path
-
-from lr_ceiling.execution.executor import local_executor
-from lr_ceiling.problems.keras import PREPARED_BY
 
 
 def run(sent):
@@ -111,12 +158,19 @@ def run(sent):
     return outcome, (
         threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads()
     )
+"""
+SCRIPT = """
+import pickle
+import sys
+from pathlib import Path
 
+from lr_ceiling.execution.executor import local_executor
+from lr_ceiling.problems.keras import PREPARED_BY
+from task import run
 
-if __name__ == "__main__":
-    with local_executor(1, PREPARED_BY) as executor:
-        told = executor.submit(run, Path(sys.argv[1]).read_bytes()).result()
-    Path(sys.argv[2]).write_bytes(pickle.dumps(told))
+with local_executor(1, PREPARED_BY) as executor:
+    told = executor.submit(run, Path(sys.argv[1]).read_bytes()).result()
+Path(sys.argv[2]).write_bytes(pickle.dumps(told))
 """
 
 
@@ -133,6 +187,8 @@ def test_a_worker_gives_the_same_with_one_thread_and_no_greetings(tmp_path: Path
 
     sent = problem(build)
     (tmp_path / "sent").write_bytes(cloudpickle.dumps(sent))
+    # Workers don't know the driver's main module.
+    (tmp_path / "task.py").write_text(TASK)
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run(
         [sys.executable, "script.py", "sent", "told"], cwd=tmp_path, capture_output=True, text=True

@@ -1,5 +1,7 @@
 """What a trial promises, and when it is better to wait for those under way."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,20 @@ def test_sentinels_look_above_the_interval_and_follow_from_the_key() -> None:
     assert places != [
         Explorer(BOUNDS, "other").choose(index, BRACKET, np.array([])) for index in range(100)
     ]
+
+
+def test_threads_may_ask_one_explorer_at_once() -> None:
+    explorer = Explorer(BOUNDS, "key")
+
+    class Interrupted(list[Observation]):
+        """Another thread asks as soon as a part of these is looked at."""
+
+        def __getitem__(self, part: Any) -> Any:
+            explorer.posterior([*BRACKET, Observation(-2.0, stable=True)])
+            return super().__getitem__(part)
+
+    for asked in (BRACKET, BRACKET[:1], [BRACKET[1]]):
+        assert explorer.posterior(Interrupted(asked)).observations == tuple(asked)
 
 
 def test_information_is_that_of_the_textbook() -> None:

@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import Trial, TrialState, create_trial
 
+from lr_ceiling.search.ceiling import ceiling_of
 from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
 from lr_ceiling.search.sampler import INDEX, KNOWN, CeilingSampler, finished_trials, observed
 
@@ -95,6 +96,21 @@ def test_a_plain_optuna_study_finds_the_edge(prune: bool) -> None:
     assert edge.decades < 1
 
 
+@pytest.mark.parametrize("decades", [1, 2])
+def test_a_narrow_range_has_an_answer_in_its_middle(decades: int) -> None:
+    edge = 0.6 * decades - 3
+
+    def objective(trial: Trial) -> bool:
+        return trial.suggest_float("lr", 1e-3, 10.0 ** (decades - 3), log=True) < 10**edge
+
+    study = optuna.create_study(direction="maximize", sampler=CeilingSampler())
+    study.optimize(objective, n_trials=20)
+    low, high = ceiling_of(study).lr90.ci95
+    assert low is not None
+    assert high is not None
+    assert low < 10**edge < high * 1.06
+
+
 def test_another_kind_of_parameter_is_refused() -> None:
     study = optuna.create_study(direction="maximize", sampler=CeilingSampler())
     with pytest.raises(ValueError, match=r"lr is .*: it must be log-uniform"):
@@ -136,6 +152,24 @@ def test_any_number_of_threads_makes_the_same_trials(
     assert tried(study) == alone
 
 
+def at_times_broken(trial: Trial) -> float:
+    value = objective(trial)
+    if trial.number % 4 == 2:
+        time.sleep(0.1)
+        raise ValueError
+    return value
+
+
+def test_a_trial_that_raises_makes_no_difference_between_threads() -> None:
+    def rates(jobs: int) -> list[float]:
+        sampler = CeilingSampler(seed=1, lag=3)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study.optimize(at_times_broken, n_trials=12, n_jobs=jobs, catch=(ValueError,))
+        return [trial.params["lr"] for trial in study.trials]
+
+    assert rates(3) == rates(1)
+
+
 WORKER = """
 import sys
 import optuna
@@ -170,8 +204,26 @@ def test_a_process_that_died_is_waited_for_so_long_and_no_longer() -> None:
     sampler = CeilingSampler(lag=1, patience=0.1)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.ask().suggest_float("lr", 1e-4, 10, log=True)
-    with pytest.warns(UserWarning, match=r"trial 1 goes on without trial 0, .* for 0\.1 s: tell"):
+    said = r"trial 1 goes on without trial 0, .* kept others waiting for 0\.1 s: tell"
+    with pytest.warns(UserWarning, match=said):
         study.optimize(objective, n_trials=1)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_process_that_died_is_waited_for_once() -> None:
+    sampler = CeilingSampler(lag=1, patience=1)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.ask().suggest_float("lr", 1e-4, 10, log=True)
+    study.optimize(objective, n_trials=1)
+    begun = time.monotonic()
+    study.optimize(objective, n_trials=1)
+    assert time.monotonic() - begun < 0.9
+
+
+@pytest.mark.parametrize("expected", [(1.0, 0.1), (0.1, 0.1), (0.0, 1.0), (1.0, math.inf)])
+def test_a_range_that_can_not_be_expected_is_refused(expected: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=r"expected is \(.*\): it must be \(low, high\)"):
+        CeilingSampler(expected=expected)
 
 
 @pytest.mark.parametrize("nothing", [math.nan, np.float32("nan")], ids=["float", "numpy"])

@@ -12,7 +12,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from lr_ceiling.errors import LockedError, ResultsError
+from lr_ceiling.errors import LockedError, ResultsError, StudyError
+from lr_ceiling.search.sampler import INDEX
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -51,17 +52,21 @@ def beside(journal: Path, kind: str) -> Path:
 def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
     """The study in a journal that is held, new or left by a driver that was killed.
 
-    What a kill leaves is mended: a half-written last line is cut off, and trials that were under
-    way are told FAIL, so that the driver runs their index again. Raises ResultsError where the
-    journal is damaged, or another kind of file, which is left as it is.
+    A new one gets `name`; one that is there is found by any name, as its file may have another one
+    now. What a kill leaves is mended: a half-written last line is cut off, and trials that were
+    under way are told FAIL, so that the driver runs their index again. Raises ResultsError where
+    the journal is damaged, or another kind of file, and StudyError where it holds a study that no
+    driver made; both are left as they are.
     """
     _check_kind(journal)
     _mend(journal)
     try:
         storage = JournalStorage(JournalFileBackend(str(journal)))
-        if any(study.study_name == name for study in storage.get_all_studies()):
+        names = [study.study_name for study in storage.get_all_studies()]
+        if names:
             # Optuna's load_if_exists would add a line to a journal that may be refused.
-            study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+            found = name if name in names else names[0]
+            study = optuna.load_study(study_name=found, storage=storage, sampler=sampler)
         else:
             study = optuna.create_study(
                 study_name=name, storage=storage, sampler=sampler, direction="maximize"
@@ -70,6 +75,10 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:100]
         raise ResultsError(f"{journal} is damaged ({reason}): remove it and run again") from None
+    if any(INDEX not in trial.user_attrs for trial in study.get_trials(deepcopy=False)):
+        raise StudyError(
+            f"{journal} holds a study of another program ({study.study_name}): name another file"
+        )
     _fail_orphans(study)
     return study
 

@@ -17,7 +17,7 @@ import numpy as np
 from lr_ceiling.errors import LrCeilingError, ProblemError
 from lr_ceiling.execution.runner import Report
 from lr_ceiling.identity import derived_seed, versions
-from lr_ceiling.problems.outcome import NOT_FINITE, Outcome, Run
+from lr_ceiling.problems.outcome import NOT_FINITE, Outcome, Run, outcome_of
 from lr_ceiling.problems.problem import Problem
 from lr_ceiling.search.posterior import Observation
 from lr_ceiling.search.schedule import Question
@@ -84,7 +84,9 @@ class ProblemTask:
         """
         problem = self._opened()
         try:
-            outcome = problem.run(self.learning_rate, self.seed, report)
+            returned = problem.run(self.learning_rate, self.seed, report)
+            # A problem of the user's own may give what a function may.
+            outcome = outcome_of(returned, None, "max")
         except (ArithmeticError, np.linalg.LinAlgError):
             outcome = NOT_FINITE
         except LrCeilingError as error:

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from lr_ceiling.problems.problem import Problem, Report
 PREPARED_BY = "lr_ceiling.problems.preload_keras"
 DEFAULT_BACKEND = "tensorflow"
 RATE = "learning_rate"
+# Keras's global settings where nobody has set others; the dtype policy is that of the float type.
+BEGIN = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 
 
 class KerasProblem(Problem):
@@ -41,13 +43,16 @@ class KerasProblem(Problem):
     `val_accuracy`; `mode` tells whether it is to be high ("max") or low ("min"), and "auto" goes by
     its name. A loss or weights that are not finite end a run: it diverged.
 
+    What `keras.config` says of float type, epsilon, image format and dtype policy when the problem
+    is made holds for its runs, in whichever process they are.
+
     A model with batch norm is judged by its weights: the moving averages are taken anew for its
     score, and the score with those that training left is the outcome's `as_saved`.
 
     The same learning rate and seed give the same result, to the bit, on one kind of processor. In a
     process of the local executor a run uses one thread and, where there is one, the process's GPU.
     Called in a process where TensorFlow runs already, it uses the threads that are set there, and
-    its seed stays set.
+    its seed stays set. Runs in several threads of a process go one after another.
 
     Raises ProblemError for arguments that can't be, and, when run, for a builder that can't be.
     """
@@ -94,6 +99,7 @@ class KerasProblem(Problem):
         self.steps_per_epoch, self.validation_steps = steps_per_epoch, validation_steps
         self.monitor, self.mode, self.target = monitor, mode, target
         self.version = version
+        self.global_settings = global_settings()
         # What is None follows from the others.
         self.settings = {
             "target": float(target),
@@ -101,8 +107,11 @@ class KerasProblem(Problem):
             "shuffle": str(shuffle),
             **{name: int(count) for name, count in counts.items() if count is not None},
             **({"monitor": monitor} if monitor else {}),
+            **({"class_weight": str(dict(sorted(class_weight.items())))} if class_weight else {}),
+            **_changed(self.global_settings),
         }
-        self.libraries = ("keras", backend(), "numpy")
+        self.backend = backend()
+        self.libraries = ("keras", self.backend, "numpy")
         self.horizon = epochs * self._epoch()
 
     def run(self, learning_rate: float, seed: int, report: Report) -> Outcome:
@@ -135,6 +144,31 @@ def backend() -> str:
         return str(json.loads((home / "keras.json").read_text()).get("backend", DEFAULT_BACKEND))
     except (OSError, ValueError):
         return DEFAULT_BACKEND
+
+
+def global_settings() -> dict[str, Any]:
+    """What `keras.config` says in this process, by name; nothing where Keras is not imported yet.
+
+    A worker's Keras knows nothing of what was set here.
+    """
+    keras = sys.modules.get("keras")
+    if keras is None or not hasattr(keras, "config"):
+        return {}
+    return {
+        "floatx": keras.config.floatx(),
+        "epsilon": keras.config.epsilon(),
+        "image_data_format": keras.config.image_data_format(),
+        "dtype_policy": keras.dtype_policies.serialize(keras.config.dtype_policy()),
+    }
+
+
+def _changed(found: Mapping[str, Any]) -> dict[str, str]:
+    """What of the global settings is not as Keras begins, for a stored search."""
+    told = {name: value for name, value in found.items() if value != BEGIN.get(name)}
+    policy = told.pop("dtype_policy", None)
+    if policy is not None and policy["config"] != {"name": found["floatx"]}:
+        told["dtype_policy"] = policy["config"].get("name", policy["config"])
+    return {name: str(value) for name, value in told.items()}
 
 
 def _takes_rate(build_model: Callable[..., Any]) -> bool:

@@ -2,13 +2,15 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from lr_ceiling.errors import ProblemError
 from lr_ceiling.problems.batch_norm import kept, norms, retake_averages
+from lr_ceiling.problems.keras import global_settings
 from lr_ceiling.problems.keras_feed import Feed, training_feed, validation_feed
 from lr_ceiling.problems.outcome import Outcome
 from lr_ceiling.problems.problem import Report
@@ -24,6 +26,8 @@ SHORT_RUN = 400
 # Training batches over which batch norm's averages are taken anew: from draw to draw of 50 batches
 # of 32 an accuracy on MNIST then varied by .0007 at most, of 20 by .0018, of 10 by .0022.
 REESTIMATION_BATCHES = 50
+# Seeds, names of layers and global settings are the process's: its runs go one after another.
+_ALONE = threading.RLock()
 # How TensorFlow's checks of numbers speak.
 NOT_FINITE = re.compile(r"Tensor had (NaN|-?Inf)|Detected Infinity or NaN")
 
@@ -42,13 +46,47 @@ def configure() -> None:
 
 
 def run(problem: "KerasProblem", learning_rate: float, seed: int, report: Report) -> Outcome:
-    """Train a fresh model, and judge it. Raises ProblemError for a builder that can't be."""
+    """Train a fresh model, and judge it.
+
+    Raises ProblemError for a builder that can't be, and where Keras has another backend.
+    """
+    _check_backend(problem.backend)
     configure()
-    # Nothing of a run before is left, and all that is drawn follows from the seed.
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(int(seed))
-    with deterministic():
+    with _ALONE, _fresh(problem.global_settings), deterministic():
+        # All that is drawn follows from the seed.
+        keras.utils.set_random_seed(int(seed))
         return _outcome(problem, learning_rate, seed, report)
+
+
+def _check_backend(wanted: str) -> None:
+    found = keras.config.backend()
+    if found != wanted:
+        raise ProblemError(
+            f"Keras computes with {found} in this process, and with {wanted} where the problem was "
+            f"made: set KERAS_BACKEND={wanted} before Python starts"
+        )
+
+
+@contextlib.contextmanager
+def _fresh(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Inside, nothing of a run before is left, and these of Keras's global settings hold.
+
+    Without any those of this process hold, which the end of a session would forget.
+    """
+    before = global_settings()
+    keras.utils.clear_session()
+    _set_globally(settings or before)
+    try:
+        yield
+    finally:
+        _set_globally(before)
+
+
+def _set_globally(settings: Mapping[str, Any]) -> None:
+    keras.config.set_floatx(settings["floatx"])
+    keras.config.set_epsilon(settings["epsilon"])
+    keras.config.set_image_data_format(settings["image_data_format"])
+    keras.config.set_dtype_policy(keras.dtype_policies.deserialize(settings["dtype_policy"]))
 
 
 @contextlib.contextmanager

@@ -39,9 +39,11 @@ class Outcome:
         plain = {
             "stable": bool(self.stable),
             "score": _finite(self.score),
-            "label": self.label or ("stable" if self.stable else "failed"),
+            "label": str(self.label or ("stable" if self.stable else "failed")),
             "cost": cost,
             "as_saved": _finite(self.as_saved),
+            "called": bool(self.called),
+            "ended": bool(self.ended),
         }
         for name, value in plain.items():
             object.__setattr__(self, name, value)

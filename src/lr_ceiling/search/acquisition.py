@@ -63,12 +63,14 @@ class Explorer:
 
     def posterior(self, observations: Sequence[Observation]) -> Posterior:
         """The posterior of these trials."""
-        count = len(self._known.observations)
-        if self._known.observations != tuple(observations[:count]):
-            self._known, count = self._nothing_known, 0
-        for observation in observations[count:]:
-            self._known = self._known.after(observation)
-        return self._known
+        # Threads may ask at once: each goes by what it has found here.
+        known = self._known
+        if known.observations != tuple(observations[: len(known.observations)]):
+            known = self._nothing_known
+        for observation in observations[len(known.observations) :]:
+            known = known.after(observation)
+        self._known = known
+        return known
 
     def choose(self, index: int, observations: Sequence[Observation], pending: Floats) -> float:
         """The log10 learning rate of trial `index`, when others are under way at `pending`."""

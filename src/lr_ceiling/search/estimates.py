@@ -75,6 +75,10 @@ TARGETS = {"lr50": 0.5, "lr90": 0.9}
 
 # Where more of an edge's probability lies in the last decade that may be tried, it is not bounded.
 EDGE_MASS = 0.05
+# Of a range below four decades, as in a study of Optuna, the last quarter: two decades would have
+# nothing but last ones.
+LAST = 1.0
+LAST_SHARE = 0.25
 
 # An edge that exists with less probability than this is reported as none.
 LIKELY = 0.5
@@ -194,9 +198,10 @@ def _bounded(posterior: Posterior, target: float) -> tuple[bool, bool]:
 def _edge_mass(posterior: Posterior, target: float) -> tuple[float, float]:
     """Share of the edge's probability in the highest decade that may be tried, and the lowest."""
     bounds = posterior.curves.bounds
+    last = min(LAST, LAST_SHARE * (bounds.highest - bounds.lowest))
     return (
-        posterior.mass(target, bounds.highest - 1, np.inf),
-        posterior.mass(target, -np.inf, bounds.lowest + 1),
+        posterior.mass(target, bounds.highest - last, np.inf),
+        posterior.mass(target, -np.inf, bounds.lowest + last),
     )
 
 

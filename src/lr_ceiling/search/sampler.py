@@ -41,23 +41,25 @@ class CeilingSampler(BaseSampler):
     """Measures the highest learning rate that is stable with probability 0.9, in an Optuna study.
 
     The study has direction "maximize" and one parameter, `suggest_float(..., log=True)`, whose
-    limits no trial leaves. A finished trial was stable if its value is finite and above 0. A pruned
-    trial was not, and neither was one whose objective returned NaN. A trial that raised an
-    exception tells nothing.
+    limits no trial leaves. Choose them wide: an edge within the last decade at either end has no
+    number, as it may lie beyond; of a range below four decades within the last quarter.
+
+    A finished trial was stable if its value is finite and above 0. A pruned trial was not, and
+    neither was one whose objective returned NaN. A trial that raised an exception tells nothing.
 
     Trial i knows the results of trials 0 to i - lag, and where those after them are tried. So the
     trials are the same for any number of threads or processes up to `lag`, provided that the
-    objective gives the same for the same trial: `derived_seed(seed, trial.number)` is a good seed
-    of a run. Under `study.optimize` a trial waits until those that it must know have ended.
+    objective gives the same for the same trial: `trial.number` is a good seed of a run. Under
+    `study.optimize` a trial waits until those that it must know have ended.
 
     `seed` decides which trials look above the interval for another stable range. `lag` is how many
     trials may be under way at once. `expected` says where the edge is likely to be, by default
     anywhere between the parameter's limits. `calls` counts early calls that were audited before.
-    `patience` is for how many seconds a trial waits for an earlier one, which a killed process may
-    have left under way for ever.
+    `patience` is for how many seconds later trials wait for one that is under way: a process that
+    was killed leaves its trial so for ever. Let it be longer than any run takes.
 
-    Raises ValueError, when a parameter is suggested, for another direction, another kind of
-    parameter, and a second parameter.
+    Raises ValueError for an impossible argument, and, when a parameter is suggested, for another
+    direction, another kind of parameter, and a second parameter.
 
     ```python
     import optuna
@@ -84,8 +86,11 @@ class CeilingSampler(BaseSampler):
     ) -> None:
         if lag < 1:
             raise ValueError(f"lag is {lag}: it must be at least 1")
+        if expected is not None and not 0 < expected[0] < expected[1] < math.inf:
+            raise ValueError(f"expected is {expected}: it must be (low, high), 0 < low < high")
         self._key, self._lag, self._expected, self._calls = str(seed), lag, expected, calls
         self._patience = patience
+        self._waited_since: dict[tuple[str, int], float] = {}
         self._explorers: dict[Range, Explorer] = {}
 
     def infer_relative_search_space(
@@ -118,10 +123,10 @@ class CeilingSampler(BaseSampler):
         known = trial.user_attrs.get(KNOWN, index - self._lag + 1)
         observations, pending = [], []
         for earlier in self._earlier(study, param_name, index, known):
-            if place(earlier) < known and earlier.state.is_finished():
-                observations.append(observed(earlier, param_name))
-            else:
+            if place(earlier) >= known or not earlier.state.is_finished():
                 pending.append(float(np.log10(earlier.params[param_name])))
+            elif _tells(earlier):
+                observations.append(observed(earlier, param_name))
         rate = 10 ** explorer.choose(index, observations, np.array(pending))
         return float(np.clip(rate, *limits))
 
@@ -134,15 +139,14 @@ class CeilingSampler(BaseSampler):
         study._storage.set_trial_user_attr(trial._trial_id, OBSERVATION, observation)
 
     def _earlier(self, study: Study, parameter: str, index: int, known: int) -> list[FrozenTrial]:
-        """The trials before `index` that tell something, in order.
+        """The trials before `index` that have the parameter, in order.
 
         Under `study.optimize` those to be known have ended, and the others have their parameter.
         """
-        end = time.monotonic() + self._patience
         while True:
             trials = study.get_trials(deepcopy=False)
             awaited = [
-                place(one)
+                one
                 for one in trials
                 if one.state == TrialState.RUNNING
                 and (place(one) < known or (place(one) < index and parameter not in one.params))
@@ -150,15 +154,22 @@ class CeilingSampler(BaseSampler):
             # Who asks and tells by hand may ask for several trials in one thread.
             if not awaited or not study._thread_local.in_optimize_loop:
                 return _in_order(trials, parameter, index)
-            if time.monotonic() > end:
+            if all([self._is_given_up(study, one) for one in awaited]):  # noqa: C419
                 warnings.warn(
-                    f"trial {index} goes on without trial {awaited[0]}, which has been under way "
-                    f"for {self._patience:g} s: tell the study that it failed if its process is "
-                    "gone",
+                    f"trial {index} goes on without trial {place(awaited[0])}, which has kept "
+                    f"others waiting for {self._patience:g} s: tell the study that it failed if "
+                    "its process is gone",
                     stacklevel=2,
                 )
                 return _in_order(trials, parameter, index)
             time.sleep(POLL)
+
+    def _is_given_up(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether a trial has been waited for long enough, by whichever trials."""
+        # Not by when it began: clocks of machines differ, and storages leave out the time zone.
+        now = time.monotonic()
+        since = self._waited_since.setdefault((study.study_name, trial.number), now)
+        return now - since > self._patience
 
 
 def place(trial: FrozenTrial) -> int:
@@ -181,21 +192,24 @@ def observed(trial: FrozenTrial, parameter: str) -> Observation:
 def finished_trials(study: Study, parameter: str) -> list[FrozenTrial]:
     """The finished trials of a study that tell something, in the order of their places."""
     trials = _in_order(study.get_trials(deepcopy=False), parameter)
-    return [trial for trial in trials if trial.state.is_finished()]
+    return [trial for trial in trials if trial.state.is_finished() and _tells(trial)]
 
 
 def _in_order(
     trials: Iterable[FrozenTrial], parameter: str, before: float = math.inf
 ) -> list[FrozenTrial]:
-    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-    earlier = [
-        trial
+    # The last one of a place: a driver that was killed left the former under way.
+    last = {
+        place(trial): trial
         for trial in trials
-        if parameter in trial.params
-        and place(trial) < before
-        and (trial.state in states or OBSERVATION in trial.user_attrs)
-    ]
-    return sorted(earlier, key=place)
+        if parameter in trial.params and place(trial) < before
+    }
+    return [last[index] for index in sorted(last)]
+
+
+def _tells(trial: FrozenTrial) -> bool:
+    """Whether the trial shows anything, or may yet."""
+    return trial.state != TrialState.FAIL or OBSERVATION in trial.user_attrs
 
 
 def _checked(
