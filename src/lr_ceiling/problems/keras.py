@@ -6,10 +6,11 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lr_ceiling.errors import ProblemError
+from lr_ceiling.errors import MissingExtra, ProblemError
 from lr_ceiling.problems import keras_data
 from lr_ceiling.problems.keras_data import Arrays, Source
 from lr_ceiling.problems.monitors import AutoMode
@@ -54,7 +55,8 @@ class KerasProblem(Problem):
     Called in a process where TensorFlow runs already, it uses the threads that are set there, and
     its seed stays set. Runs in several threads of a process go one after another.
 
-    Raises ProblemError for arguments that can't be, and, when run, for a builder that can't be.
+    Raises ProblemError for arguments that can't be, and, when run, for a builder that can't be;
+    MissingExtra without Keras.
     """
 
     prepared_by = PREPARED_BY
@@ -79,6 +81,8 @@ class KerasProblem(Problem):
         mode: AutoMode = "auto",
         version: str = "",
     ) -> None:
+        if not find_spec("keras"):
+            raise MissingExtra("KerasProblem needs keras: pip install 'lr-ceiling[keras]'")
         counts = {
             "epochs": epochs,
             "batch_size": batch_size,
