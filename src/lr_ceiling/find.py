@@ -16,9 +16,8 @@ from lr_ceiling.execution.problem_trials import Parcel, ProblemTrials
 from lr_ceiling.execution.progress import GROUP, SearchProgress, Watch, error_console
 from lr_ceiling.execution.runner import Ended, Runner, work
 from lr_ceiling.problems.devices import gpus
-from lr_ceiling.problems.keras_data import is_a
 from lr_ceiling.problems.outcome import Mode, Run
-from lr_ceiling.problems.problem import CallableProblem, Problem
+from lr_ceiling.problems.problem import CallableProblem, Problem, is_a
 from lr_ceiling.rounding import short
 from lr_ceiling.search.ceiling import Ceiling
 from lr_ceiling.search.schedule import Question
