@@ -132,6 +132,31 @@ except MissingExtra as error:
     assert shown.stdout == f"{asked} needs {library}: pip install 'lr-ceiling[plot]'\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("StabilityMonitor", "from lr_ceiling import StabilityMonitor"),
+        (
+            "KerasProblem",
+            "from lr_ceiling import KerasProblem\n"
+            "    KerasProblem(print, [], validation_data=(), target=1)",
+        ),
+    ],
+)
+def test_what_needs_keras_names_its_extra(
+    name: str, code: str, python: Path, tmp_path: Path
+) -> None:
+    script = f"""
+from lr_ceiling.errors import MissingExtra
+try:
+    {code}
+except MissingExtra as error:
+    print(error)
+"""
+    shown = call([str(python), "-c", script], tmp_path)
+    assert shown.stdout == f"{name} needs keras: pip install 'lr-ceiling[keras]'\n"
+
+
 def test_the_package_is_imported_without_its_libraries(python: Path, tmp_path: Path) -> None:
     code = "import sys, lr_ceiling; print(sorted(name for name in sys.modules))"
     shown = call([str(python), "-I", "-c", code], tmp_path).stdout

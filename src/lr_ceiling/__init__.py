@@ -9,6 +9,8 @@ print(find_ceiling(problem, low=1e-4, high=1.0))
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from lr_ceiling.errors import MissingExtra
+
 if TYPE_CHECKING:
     from lr_ceiling.find import find_ceiling
     from lr_ceiling.problems.keras import KerasProblem
@@ -49,9 +51,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(f"lr_ceiling.{_PUBLIC[name]}"), name)
-    raise AttributeError(f"module 'lr_ceiling' has no attribute {name!r}")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'lr_ceiling' has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f"lr_ceiling.{_PUBLIC[name]}")
+    except ModuleNotFoundError as error:
+        if error.name != "keras":
+            raise
+        raise MissingExtra(f"{name} needs keras: pip install 'lr-ceiling[keras]'") from None
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

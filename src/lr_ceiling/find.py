@@ -17,7 +17,7 @@ from lr_ceiling.execution.progress import GROUP, SearchProgress, Watch, error_co
 from lr_ceiling.execution.runner import Ended, Runner, work
 from lr_ceiling.problems.devices import gpus
 from lr_ceiling.problems.outcome import Mode, Run
-from lr_ceiling.problems.problem import CallableProblem, Problem
+from lr_ceiling.problems.problem import CallableProblem, Problem, is_a
 from lr_ceiling.rounding import short
 from lr_ceiling.search.ceiling import Ceiling
 from lr_ceiling.search.schedule import Question
@@ -133,6 +133,11 @@ def _known(
         if mode != "max":
             raise ParamsError(f"mode is {mode!r}: this problem has a mode of its own")
         return problem
+    if is_a(problem, "keras", "Model"):
+        raise ParamsError(
+            "the problem is a Keras model, and each run needs a fresh one: give "
+            "KerasProblem(build_model, x, y, ...) with a function that builds it"
+        )
     # A class is called as well, and what it makes is no result.
     if isinstance(problem, type) or not callable(problem):
         kind = f"class {problem.__name__}" if isinstance(problem, type) else type(problem).__name__

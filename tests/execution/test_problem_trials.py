@@ -63,6 +63,13 @@ def test_the_seeds_follow_from_the_question_but_its_budget() -> None:
         assert seeds(replace(QUESTION, **change)) != seeds(QUESTION)
 
 
+def test_what_is_asked_is_known_whatever_a_problem_calls_its_settings() -> None:
+    problem = CallableProblem(small, None, "max")
+    problem.settings = {"seed": 7, "depth": 3}
+    made_by = ProblemTrials(problem, QUESTION, Parcel.of(problem, None)).made_by()
+    assert (made_by["seed"], made_by["depth"]) == (QUESTION.seed, 3)
+
+
 def test_a_result_is_that_of_its_task_alone() -> None:
     known = trials()
     task = known.task(0, 0.05)

@@ -45,6 +45,10 @@ def problem(build_model: Any = with_dropout, x: Any = X, y: Any = Y, **others: A
         ({"x": lambda: None}, "x: a dataset made by a function brings its targets .*: give no y"),
         ({"epochs": 0}, "epochs: 0 is too few: give at least 1"),
         ({"batch_size": -1}, "batch_size: -1 is too few: give at least 1"),
+        ({"epochs": "3"}, "epochs: '3' is no whole number: give at least 1"),
+        ({"epochs": 2.5}, "epochs: 2.5 is no whole number"),
+        ({"target": "high"}, "target: 'high' can't be reached: give a finite number"),
+        ({"class_weight": "balanced"}, "class_weight: 'balanced' is no dict: give each class's"),
         ({"target": float("nan")}, "target: nan can't be reached: give a finite number"),
     ],
 )
@@ -74,6 +78,10 @@ def test_a_stored_search_knows_what_decides_its_runs(changed: dict[str, Any]) ->
     (name,) = changed
     assert {key for key in other if other[key] != known.get(key)} == {name}
     assert json.loads(json.dumps(other)) == other
+
+
+def test_a_batch_has_keras_s_size_where_none_is_given() -> None:
+    assert problem(batch_size=None).settings == problem(batch_size=32).settings
 
 
 def test_a_target_is_asked_for() -> None:

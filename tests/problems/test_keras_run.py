@@ -16,7 +16,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import config
 
-from lr_ceiling.errors import ProblemError
+from lr_ceiling import find_ceiling
+from lr_ceiling.errors import ParamsError, ProblemError
 from lr_ceiling.execution.executor import local_executor
 from lr_ceiling.problems.keras import PREPARED_BY, KerasProblem
 from lr_ceiling.problems.keras_run import configure, deterministic, steps_per_execution
@@ -397,6 +398,11 @@ def test_a_builder_that_cannot_be_is_told_in_a_line(build: Any, message: str) ->
     with pytest.raises(ProblemError, match=message) as raised:
         problem(build)(0.1, 0)
     assert "\n" not in str(raised.value)
+
+
+def test_a_model_is_no_problem() -> None:
+    with pytest.raises(ParamsError, match=r"the problem is a Keras model, .*: give KerasProblem\("):
+        find_ceiling(classifier(), low=1e-3, high=1.0, progress=False)
 
 
 def test_a_model_that_was_trained_before_is_told() -> None:

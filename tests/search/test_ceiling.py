@@ -141,6 +141,10 @@ def test_a_study_of_another_form_is_refused() -> None:
     empty.ask({"lr": FloatDistribution(0.1, 1)})
     with pytest.raises(StudyError, match=r"lr is .*: it must be log-uniform"):
         ceiling_of(empty)
+    single = optuna.create_study(direction="maximize")
+    single.ask({"lr": FloatDistribution(0.1, 0.1, log=True)})
+    with pytest.raises(StudyError, match=r"lr is 0\.1 in each trial: a ceiling needs a range"):
+        ceiling_of(single)
     two = study_of(EDGE)
     two.ask({"lr": FloatDistribution(1e-3, 10, log=True)})
     with pytest.raises(StudyError, match="lr has several ranges in this study"):

@@ -80,7 +80,8 @@ def remove_abandoned(folder: Path) -> None:
 
 def _sync(path: Path) -> None:
     """Have the content of a file or folder on the disk, where it survives a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
+    # Windows syncs what is open for writing alone, POSIX no folder that is.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

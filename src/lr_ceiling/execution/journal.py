@@ -8,7 +8,7 @@ import filelock
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 from optuna.trial import TrialState
 
@@ -61,7 +61,9 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
     _check_kind(journal)
     _mend(journal)
     try:
-        storage = JournalStorage(JournalFileBackend(str(journal)))
+        # Optuna's other lock is a symbolic link, for which Windows asks for a right of its own.
+        lock = JournalFileOpenLock(str(journal))
+        storage = JournalStorage(JournalFileBackend(str(journal), lock))
         names = [study.study_name for study in storage.get_all_studies()]
         if names:
             # Optuna's load_if_exists would add a line to a journal that may be refused.

@@ -117,8 +117,9 @@ class ProblemTrials:
         self.horizon = problem.horizon
         self._parcel = parcel
         self._made_by: dict[str, str | float | int] = {
-            **_named(question),
+            # What is asked is told by its own names, whatever the problem's settings are called.
             **problem.settings,
+            **_named(question),
             "the problem's version": problem.version,
             "Python": platform.python_version(),
             **_versions(problem),

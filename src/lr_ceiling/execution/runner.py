@@ -85,7 +85,11 @@ class Runner:
         self._on_steps = on_steps or (lambda steps: None)
         self._owned = owned
         self._executor: Executor | None = None
-        self._scratch = tempfile.TemporaryDirectory(prefix="lr-ceiling-")
+        # A task of an executor that is not ours may still have a file of it open at the end, which
+        # Windows doesn't remove.
+        self._scratch = tempfile.TemporaryDirectory(
+            prefix="lr-ceiling-", ignore_cleanup_errors=True
+        )
         self._submitted = 0
         self._failed_starts = 0
         self._steps_done: Counter[str] = Counter()

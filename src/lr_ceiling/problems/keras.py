@@ -6,19 +6,23 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from lr_ceiling.errors import ProblemError
+from lr_ceiling.errors import MissingExtra, ProblemError
 from lr_ceiling.problems import keras_data
 from lr_ceiling.problems.keras_data import Arrays, Source
 from lr_ceiling.problems.monitors import AutoMode
 from lr_ceiling.problems.outcome import Outcome
-from lr_ceiling.problems.problem import Problem, Report
+from lr_ceiling.problems.problem import Problem, Report, is_a
 
 PREPARED_BY = "lr_ceiling.problems.preload_keras"
 DEFAULT_BACKEND = "tensorflow"
 RATE = "learning_rate"
+# Keras's own.
+BATCH_SIZE = 32
 # Keras's global settings where nobody has set others; the dtype policy is that of the float type.
 BEGIN = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 
@@ -54,7 +58,8 @@ class KerasProblem(Problem):
     Called in a process where TensorFlow runs already, it uses the threads that are set there, and
     its seed stays set. Runs in several threads of a process go one after another.
 
-    Raises ProblemError for arguments that can't be, and, when run, for a builder that can't be.
+    Raises ProblemError for arguments that can't be, and, when run, for a builder that can't be;
+    MissingExtra without Keras.
     """
 
     prepared_by = PREPARED_BY
@@ -69,7 +74,7 @@ class KerasProblem(Problem):
         validation_data: Any,
         target: float,
         epochs: int = 1,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         steps_per_epoch: int | None = None,
         sample_weight: Any = None,
         class_weight: dict[int, float] | None = None,
@@ -79,17 +84,17 @@ class KerasProblem(Problem):
         mode: AutoMode = "auto",
         version: str = "",
     ) -> None:
+        if not find_spec("keras"):
+            raise MissingExtra("KerasProblem needs keras: pip install 'lr-ceiling[keras]'")
+        # As `fit` takes None.
+        batch_size = BATCH_SIZE if batch_size is None else batch_size
         counts = {
             "epochs": epochs,
             "batch_size": batch_size,
             "steps_per_epoch": steps_per_epoch,
             "validation_steps": validation_steps,
         }
-        for name, count in counts.items():
-            if count is not None and count < 1:
-                raise ProblemError(f"{name}: {count} is too few: give at least 1")
-        if not math.isfinite(target):
-            raise ProblemError(f"target: {target} can't be reached: give a finite number")
+        _check(counts, target, class_weight)
         self.build_model = build_model
         self.takes_rate = _takes_rate(build_model)
         self.data = keras_data.source_of("x", x, y, sample_weight)
@@ -130,6 +135,21 @@ class KerasProblem(Problem):
                 "say with steps_per_epoch= how many batches an epoch has"
             )
         return steps
+
+
+def _check(counts: Mapping[str, Any], target: Any, class_weight: Any) -> None:
+    for name, count in counts.items():
+        if count is not None and not isinstance(count, Integral):
+            raise ProblemError(f"{name}: {count!r:.60} is no whole number: give at least 1")
+        if count is not None and int(count) < 1:
+            raise ProblemError(f"{name}: {count} is too few: give at least 1")
+    if not isinstance(target, Real) or not math.isfinite(target):
+        raise ProblemError(f"target: {target!r:.60} can't be reached: give a finite number")
+    if class_weight is not None and not isinstance(class_weight, Mapping):
+        raise ProblemError(
+            f"class_weight: {class_weight!r:.60} is no dict: give each class's weight, such as "
+            "{0: 1.0, 1: 2.0}"
+        )
 
 
 def backend() -> str:
@@ -173,7 +193,7 @@ def _changed(found: Mapping[str, Any]) -> dict[str, str]:
 
 def _takes_rate(build_model: Callable[..., Any]) -> bool:
     """Whether the builder wants the learning rate. Raises ProblemError if it is no builder."""
-    if keras_data.is_a(build_model, "keras", "Model"):
+    if is_a(build_model, "keras", "Model"):
         raise ProblemError(
             f"build_model: this is a model ({type(build_model).__name__}), and each run needs its "
             "own: give a function that builds and compiles it"

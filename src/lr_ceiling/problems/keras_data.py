@@ -15,6 +15,7 @@ import numpy as np
 
 from lr_ceiling.errors import ProblemError
 from lr_ceiling.problems.environment import muted_stderr
+from lr_ceiling.problems.problem import is_a
 
 # What nested data hold: arrays in dicts and tuples.
 Nested = Any
@@ -113,14 +114,6 @@ class Function:
 
 
 Source = Arrays | Graph | Batches | Function
-
-
-def is_a(value: Any, package: str, name: str) -> bool:
-    """Whether `value` is of a class `name` of that package, which need not be imported for it."""
-    return any(
-        kind.__name__ == name and kind.__module__.partition(".")[0] == package
-        for kind in type(value).__mro__
-    )
 
 
 def is_dataset(value: Any) -> bool:

@@ -54,3 +54,11 @@ class CallableProblem(Problem):
     def run(self, learning_rate: float, seed: int, report: Report) -> Outcome:
         """Call the function, and judge what it returns as `outcome_of` does."""
         return outcome_of(self.function(learning_rate, seed), self.target, self.mode)
+
+
+def is_a(value: Any, package: str, name: str) -> bool:
+    """Whether `value` is of a class `name` of that package, which need not be imported for it."""
+    return any(
+        kind.__name__ == name and kind.__module__.partition(".")[0] == package
+        for kind in type(value).__mro__
+    )

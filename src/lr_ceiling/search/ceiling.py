@@ -237,6 +237,8 @@ def ceiling_of(study: Study) -> Ceiling:
             f"{parameter} is {distribution}: it must be log-uniform, suggest_float(..., log=True)"
         )
     limits = distribution.low, distribution.high
+    if distribution.single():
+        raise StudyError(f"{parameter} is {limits[0]:g} in each trial: a ceiling needs a range")
     expected = study.user_attrs.get(EXPECTED, limits)
     bounds = Range(*(math.log10(rate) for rate in (*expected, *limits)))
     calls = Calls(*study.user_attrs.get(CALLS, NO_CALLS))
