@@ -74,12 +74,14 @@ def find_ceiling(
         interval: the search ends earlier if the 95% interval of lr90 is so many decades wide.
         seed: learning rates and seeds of the runs follow from it.
         lag: how many runs may be under way at once; more cost a few runs.
-        executor: where the runs execute: any `concurrent.futures.Executor`, which stays open. By
-            default processes of this machine, which live as long as the search.
+        executor: where the runs execute: any `concurrent.futures.Executor`, which stays open. The
+            problem, with its data, is pickled with each task, for threads too. By default
+            processes of this machine, which get it once and live as long as the search; their
+            environment is the one at the first search of the program.
         workers: how many runs execute at once, `lag` at most; by default one a core, or one a GPU
             where the problem uses them.
         storage: the path of a journal. A search that was killed goes on from it, and one that has
-            ended is not run again. By default the search is kept in memory.
+            ended is not run again. By default the search is kept in memory, and Ctrl-C loses it.
         progress: whether to show progress on stderr, or a Watch that is told of it.
 
     Returns:

@@ -100,7 +100,7 @@ def outcome_of(returned: Any, target: float | None, mode: Mode) -> Outcome:
     if target is None:
         raise ProblemError(
             f"the problem returned the score {score:g}: say with target= from which score on "
-            "a run is stable, or return a bool"
+            "a run is stable, or return a bool or an Outcome"
         )
     stable = score >= target if mode == "max" else score <= target
     return Outcome(stable=stable, score=score, label="stable" if stable else "slow")

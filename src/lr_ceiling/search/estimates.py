@@ -16,7 +16,7 @@ FORBID = {"extra": "forbid"}
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A learning rate with its 95% credible interval; None where the trials don't bound it."""
+    """A number with its 95% credible interval; None where the trials don't bound it."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID
 
