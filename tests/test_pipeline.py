@@ -1,9 +1,13 @@
 """The whole pipeline on real MNIST and small budgets: DVC, Great Expectations, Optuna, MLflow."""
 
+import itertools
 import json
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,15 +25,44 @@ OTHER_RANGE = {
 }
 
 
+# One process for all dry runs, since DVC takes a second to start.
+DRY_RUNS = """
+import sys
+from dvc.cli import main
+
+for _ in sys.stdin:
+    assert main(["repro", "--dry"]) == 0
+    print("END", flush=True)
+"""
+
+
 @pytest.fixture(scope="module")
 def project(small_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project after `dvc repro` on small budgets; tracking is left to `lr-ceiling log`."""
     return shutil.copytree(small_pipeline, tmp_path_factory.mktemp("pipeline") / "project")
 
 
-def would_run(folder: Path) -> set[str]:
-    """The stages that a change makes DVC run, without those after them."""
-    return set(re.findall(r"Running stage '(.+)'", run(folder, "dvc", "repro", "--dry")))
+@pytest.fixture(scope="module")
+def would_run(project: Path) -> Iterator[Callable[[], set[str]]]:
+    """Tells which stages a change makes DVC run, without those after them."""
+    with subprocess.Popen(
+        [sys.executable, "-c", DRY_RUNS],
+        cwd=project,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        asked, answers = process.stdin, process.stdout
+        assert asked
+        assert answers
+
+        def ask() -> set[str]:
+            print(file=asked, flush=True)
+            lines = list(itertools.takewhile(lambda line: not line.startswith("END"), answers))
+            assert process.poll() is None
+            return set(re.findall(r"Running stage '(.+)'", "".join(lines)))
+
+        yield ask
 
 
 def test_every_declared_file_is_there_and_json_has_no_nan(project: Path) -> None:
@@ -76,12 +109,15 @@ def test_metrics_and_plots_are_shown(project: Path) -> None:
     ids=["learning rate", "seeds", "search", "range", "training", "splits", "data", "workers"],
 )  # fmt: skip
 def test_a_change_of_params_runs_what_depends_on_it(
-    changes: dict[str, dict[str, object]], expected: set[str], project: Path
+    changes: dict[str, dict[str, object]],
+    expected: set[str],
+    project: Path,
+    would_run: Callable[[], set[str]],
 ) -> None:
     kept = (project / "params.yaml").read_text()
     try:
         change_params(project, changes)
-        assert would_run(project) == expected
+        assert would_run() == expected
     finally:
         (project / "params.yaml").write_text(kept)
 
@@ -100,13 +136,13 @@ def test_a_change_of_params_runs_what_depends_on_it(
     ],
 )
 def test_a_change_of_code_runs_what_imports_it(
-    module: str, expected: set[str], project: Path
+    module: str, expected: set[str], project: Path, would_run: Callable[[], set[str]]
 ) -> None:
     path = project / "src" / "lr_ceiling" / f"{module}.py"
     kept = path.read_text()
     try:
         path.write_text(kept + "\n# changed\n")
-        assert would_run(project) == expected
+        assert would_run() == expected
     finally:
         path.write_text(kept)
 
