@@ -63,6 +63,13 @@ LONGEST = (
     "test_search_stage",
     "test_tutorial",
     "test_retrain",
+    "test_find",
+    "test_examples",
+    "test_keras_run",
+    "test_benchmark",
+    "test_wheel",
+    "test_page",
+    "test_rehearse",
     "test_ui",
     "test_serve",
 )

@@ -13,7 +13,14 @@ ROOT = Path(__file__).parents[1]
 UV = shutil.which("uv", path=f"{ROOT / '.venv/uv/bin'}{os.pathsep}{os.environ['PATH']}")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 # Where Python finds what is not installed; and what has each process compile all that it imports.
-FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+FOREIGN = (
+    "MAKEFLAGS",
+    "MAKELEVEL",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "VIRTUAL_ENV",
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 
 def build(folder: Path) -> Path:
