@@ -149,3 +149,14 @@ def test_a_study_of_another_form_is_refused() -> None:
     two.ask({"lr": FloatDistribution(1e-3, 10, log=True)})
     with pytest.raises(StudyError, match="lr has several ranges in this study"):
         ceiling_of(two)
+
+
+def test_scores_that_miss_the_target_are_told() -> None:
+    study = study_of([(1, False), (0.01, False)])
+    trial = create_trial(
+        params={"lr": 0.1}, distributions={"lr": SPACE}, value=0.0, user_attrs={"score": 0.81}
+    )
+    study.add_trial(trial)
+    reason = ceiling_of(study).reason
+    assert reason is not None
+    assert reason.endswith("failed between 0.01 and 1; their scores are 0.81 to 0.81")

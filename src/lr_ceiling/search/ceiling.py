@@ -110,7 +110,8 @@ class Ceiling:
             return "no trial has ended"
         if not stable:
             low, high = _span(failed)
-            return f"no run was stable: {tried} of {tried} failed between {low} and {high}"
+            told = f"no run was stable: {tried} of {tried} failed between {low} and {high}"
+            return f"{told}{self._scores()}"
         if not failed:
             _, high = _span(stable)
             return f"no ceiling found up to {high}: {tried} of {tried} runs were stable"
@@ -133,6 +134,12 @@ class Ceiling:
                 f"{len(failed)} of {tried} runs failed, the lowest at {low}"
             )
         return f"{tried} trials don't bound it: try a larger budget"
+
+    def _scores(self) -> str:
+        """From where to where the trials' scores go, if they tell any."""
+        found = [trial.user_attrs.get("score") for trial in self.study.get_trials(deepcopy=False)]
+        scores = [score for score in found if isinstance(score, float)]
+        return f"; their scores are {min(scores):.4g} to {max(scores):.4g}" if scores else ""
 
     @property
     def trials(self) -> "pd.DataFrame":
