@@ -56,22 +56,25 @@ CONTEXT.set_forkserver_preload([PREPARED_BY])
 
 ROOT = Path(__file__).parents[1]
 
-# Begun first, the longest before the others, so that no core idles at the end; `small_pipeline` is
-# made by the first of them, while another process is busy with the second.
+# Begun first, the longest before the others, so that no core idles at the end. `test_pipeline` makes
+# the small pipeline: those that use it come later, or they would wait for it.
 LONGEST = (
     "test_pipeline",
-    "test_search_stage",
-    "test_tutorial",
-    "test_retrain",
-    "test_find",
-    "test_examples",
-    "test_keras_run",
+    "test_training",
     "test_benchmark",
-    "test_wheel",
-    "test_page",
+    "test_driver",
+    "test_tutorial",
+    "test_ahead",
     "test_rehearse",
+    "test_retrain",
+    "test_keras_run",
+    "test_examples",
     "test_ui",
-    "test_serve",
+    "test_search_stage",
+    "test_gate",
+    "test_page",
+    "test_find",
+    "test_wheel",
 )
 
 
