@@ -56,8 +56,8 @@ CONTEXT.set_forkserver_preload([PREPARED_BY])
 
 ROOT = Path(__file__).parents[1]
 
-# Begun first, the longest before the others, so that no core idles at the end. `test_pipeline` makes
-# the small pipeline: those that use it come later, or they would wait for it.
+# Begun first, the longest before the others, so that no core idles at the end. `test_pipeline`
+# makes the small pipeline: those that use it come later, or they would wait for it.
 LONGEST = (
     "test_pipeline",
     "test_training",
