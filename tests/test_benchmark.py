@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks import overhead, post, repro, scaling, stages, step
+from benchmarks import find, overhead, post, repro, scaling, stages, step, suite
 from benchmarks.fleet import FLOOR, KERAS, NOTEBOOK, OURS, SINGLE, Fleet, Peer
 from benchmarks.peers.floor import step_flops
 from benchmarks.places import REPORT, ROOT
@@ -34,6 +34,8 @@ IDS = {
     "noop-repro",
     "stage-start",
     "search-overhead",
+    "find-overhead",
+    "keras-problem",
 }
 ARMS = list(itertools.product(("baseline", "batchnorm"), ("relu", "sigmoid")))
 PARAMETERS = {"baseline": 93_322, "batchnorm": 93_556}
@@ -315,7 +317,13 @@ def test_report_has_the_agreed_shape(tmp_path: Path) -> None:
 @pytest.mark.skipif(not REPORT.exists(), reason="no report yet: `make bench` writes it")
 def test_the_page_tells_what_the_report_holds() -> None:
     figures = read_figures(REPORT)
-    assert {figure["id"] for figure in figures} - {repro.ID, repro.BUSY_ID} == IDS
+    assert {figure["id"] for figure in figures} - {repro.ID, repro.BUSY_ID, suite.ID} == IDS
     page = (ROOT / "docs" / "benchmark.md").read_text().splitlines()
     missing = [line for line in markdown(figures) if line not in page]
     assert not missing
+
+
+def test_each_trial_of_a_search_is_timed() -> None:
+    taken = find.milliseconds(3)
+    assert len(taken) == 3
+    assert all(0 < one < 10_000 for one in taken)
