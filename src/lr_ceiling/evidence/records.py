@@ -41,7 +41,7 @@ class Study(Record):
     bounded: Literal["both", "above only", "below only", "none"]
     # The highest learning rate of a stable trial; None where no trial was stable.
     highest_stable: float | None
-    stopped: Literal["interval", "budget"]
+    stopped: Literal["interval", "range", "budget"]
     trials: int
     labels: dict[Label, int]
     steps_spent: int
@@ -252,7 +252,14 @@ class RunTable(Record):
 NOT_SHARED = {"variant", "activation", "learning_rate", "seed", "init_scale", "ended_by"}
 # What a run shows, and what of that there may be none of.
 SHOWED = set(RunSummary.model_fields) - {"spec"}
-MAY_LACK = ("called", "called_at", "steps_to_95", "reestimated_accuracy", "test_accuracy")
+MAY_LACK = (
+    "called",
+    "called_at",
+    "called_stable_at",
+    "steps_to_95",
+    "reestimated_accuracy",
+    "test_accuracy",
+)
 
 
 def _place(run: RunSummary) -> tuple[object, ...]:

@@ -19,7 +19,7 @@ from lr_ceiling.mnist.task import PREPARED_BY, TrainingTask
 from lr_ceiling.mnist.version import run_digest
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.search.estimates import TARGETS, Estimates
-from lr_ceiling.search.posterior import Calls, Observation, Posterior, curves
+from lr_ceiling.search.posterior import Call, Calls, Observation, Posterior, Tally, curves
 from lr_ceiling.search.schedule import AUDITED, Aim, Question
 
 
@@ -38,7 +38,10 @@ def qualified(rules: Iterable[AuditedRule], variant: Variant) -> tuple[Label, ..
 
 def calls_of(rules: Sequence[AuditedRule]) -> Calls:
     """The early calls that an audit did not follow, of all rules."""
-    return Calls(sum(rule.audited for rule in rules), sum(rule.wrong for rule in rules))
+    failures = [rule for rule in rules if rule.rule != "stable"]
+    return Calls(
+        Tally(sum(rule.audited for rule in failures), sum(rule.wrong for rule in failures))
+    )
 
 
 class ArmTrials:
@@ -137,15 +140,28 @@ def journal_of(state: Path, arm: str, trials: ArmTrials) -> Path:
 
 def observation(run: RunSummary) -> Observation:
     """What a run says of its learning rate."""
-    ended = run.called is not None and run.steps < run.spec.horizon
+    stable, whole = run.label == "stable", run.ran_whole
+    called = call_of(run)
     return Observation(
         u=math.log10(run.spec.learning_rate),
-        stable=run.label == "stable",
-        called=run.called is not None,
-        # A number that is no number is a fact: such a call is never wrong.
-        ended=ended and run.called != "diverged",
+        stable=stable,
+        called=called,
+        ended=called is not None and not whole,
         cost=run.steps / run.spec.horizon,
+        score=run.accuracy_by_weights if stable and whole else None,
     )
+
+
+def call_of(run: RunSummary) -> Call | None:
+    """What the judge predicted of a run, None if nothing: that it diverged is no prediction.
+
+    Of two calls the one that ended the run counts, and of a run that went on the first.
+    """
+    if run.called == "diverged":
+        return None
+    if run.called_stable_at is not None and (run.ran_whole or run.label == "stable"):
+        return "success"
+    return "failure" if run.called else None
 
 
 def posterior_of(aim: Aim, runs: Sequence[RunResult]) -> Posterior:
@@ -157,7 +173,7 @@ def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Estimates) -> Study:
     """What the trials of this aim found."""
     stable = [run.spec.learning_rate for run in runs if run.label == "stable"]
     steps = sum(run.steps for run in runs)
-    audited = [run for run in runs if run.called and run.steps == run.spec.horizon]
+    audited = [run for run in runs if run.ran_whole and call_of(run) == "failure"]
     spec = runs[0].spec
     return Study(
         variant=spec.variant,
@@ -171,7 +187,7 @@ def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Estimates) -> Study:
         transition_decades=round(ceiling.posterior.width(), 4),
         bounded=ceiling.bounds_of(TARGETS["lr90"]),
         highest_stable=max(stable, default=None),
-        stopped="interval" if ceiling.settled(aim.interval_decades) else "budget",
+        stopped=ceiling.ended(aim.interval_decades) or "budget",
         trials=len(runs),
         labels=dict(sorted(Counter(run.label for run in runs).items())),
         steps_spent=steps,
@@ -206,11 +222,12 @@ def write_trials(path: Path, runs: Sequence[RunResult]) -> None:
             "label": run.label,
             "called": run.called,
             "called_at": run.called_at,
+            "called_stable_at": run.called_stable_at,
             "steps": run.steps,
             "validation_accuracy": run.validation_accuracy,
             "reestimated_accuracy": run.reestimated_accuracy,
         }
         for index, run in enumerate(runs)
     ]
-    frame = pd.DataFrame(rows).astype({"called_at": "Int64"})
+    frame = pd.DataFrame(rows).astype({"called_at": "Int64", "called_stable_at": "Int64"})
     write_text(path, frame.to_csv(index=False, lineterminator="\n"))

@@ -22,7 +22,7 @@ from lr_ceiling.execution.journal import beside, held, load_study
 from lr_ceiling.execution.runner import Ended, Task
 from lr_ceiling.search.ceiling import CALLS, RESULT
 from lr_ceiling.search.posterior import Observation
-from lr_ceiling.search.sampler import EXPECTED, INDEX, KNOWN, OBSERVATION, CeilingSampler
+from lr_ceiling.search.sampler import EXPECTED, INDEX, KNOWN, OBSERVATION, PART, CeilingSampler
 from lr_ceiling.search.schedule import Aim, Schedule
 
 LEARNING_RATE = "learning_rate"
@@ -121,7 +121,7 @@ class Driver:
         return [self.results[index] for index in range(self._schedule.index)]
 
     def _ask(self, index: int) -> Trial:
-        attributes = {INDEX: index, KNOWN: self._schedule.known}
+        attributes = {INDEX: index, KNOWN: self._schedule.known, PART: self._schedule.part}
         self.study.enqueue_trial({}, user_attrs=attributes)
         return self.study.ask()
 

@@ -143,6 +143,7 @@ class ProblemTrials:
             called=outcome.called,
             ended=outcome.ended,
             cost=outcome.cost,
+            score=outcome.score if outcome.stable and not outcome.ended else None,
         )
 
     def dump(self, result: Run) -> str:

@@ -44,22 +44,36 @@ class RunSummary(Record):
 
     spec: RunSpec
     label: Label
-    # What the judge called while the run went on, and after which step; None if it never did.
+    # Which failure the judge called while the run went on, and after which step; None if none.
     called: Label | None
     called_at: int | None
+    # After which step the judge called the run stable; None if it didn't.
+    called_stable_at: int | None
     # Optimizer steps taken: the horizon, or fewer where the run was ended.
     steps: int
     # Trainable parameters.
     parameters: int
     # First step at which the mean batch accuracy of the last 100 steps reached 0.95.
     steps_to_95: int | None
-    # Inference accuracy on the whole validation split after the last step.
+    # Inference accuracy on the whole validation split after the last step, as saved: with the moving
+    # averages that training left.
     validation_accuracy: float
-    # The same with batch norm's averages taken anew over 10,000 training images; None where the run
-    # reached its target or has none. If this reaches it, the averages lag; the weights are sound.
+    # The same with batch norm's averages taken anew over 10,000 training images; None where there
+    # are none, and for a run that diverged.
     reestimated_accuracy: float | None
     # Inference accuracy on the test set; None where the test set was not asked for.
     test_accuracy: float | None
+
+    @property
+    def accuracy_by_weights(self) -> float:
+        """What the run is judged by: accuracy with averages taken anew, if it has averages."""
+        again = self.reestimated_accuracy
+        return self.validation_accuracy if again is None else again
+
+    @property
+    def ran_whole(self) -> bool:
+        """Whether the run took all steps of its horizon."""
+        return self.steps == self.spec.horizon
 
 
 class RunResult(RunSummary):

@@ -51,7 +51,7 @@ def fit(
     data = _load(splits, spec.data_digest)
     engine = _engine(spec.variant, spec.activation, spec.optimizer)
     engine.start(spec.seed, spec.init_scale)
-    judge = Judge(spec.target_accuracy)
+    judge = Judge(spec.target_accuracy, spec.horizon)
     order = batches(spec.seed, len(data.train.labels), spec.batch_size, spec.horizon)
     losses: list[float] = []
     accuracies: list[float] = []
@@ -65,7 +65,7 @@ def fit(
             judge.probe(engine.gradient(data.probe))
         if on_steps:
             on_steps(step)
-        if judge.called == "diverged" or judge.called in spec.ended_by:
+        if judge.ends(spec.ended_by):
             break
         if step % spec.steps_per_epoch == 0:
             checks.append(engine.check(step, data.validation))
@@ -73,16 +73,18 @@ def fit(
             checks.append(engine.check(step, data.sample))
     if not checks or checks[-1].step < len(losses):
         checks.append(engine.check(len(losses), data.validation))
-    reestimated = None
-    if judge.called != "diverged" and checks[-1].inference < spec.target_accuracy:
-        reestimated = engine.reestimated(data)
+    reestimated = None if judge.called == "diverged" else engine.reestimated(data)
     if model:
         save_model(engine.trained(spec.seed), model)
     return RunResult(
         spec=spec,
-        label=judge.label(checks[-1].inference, ended_early=len(losses) < spec.horizon),
+        label=judge.label(
+            checks[-1].inference if reestimated is None else reestimated,
+            ended_early=len(losses) < spec.horizon,
+        ),
         called=judge.called,
         called_at=judge.called_at,
+        called_stable_at=judge.called_stable_at,
         steps=len(losses),
         parameters=engine.parameters,
         steps_to_95=judge.steps_to_95,

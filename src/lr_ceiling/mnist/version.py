@@ -3,7 +3,7 @@
 from lr_ceiling.identity import digest_of, processor, versions
 
 # Raised by hand when the engine's arithmetic changes; tests/mnist/test_golden.py tells when.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 # What does the arithmetic.
 LIBRARIES = ("keras", "numpy", "tensorflow")
 

@@ -1,13 +1,12 @@
 """The outcome of a run: six exclusive labels, and the judge that finds them as the run goes.
 
-Every label but `stable` is a failure to train. Failures may be called early; success never is,
-since an accuracy moves until the last step. A call is a prediction: a run that went on and reached
-the target is stable whatever was called.
+Every label but `stable` is a failure to train. Failures may be called early, and so may success. A
+call is a prediction: a run that went on is what it came to, whatever was called.
 """
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 Label = Literal["stable", "diverged", "exploded", "dead", "lost", "slow"]
@@ -28,20 +27,27 @@ SOME_SKILL = 0.5
 LEARNED = 0.9
 LOST_STEPS = 500
 FAST = 0.95
+# A run whose smoothed accuracy is so far above its target at this share of its horizon is called
+# stable: with a target of 0.9, 15 of 15 stable runs of the baselines were, and no other.
+SUCCESS_AT, SUCCESS_ABOVE = 0.4, 0.03
 
 
 class Judge:
-    """Watches one run and calls it hopeless as soon as a rule holds.
+    """Watches one run and calls it hopeless, or stable, as soon as a rule holds.
 
     Feed it every step through `observe` and, after the steps that `wants_gradient` asks for, the
-    largest hidden weight gradient through `probe`. `called` and `called_at` hold the first call.
+    largest hidden weight gradient through `probe`. `called` and `called_at` hold the first call of
+    a failure, `called_stable_at` the step at which the run was called stable.
     """
 
-    def __init__(self, target_accuracy: float) -> None:
+    def __init__(self, target_accuracy: float, horizon: int) -> None:
+        """`horizon` is the run's length in steps."""
         self.called: Label | None = None
         self.called_at: int | None = None
+        self.called_stable_at: int | None = None
         self.steps_to_95: int | None = None
         self._target = target_accuracy
+        self._looks_for_success_at = max(math.ceil(SUCCESS_AT * horizon), WINDOW)
         self._step = 0
         self._recent: deque[float] = deque(maxlen=WINDOW)
         self._learned = False
@@ -70,6 +76,7 @@ class Judge:
                 self._quiet_since = None
             self._watch_explosion(loss)
             self._watch_loss_of_skill()
+            self._look_for_success()
         if not finite_weights:
             self._call("diverged")
 
@@ -87,13 +94,20 @@ class Judge:
         elif self._step - self._quiet_since >= DEAD_STEPS:
             self._call("dead")
 
+    def ends(self, ended_by: Collection[Label]) -> bool:
+        """Whether the run ends here, if these calls may end it; what diverged always does."""
+        succeeded = self.called_stable_at is not None and "stable" in ended_by
+        return self.called == "diverged" or self.called in ended_by or succeeded
+
     def label(self, accuracy: float, ended_early: bool = False) -> Label:
-        """The run's label, given its inference accuracy on the validation split at its end.
+        """The run's label, given the accuracy of its weights on the validation split at its end.
 
         A run that was ended before its horizon is what it was called, whatever it had reached.
         """
         if self.called and (ended_early or self.called == "diverged"):
             return self.called
+        if ended_early:
+            return "stable"
         if accuracy >= self._target:
             return "stable"
         return self.called or "slow"
@@ -116,6 +130,11 @@ class Judge:
         self._exploded_for = self._exploded_for + 1 if hot else 0
         if self._exploded_for >= EXPLODED_STEPS:
             self._call("exploded")
+
+    def _look_for_success(self) -> None:
+        enough = self.smoothed_accuracy >= self._target + SUCCESS_ABOVE
+        if self._step == self._looks_for_success_at and self.called is None and enough:
+            self.called_stable_at = self._step
 
     def _watch_loss_of_skill(self) -> None:
         gone = self._learned and self.smoothed_accuracy < CHANCE

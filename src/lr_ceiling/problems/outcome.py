@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lr_ceiling.errors import ProblemError
 
 Mode = Literal["max", "min"]
+# What a rule may predict of a run before its end.
+Call = Literal["failure", "success"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +18,11 @@ class Outcome:
     `stable` says whether it trained; `score` is what it reached, in units of its own, None where
     that is no finite number; `label` says in a word how it ended; `cost` is in full runs, above 0:
     0.5 for a run that ended half way. `as_saved` is the score of the model as it would be saved,
-    where that is another one: with the moving averages that training left. `called` says that a
-    rule predicted the failure before the end, and `ended` that the run was ended by that
-    prediction. What is known to have failed, such as a loss of NaN, is no prediction.
+    where that is another one: with the moving averages that training left. `called` is what a rule
+    predicted before the end, "failure" or "success", and `ended` says that the run was ended by
+    that prediction. What is known to have failed, such as a loss of NaN, is no prediction.
 
-    Raises ValueError for a cost that is no number above 0.
+    Raises ValueError for a cost that is no number above 0, and for another call.
     """
 
     stable: bool
@@ -28,7 +30,7 @@ class Outcome:
     label: str = ""
     cost: float = 1.0
     as_saved: float | None = None
-    called: bool = False
+    called: Call | None = None
     ended: bool = False
 
     def __post_init__(self) -> None:
@@ -36,13 +38,14 @@ class Outcome:
         cost = float(self.cost)
         if not 0 < cost < math.inf:
             raise ValueError(f"cost is {self.cost}: it must be above 0 full runs")
+        if self.called not in (None, *get_args(Call)):
+            raise ValueError(f"called is {self.called!r}: it must be 'failure', 'success' or None")
         plain = {
             "stable": bool(self.stable),
             "score": _finite(self.score),
             "label": str(self.label or ("stable" if self.stable else "failed")),
             "cost": cost,
             "as_saved": _finite(self.as_saved),
-            "called": bool(self.called),
             "ended": bool(self.ended),
         }
         for name, value in plain.items():

@@ -78,6 +78,11 @@ class Explorer:
         sentinel = self._sentinel(index, posterior)
         return Prospect(posterior, pending).best() if sentinel is None else sentinel
 
+    def limit(self, observations: Sequence[Observation]) -> float:
+        """The log10 learning rate of a confirming trial: lr90's lower limit by the edge's trials."""
+        edge = self.posterior(observations).edge(TARGET)
+        return edge.low if edge.exists else self._bounds.low
+
     def waits(self, observations: Sequence[Observation], pending: Floats) -> bool:
         """Whether a trial is worth much more once one of those under way has ended.
 

@@ -16,8 +16,23 @@ from optuna.study import Study, StudyDirection
 from lr_ceiling.errors import MissingExtra, StudyError
 from lr_ceiling.rounding import short, significant
 from lr_ceiling.search.estimates import LIKELY, TARGETS, Estimate, Estimates
-from lr_ceiling.search.posterior import NO_CALLS, Calls, Observation, Posterior, Range, curves
-from lr_ceiling.search.sampler import EXPECTED, INDEX, KNOWN, OBSERVATION, finished_trials, observed
+from lr_ceiling.search.posterior import (
+    NO_CALLS,
+    Calls,
+    Observation,
+    Posterior,
+    Range,
+    Tally,
+    curves,
+)
+from lr_ceiling.search.sampler import (
+    EXPECTED,
+    INDEX,
+    KNOWN,
+    OBSERVATION,
+    finished_trials,
+    observed,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -248,7 +263,7 @@ def ceiling_of(study: Study) -> Ceiling:
         raise StudyError(f"{parameter} is {limits[0]:g} in each trial: a ceiling needs a range")
     expected = study.user_attrs.get(EXPECTED, limits)
     bounds = Range(*(math.log10(rate) for rate in (*expected, *limits)))
-    calls = Calls(*study.user_attrs.get(CALLS, NO_CALLS))
+    calls = Calls(*(Tally(*tally) for tally in study.user_attrs.get(CALLS, NO_CALLS)))
     seen = [observed(trial, parameter) for trial in finished_trials(study, parameter)]
     return Ceiling(study, bounds, seen, calls)
 

@@ -83,8 +83,10 @@ LAST_SHARE = 0.25
 # An edge that exists with less probability than this is reported as none.
 LIKELY = 0.5
 
-# The search goes on until lr90 is this sure to exist.
-SURE = 0.8
+# Fresh seeds are tried at lr90's lower limit while it is open, by these limits, that lr90 exists.
+DOUBTFUL = (0.1, 0.95)
+# With so much of lr90's probability in the highest decade that may be tried, looking for it ends.
+FUTILE = 0.85
 
 # A fit this poor is met by one sound study in twenty; then each trial counts half.
 POOR_FIT, HALF = 0.05, 0.5
@@ -116,17 +118,19 @@ class Estimates:
         """The posterior, widened where no curve fits the trials."""
         return self._raw.tempered(HALF) if self.fit < POOR_FIT else self._raw
 
-    def settled(self, decades: float) -> bool:
-        """Whether the 95% interval of lr90 is bounded and at most `decades` wide.
+    def ended(self, decades: float) -> Literal["interval", "range"] | None:
+        """Why no more trials need look for the edge; None if they do.
 
-        Whether a curve fits is not asked: more trials of the same kind would not mend that.
+        `interval`: the 95% interval of lr90 is bounded and at most `decades` wide. Whether lr90
+        exists is for confirming trials to say, and whether a curve fits is not asked: more trials
+        of the same kind would not mend that. `range`: lr90 lies at the end of what may be tried, or
+        beyond.
         """
         edge = self._raw.edge(TARGETS["lr90"])
-        return (
-            edge.exists > SURE
-            and edge.decades <= decades
-            and _bounded(self._raw, TARGETS["lr90"]) == (True, True)
-        )
+        if edge.decades <= decades and _bounded(self._raw, TARGETS["lr90"]) == (True, True):
+            return "interval"
+        above, _ = _edge_mass(self._raw, TARGETS["lr90"])
+        return "range" if above > FUTILE else None
 
     def estimate(self, target: float) -> Estimate:
         """The highest learning rate that is stable with probability `target`.

@@ -2,18 +2,21 @@
 
 With u the decimal logarithm of the learning rate, a fresh seed is stable with probability
 
-    p(u) = g + (1 - g - l) sigmoid((theta - u) / s) sigmoid((u - phi) / s0):
+    p(u) = g + (1 - g - l) upper(u) lower(u)
+    upper(u) = sigmoid((theta - u) / s)
+    lower(u) = 1 - depth (1 - sigmoid((u - theta + distance) / s0))
 
 a band with an upper edge theta, where p falls from 90% to 10% within w = 4.394 s decades, and a
-lower, too-slow edge phi, a nuisance. l is how often a run fails within the band, g how often one is
-stable outside. This is the psychometric function of psychophysics (Kontsevich & Tyler 1999; Watson
-2017; lapse rates as nuisance: Prins 2013). Each trial is one Bernoulli draw from it.
+lower, too-slow edge, a nuisance, so many decades below it. l is how often a run fails within the
+band, g how often one is stable outside. This is the psychometric function of psychophysics
+(Kontsevich & Tyler 1999; Watson 2017; lapse rates as nuisance: Prins 2013). Each trial is one
+Bernoulli draw from it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,22 +34,38 @@ WIDTHS = 0.05 * 2 ** (np.arange(13) / 2)
 WIDTH_WEIGHTS = WIDTHS**-0.25 / np.sum(WIDTHS**-0.25)
 # Between values of theta: a fraction of the width, but never so coarse that an interval shows it.
 STEPS_A_WIDTH, FINEST, COARSEST = 6, 0.0125, 0.1
-# The scale of the lower edge, in decades, and the distance of its candidates.
-LOWER_SCALE, LOWER_STEP = 0.3, 0.5
-# Failures within the band (l), successes outside (g), and the prior weight of the pair. Most
-# networks that train once train always; "trains 4 times in 5" must be sayable all the same.
-LAPSES = (
-    (0.0, 0.0, 0.48),
-    (0.02, 0.0, 0.16),
-    (0.05, 0.0, 0.10),
-    (0.12, 0.0, 0.04),
-    (0.2, 0.0, 0.03),
-    (0.4, 0.0, 0.03),
-    (0.0, 0.03, 0.08),
-    (0.03, 0.08, 0.05),
-    (0.2, 0.1, 0.03),
+# Lower edges: decades below the upper one, transition width in decades, and depth, the share of the
+# stable runs that are lost below. One 0.4 decades below the ceiling is as sharp as the ceiling; with
+# a scale of 0.3 decades alone, P(lr90 exists) was 0.06 there instead of 1.
+LOWER_EDGES = (
+    *((distance, 0.1, 1.0) for distance in (0.25, 0.4, 0.6, 0.9)),
+    *((distance, 0.4, 1.0) for distance in (0.4, 0.6, 0.9, 1.3, 2.0)),
+    *((distance, 1.3, 1.0) for distance in (0.9, 1.3, 2.0, 3.0, 4.5, 6.5)),
+    *((distance, 0.4, 0.5) for distance in (0.6, 1.3)),
+    *((distance, 1.3, 0.5) for distance in (2.0, 3.0)),
+    *((distance, 0.4, 0.25) for distance in (0.6, 1.3)),
 )
-# The prior weight of "no learning rate trains", and of a lower edge within the range.
+# A lower edge nearer than this share of the upper one's width leaves no band: a lapse says the same.
+NEAREST = 0.8
+# Failures within the band (l), successes outside (g), and the prior weight of the pair. Most
+# networks that train once train always; "trains 4 times in 5" must be sayable all the same, and so
+# must "nowhere half of the time".
+LAPSES = (
+    (0.0, 0.0, 0.45),
+    (0.02, 0.0, 0.15),
+    (0.05, 0.0, 0.10),
+    (0.12, 0.0, 0.05),
+    (0.2, 0.0, 0.04),
+    (0.3, 0.0, 0.02),
+    (0.45, 0.0, 0.02),
+    (0.6, 0.0, 0.01),
+    (0.75, 0.0, 0.01),
+    (0.9, 0.0, 0.01),
+    (0.0, 0.03, 0.07),
+    (0.03, 0.08, 0.05),
+    (0.2, 0.1, 0.02),
+)
+# The prior weight of "no learning rate trains", and of a lower edge.
 NOTHING_TRAINS = 0.02
 LOWER_EDGE_WITHIN = 0.4
 # The prior of theta falls tenfold with each decade outside the range that was asked for: the range
@@ -61,23 +80,29 @@ DRAWS = 2000
 TINY = 1e-6
 
 
+# What a judge may call a run before its end.
+Call = Literal["failure", "success"]
+
+
 class Observation(NamedTuple):
     """A trial: its log10 learning rate, and whether it was stable.
 
-    `called` says that the judge called it a failure before its end; `ended` that it was ended by
-    that call, which may be wrong. A call that was not followed shows whether such calls are right.
-    `cost` is in full runs.
+    `called` is what the judge predicted before the run's end, None if nothing; `ended` says that
+    the run was ended by that call, which may be wrong: `stable` is then what was predicted. A call
+    that was not followed shows whether such calls are right. `cost` is in full runs; `score` is
+    what a run reached that trained to its end.
     """
 
     u: float
     stable: bool
-    called: bool = False
+    called: Call | None = None
     ended: bool = False
     cost: float = 1.0
+    score: float | None = None
 
 
-class Calls(NamedTuple):
-    """How many early calls were not followed, and how many of those runs became stable."""
+class Tally(NamedTuple):
+    """How many early calls of a kind were not followed, and how many of these were wrong."""
 
     audited: int = 0
     wrong: int = 0
@@ -86,6 +111,23 @@ class Calls(NamedTuple):
     def miscall(self) -> float:
         """Probability that an early call is wrong: unproven, one in twenty is taken to be."""
         return (1 + self.wrong) / (20 + self.audited)
+
+
+class Calls(NamedTuple):
+    """The early calls of failure, and of success, that were not followed."""
+
+    failures: Tally = Tally()
+    successes: Tally = Tally()
+
+    def with_those_of(self, observations: Iterable[Observation]) -> "Calls":
+        """These calls and those that a study's own trials did not follow."""
+        found = {"failure": self.failures, "success": self.successes}
+        for one in observations:
+            if one.called is not None and not one.ended:
+                known = found[one.called]
+                wrong = one.stable == (one.called == "failure")
+                found[one.called] = Tally(known.audited + 1, known.wrong + wrong)
+        return Calls(found["failure"], found["success"])
 
 
 class Edge(NamedTuple):
@@ -116,10 +158,27 @@ class Range:
     highest: float
 
 
+class Band(NamedTuple):
+    """An upper and a lower edge, without lapses, and the prior weight of the two."""
+
+    theta: float
+    width: float
+    distance: float
+    lower_width: float
+    depth: float
+    weight: float
+
+
+# Distance, width and depth of a lower edge that isn't there.
+NO_LOWER_EDGE = (0.0, 1.0, 0.0)
+Bands = npt.NDArray[np.intp] | slice
+
+
 class Curves:
     """The grid: all curves p(u) that are considered, with their prior.
 
-    Axes: (theta and w in pairs, phi, lapses). Memory: about 2 MB an array for ten decades.
+    Axes: (bands, lapses); a band is an upper edge with a lower one or none. Memory: about 4 MB an
+    array for eight decades.
     """
 
     def __init__(self, bounds: Range) -> None:
@@ -129,39 +188,35 @@ class Curves:
             for width, weight in zip(WIDTHS, WIDTH_WEIGHTS, strict=True)
             for triple in _thetas(bounds, width, weight)
         ]
+        bands = [
+            band for theta, width, weight in pairs for band in _bands(bounds, theta, width, weight)
+        ]
         # No band at all: an upper edge far below all limits.
-        pairs.append((bounds.lowest - 100, WIDTHS[-1], NOTHING_TRAINS))
-        theta, self.width, pair_weight = (np.array(column) for column in zip(*pairs, strict=True))
+        bands.append(Band(bounds.lowest - 100, WIDTHS[-1], *NO_LOWER_EDGE, NOTHING_TRAINS))
+        theta, self.width, distance, lower_width, depth, weight = np.array(bands).T
+        self._theta, self._scale = theta, self.width / WIDTH_OF_SCALE
+        self._phi, self._lower_scale = theta - distance, lower_width / WIDTH_OF_SCALE
+        self._depth = depth
+        lapse, self._guess, lapse_weight = np.array(LAPSES).T
+        self._gain = 1 - lapse - self._guess
         self._edges: dict[float, Floats] = {}
         self._orders: dict[float, npt.NDArray[np.intp]] = {}
-        self._theta, self._scale = (
-            theta[:, None, None],
-            (self.width / WIDTH_OF_SCALE)[:, None, None],
-        )
-        within = np.arange(bounds.low, bounds.high, LOWER_STEP)
-        phi = np.array([bounds.lowest - 100, *within])
-        phi_weight = np.array(
-            [1 - LOWER_EDGE_WITHIN, *np.full(len(within), LOWER_EDGE_WITHIN / len(within))]
-        )
-        self._phi = phi[None, :, None]
-        lapse, guess, lapse_weight = (np.array(column) for column in zip(*LAPSES, strict=True))
-        self._gain, self._guess = (1 - lapse - guess)[None, None], guess[None, None]
-        prior = pair_weight[:, None, None] * phi_weight[None, :, None] * lapse_weight[None, None]
-        # A lower edge above the upper one is no band: that has its own weight.
-        prior = np.where(self._phi > self._theta, 0, prior)
-        prior[-1, 0] = NOTHING_TRAINS * lapse_weight
+        prior = weight[:, None] * lapse_weight
         self.prior: Floats = prior / prior.sum()
 
     def probability(self, u: float) -> Floats:
         """p(u) of each curve."""
-        return self._at(u)
+        every = slice(None)
+        band = self._upper(every, u) * self._lower(every, u)
+        return np.asarray(self._guess + self._gain * band[:, None])
 
     def chosen(self, cells: npt.NDArray[np.intp], us: Floats) -> Floats:
         """p of the curves at flat indices `cells`, for each of `us`: (us, cells)."""
-        pair, phi, lapse = np.unravel_index(cells, self.prior.shape)
-        upper = _sigmoid((self._theta[pair, 0, 0] - us[:, None]) / self._scale[pair, 0, 0])
-        lower = _sigmoid((us[:, None] - self._phi[0, phi, 0]) / LOWER_SCALE)
-        return np.asarray(self._guess[0, 0, lapse] + self._gain[0, 0, lapse] * upper * lower)
+        band, lapse = np.unravel_index(cells, self.prior.shape)
+        at = us[:, None]
+        return np.asarray(
+            self._guess[lapse] + self._gain[lapse] * self._upper(band, at) * self._lower(band, at)
+        )
 
     def edges(self, target: float) -> Floats:
         """The highest u with p(u) >= target of each curve; -inf where there is none."""
@@ -175,34 +230,38 @@ class Curves:
             self._orders[target] = np.argsort(self.edges(target), axis=None, kind="stable")
         return self._orders[target]
 
-    def _at(self, u: Floats | float) -> Floats:
-        upper = _sigmoid((self._theta - u) / self._scale)
-        lower = _sigmoid((u - self._phi) / LOWER_SCALE)
-        return np.asarray(self._guess + self._gain * (upper * lower))
+    def _upper(self, bands: Bands, u: Floats | float) -> Floats:
+        return _sigmoid((self._theta[bands] - u) / self._scale[bands])
+
+    def _lower(self, bands: Bands, u: Floats | float) -> Floats:
+        above = _sigmoid((u - self._phi[bands]) / self._lower_scale[bands])
+        return np.asarray(1 - self._depth[bands] * (1 - above))
 
     def _find_edges(self, target: float) -> Floats:
+        bands, lapses = (axis.ravel() for axis in np.indices(self.prior.shape))
+        theta, scale = self._theta[bands], self._scale[bands]
+        needed = ((target - self._guess) / self._gain)[lapses]
         with np.errstate(divide="ignore", invalid="ignore"):
-            needed = (target - self._guess) / self._gain
-            start = self._theta - self._scale * _logit(needed)
-            u, theta, scale, phi, needed = (
-                np.broadcast_to(part, self.prior.shape).ravel()
-                for part in (start, self._theta, self._scale, self._phi, needed)
-            )
-            found, places = u.copy(), np.arange(u.size)
+            u = found = theta - scale * _logit(needed)
+            found = u.copy()
+            places = np.flatnonzero(self._depth[bands] > 0)
             # The lower edge takes a little off: going down from above ends at the highest root.
             for _ in range(ROOT_STEPS):
-                lower = _sigmoid((u - phi) / LOWER_SCALE)
-                following = theta - scale * _logit(needed / lower)
+                before = found[places]
+                band = bands[places]
+                following = theta[places] - scale[places] * _logit(
+                    needed[places] / self._lower(band, before)
+                )
                 found[places] = following
                 # Most curves are there after one step, and stay: of 20 decades 5.5 s become 0.5.
-                moved = (following != u) & ~np.isnan(following)
-                places, u, theta, scale, phi, needed = (
-                    part[moved] for part in (places, following, theta, scale, phi, needed)
-                )
-            edges = found.reshape(self.prior.shape)
-            reached = self._at(edges) >= target - 1e-3
+                places = places[(following != before) & ~np.isnan(following)]
+            reached = (
+                self._guess[lapses]
+                + self._gain[lapses] * self._upper(bands, found) * self._lower(bands, found)
+            ) >= target - 1e-3
         # A root that lies decades below every trial is none: the upper edge is not in sight there.
-        return np.where(reached & (edges > self.bounds.lowest - 1), edges, -np.inf)
+        edges = np.where(reached & (found > self.bounds.lowest - 1), found, -np.inf)
+        return edges.reshape(self.prior.shape)
 
 
 NO_CALLS = Calls()
@@ -220,16 +279,16 @@ class Posterior:
         self.curves = curves
         self.observations = tuple(observations)
         self.calls = calls
-        audited = [one for one in observations if one.called and not one.ended]
-        wrong = sum(one.stable for one in audited)
-        self.miscall = Calls(calls.audited + len(audited), calls.wrong + wrong).miscall
+        self.audited = calls.with_those_of(observations)
         self._power = 1.0
         self._samples: dict[tuple[int, float], npt.NDArray[np.intp]] = {}
+        self._distributions: dict[float, tuple[float, Floats, Floats]] = {}
 
     def after(self, observation: Observation) -> "Posterior":
         """The posterior with one trial more."""
         longer = Posterior(self.curves, (*self.observations, observation), self.calls)
-        if longer.miscall == self.miscall:
+        longer._power = self._power
+        if longer.audited == self.audited:
             # What is known need not be worked out again.
             longer._log_likelihood = self._log_likelihood + longer._log_probability(observation)
         return longer
@@ -244,7 +303,7 @@ class Posterior:
     def reweighted(self, widths: Floats) -> "Posterior":
         """The posterior if the prior weight of each of WIDTHS were multiplied by `widths`."""
         other = self.tempered(self._power)
-        factor = np.interp(self.curves.width, WIDTHS, widths)[:, None, None]
+        factor = np.interp(self.curves.width, WIDTHS, widths)[:, None]
         other.weights = self.weights * factor / np.sum(self.weights * factor)
         return other
 
@@ -290,7 +349,7 @@ class Posterior:
 
     def width(self) -> float:
         """Median width of the transition, in decades."""
-        by_width = self.weights.sum(axis=(1, 2))
+        by_width = self.weights.sum(axis=1)
         order = np.argsort(self.curves.width, kind="stable")
         below = by_width[order].cumsum()
         return float(self.curves.width[order][np.searchsorted(below, 0.5)])
@@ -322,18 +381,19 @@ class Posterior:
 
         What is compared is how much neighbours in u miss the curve on the same side: an island of
         stability, or a shoulder, does so though few of its trials are surprising by themselves.
-        Each draw is held against trials that its own curve gives (Gelman, Meng & Stern 1996).
+        Trials at one u are one neighbour: sorted by their outcomes, they would look alike. Each
+        draw is held against trials that its own curve gives (Gelman, Meng & Stern 1996).
         """
-        if len(self.observations) < 2:
+        us, places = np.unique([one.u for one in self.observations], return_inverse=True)
+        if len(us) < 2:
             return 1.0
-        trials = sorted(self.observations)
-        us = np.array([one.u for one in trials])
-        stable = np.array([one.stable for one in trials])
-        p = self.curves.chosen(self.sample(DRAWS), us)
+        stable = np.array([one.stable for one in self.observations])
+        p = self.curves.chosen(self.sample(DRAWS), us)[places]
         again = np.random.default_rng(seed).random(p.shape) < p
 
         def alike(outcome: npt.NDArray[np.bool_]) -> Floats:
-            missed = outcome - p
+            missed = np.zeros((len(us), DRAWS))
+            np.add.at(missed, places, outcome - p)
             return np.asarray((missed[1:] * missed[:-1]).sum(axis=0))
 
         return float(np.mean(alike(again) >= alike(stable[:, None])))
@@ -347,12 +407,19 @@ class Posterior:
     def _log_probability(self, observation: Observation) -> Floats:
         p = self.curves.probability(observation.u)
         if not observation.stable:
-            wrong = self.miscall if observation.ended else 0.0
-            p = (1 - p) * (1 - wrong) + p * wrong
+            p = 1 - p
+        if observation.ended:
+            kind = self.audited.successes if observation.stable else self.audited.failures
+            p = p * (1 - kind.miscall) + (1 - p) * kind.miscall
         return np.log(np.maximum(p, TINY))
 
     def _distribution(self, target: float) -> tuple[float, Floats, Floats]:
         """How probable an edge is; where there is one, its values and their cumulative weight."""
+        if target not in self._distributions:
+            self._distributions[target] = self._new_distribution(target)
+        return self._distributions[target]
+
+    def _new_distribution(self, target: float) -> tuple[float, Floats, Floats]:
         order = self.curves.by_edge(target)
         u = self.curves.edges(target).ravel()[order]
         weights = self.weights.ravel()[order]
@@ -379,6 +446,19 @@ def _thetas(bounds: Range, width: float, weight: float) -> Iterator[tuple[float,
     prior = 10 ** (-DECAY * outside)
     for theta, share in zip(thetas, prior / prior.sum(), strict=True):
         yield float(theta), width, float(weight * share)
+
+
+def _bands(bounds: Range, theta: float, width: float, weight: float) -> Iterator[Band]:
+    """An upper edge with each lower one that leaves a band in sight, and with none."""
+    kinds = [
+        kind
+        for kind in LOWER_EDGES
+        if kind[0] >= NEAREST * width and theta - kind[0] > bounds.lowest - kind[1] / 2
+    ]
+    share = LOWER_EDGE_WITHIN * len(kinds) / len(LOWER_EDGES)
+    yield Band(theta, width, *NO_LOWER_EDGE, weight * (1 - share))
+    for kind in kinds:
+        yield Band(theta, width, *kind, weight * share / len(kinds))
 
 
 def _sigmoid(x: Floats) -> Floats:

@@ -27,6 +27,9 @@ INDEX = "index"
 # How many trials' results a trial knows, in the order of their places; else all but the lag's.
 KNOWN = "known"
 
+# What the trial is for: see schedule.Part; else it looks for the edge.
+PART = "part"
+
 # What a finished trial showed, as an Observation; else its value says it.
 OBSERVATION = "observation"
 
@@ -121,12 +124,16 @@ class CeilingSampler(BaseSampler):
         explorer = self._explorers.setdefault(bounds, Explorer(bounds, self._key, self._calls))
         index = place(trial)
         known = trial.user_attrs.get(KNOWN, index - self._lag + 1)
-        observations, pending = [], []
+        observations, pending, edges = [], [], []
         for earlier in self._earlier(study, param_name, index, known):
             if place(earlier) >= known or not earlier.state.is_finished():
                 pending.append(float(np.log10(earlier.params[param_name])))
             elif _tells(earlier):
                 observations.append(observed(earlier, param_name))
+                if earlier.user_attrs.get(PART, "edge") == "edge":
+                    edges.append(observations[-1])
+        if trial.user_attrs.get(PART) == "confirm":
+            return float(np.clip(10 ** explorer.limit(edges), *limits))
         rate = 10 ** explorer.choose(index, observations, np.array(pending))
         return float(np.clip(rate, *limits))
 

@@ -1,14 +1,21 @@
-"""The schedule of a study: when each trial starts, what is known then, and when it is enough."""
+"""The schedule of a study: when each trial starts, what is known then, and when it is enough.
+
+A study has three parts, one after the other. `edge` trials go where they tell most about lr90.
+`confirm` trials are fresh seeds at lr90's lower limit, until they tell whether there is an lr90.
+`usable` trials go below the edge, where they tell up to where no accuracy is lost.
+"""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from lr_ceiling.identity import digest_of
 from lr_ceiling.search.acquisition import Explorer, narrow_after
-from lr_ceiling.search.estimates import Estimates
+from lr_ceiling.search.estimates import DOUBTFUL, Estimates
 from lr_ceiling.search.posterior import NO_CALLS, Calls, Floats, Observation, Posterior, Range
 
 # How far beyond the expected range trials may go, in decades.
@@ -20,15 +27,18 @@ AUDITED = 8
 # Costs are sums of fractions.
 ROUNDING = 1e-9
 
+Part = Literal["edge", "confirm", "usable"]
+
 
 @dataclass(frozen=True)
 class Question:
     """What is asked of a search.
 
-    The ceiling is expected between the learning rates `low` and `high`. The search ends when the
-    95% interval of lr90 is `interval_decades` wide, or when `budget` full runs are spent. Learning
-    rates and seeds follow from `seed`; `lag` is how many trials back results are known at the
-    latest, and so how many trials may be under way at once.
+    The ceiling is expected between the learning rates `low` and `high`. The search for it ends when
+    the 95% interval of lr90 is `interval_decades` wide, or when `budget` full runs are spent. Then
+    at most `confirmations` fresh seeds at its lower limit tell whether it exists. Learning rates
+    and seeds follow from `seed`; `lag` is how many trials back results are known at the latest, and
+    so how many trials may be under way at once.
     """
 
     low: float
@@ -37,6 +47,7 @@ class Question:
     budget: float
     seed: int
     lag: int
+    confirmations: int = 0
 
     def aim(self, identity: object, calls: Calls = NO_CALLS) -> "Aim":
         """The aim of a study of what `identity` (anything of JSON) names.
@@ -51,6 +62,7 @@ class Question:
             interval_decades=self.interval_decades,
             budget=self.budget,
             lag=self.lag,
+            confirmations=self.confirmations,
             calls=calls,
         )
 
@@ -60,9 +72,9 @@ class Aim:
     """What a study is to find, and what it may spend on it.
 
     `key` is its identity; the ceiling is expected between `low` and `high`; `interval_decades` is
-    how narrow the 95% interval of lr90 must get, `budget` what may be spent, in full runs; `lag` is
-    how many trials back results are known at the latest; `calls` are the early calls that were
-    audited before.
+    how narrow the 95% interval of lr90 must get, `budget` what may be spent on that, in full runs;
+    `lag` is how many trials back results are known at the latest; `confirmations` is how many
+    trials may confirm it; `calls` are the early calls that were audited before.
     """
 
     key: str
@@ -71,6 +83,7 @@ class Aim:
     interval_decades: float
     budget: float
     lag: int
+    confirmations: int = 0
     calls: Calls = NO_CALLS
 
     @property
@@ -89,49 +102,80 @@ class Schedule:
     """Decides when each trial of a study starts and what is known then.
 
     Trial `index` knows what trials 0..known-1 showed and where those between are tried. Both follow
-    from what the trials showed, not from the order in which they end: at each step the next result
-    is needed or it is not.
+    from what the trials showed, not from the order in which they end. `part` is what the next trial
+    is for; a part begins when all results of the former one are known.
     """
 
     def __init__(self, aim: Aim) -> None:
         self.index = 0
         self.known = 0
+        self.part: Part = "edge"
+        self.trials: Counter[Part] = Counter()
         self._aim = aim
         self._explorer = Explorer(aim.bounds, aim.key, aim.calls)
         self._tried: list[float] = []
         self._seen: list[Observation] = []
 
     def may_start(self, done: Mapping[int, Observation]) -> bool:
-        """Whether the next trial starts now; otherwise more results are needed, or it is the end.
-
-        The end is where the interval is narrow enough with all results known, or where a trial
-        more might not end within the budget: one under way counts as a full run.
-        """
+        """Whether the next trial starts now: else more results are needed, or it is the end."""
         self._know(max(self.known, self.index - self._aim.lag + 1), done)
         while self.known == len(self._seen):
-            posterior = self._explorer.posterior(self._seen)
-            settled = Estimates(posterior).settled(self._aim.interval_decades)
             if self.known == self.index:
-                return not settled and self._is_affordable(done)
-            if not settled and not self._is_worth_waiting(posterior):
-                return self._is_affordable(done)
-            self._know(self.known + 1, done)
+                return self._goes_on(done)
+            if not self._starts_beside():
+                self._know(self.known + 1, done)
+            elif self._is_affordable(done):
+                return True
+            elif not all(index in done for index in range(self.index)):
+                # What is under way may cost less than is set aside for it.
+                return False
+            else:
+                self._know(self.index, done)
         return False
-
-    def _is_worth_waiting(self, posterior: Posterior) -> bool:
-        pending, decades = self._pending(), self._aim.interval_decades
-        return self._explorer.waits(self._seen, pending) or (
-            narrow_after(posterior, pending, decades) > ENOUGH
-        )
 
     def propose(self) -> float:
         """The log10 learning rate of the next trial: what CeilingSampler gives as well."""
+        if self.part == "confirm":
+            return self._explorer.limit(self._seen[: self.trials["edge"]])
         return self._explorer.choose(self.index, self._seen, self._pending())
 
     def started(self, u: float) -> None:
         """Take in where trial `index` is tried; the next one is looked at then."""
         self._tried.append(u)
+        self.trials[self.part] += 1
         self.index += 1
+
+    def _goes_on(self, done: Mapping[int, Observation]) -> bool:
+        """Whether there is a next trial, with all results known; finds the part that it is of."""
+        posterior = self._explorer.posterior(self._seen)
+        if self.part == "edge":
+            ended = Estimates(posterior).ended(self._aim.interval_decades)
+            if ended is None and self._is_affordable(done):
+                return True
+            self.part = "confirm"
+        return self._may_confirm() and is_doubtful(posterior)
+
+    def _starts_beside(self) -> bool:
+        """Whether the next trial starts though others are under way."""
+        posterior, pending = self._explorer.posterior(self._seen), self._pending()
+        if self.part == "confirm":
+            return self._may_confirm() and all(
+                is_doubtful(self._foreseen(posterior, stable)) for stable in (True, False)
+            )
+        ended = Estimates(posterior).ended(self._aim.interval_decades)
+        return ended is None and not (
+            self._explorer.waits(self._seen, pending)
+            or narrow_after(posterior, pending, self._aim.interval_decades) > ENOUGH
+        )
+
+    def _may_confirm(self) -> bool:
+        return self.trials["confirm"] < self._aim.confirmations
+
+    def _foreseen(self, posterior: Posterior, stable: bool) -> Posterior:
+        """The posterior if all trials under way were stable, or none."""
+        for u in self._pending():
+            posterior = posterior.after(Observation(float(u), stable))
+        return posterior
 
     def _pending(self) -> Floats:
         return np.array(self._tried[self.known :])
@@ -142,5 +186,14 @@ class Schedule:
             self._seen.append(done[len(self._seen)])
 
     def _is_affordable(self, done: Mapping[int, Observation]) -> bool:
+        """Whether an edge trial more ends within the budget; one under way counts as a full run."""
+        if self.part != "edge":
+            return True
         spent = sum(done[i].cost if i in done else 1.0 for i in range(self.index))
         return spent + 1 <= self._aim.budget + ROUNDING
+
+
+def is_doubtful(posterior: Posterior) -> bool:
+    """Whether it is open that there is an lr90."""
+    low, high = DOUBTFUL
+    return low < posterior.edge(0.9).exists < high

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Floats, Observation
+from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Call, Floats, Observation
 
 # As in params.yaml, for the sigmoid baseline.
 LOW, HIGH = 1e-4, 1e0
@@ -24,8 +24,8 @@ class Oracle:
     """A made-up network: P(stable) by u - theta in decades, and what a failed run costs.
 
     Where that is less than a full run, failures are called early, and no call is wrong.
-    `well_specified` says that the posterior's family of curves holds this one; `near_end` draws
-    theta within half a decade of the range's upper end.
+    `well_specified` says that the posterior's family of curves holds this one. The edge lies in
+    decades `below` to `above` of the range's upper end; by default anywhere within the range.
     """
 
     name: str
@@ -33,17 +33,23 @@ class Oracle:
     shape: Callable[[Floats], Floats]
     failure_cost: float = 0.1
     well_specified: bool = True
-    near_end: bool = False
+    from_end: tuple[float, float] | None = None
 
     def theta(self, rng: np.random.Generator) -> float:
         """A true edge, off every grid."""
         low, high = np.log10(LOW), np.log10(HIGH)
-        if self.near_end:
-            return float(rng.uniform(high - MARGIN, high))
+        if self.from_end:
+            return float(rng.uniform(*(high + decades for decades in self.from_end)))
         return float(rng.uniform(low + MARGIN, high - MARGIN))
 
+    def exists(self, target: float) -> bool:
+        """Whether any learning rate is stable with probability `target`."""
+        return bool((self.shape(LATTICE) >= target).any())
+
     def edge(self, theta: float, target: float) -> float:
-        """The highest u with P(stable) of `target` or more."""
+        """The highest u with P(stable) of `target` or more; -inf where there is none."""
+        if not self.exists(target):
+            return -np.inf
         return float(theta + LATTICE[self.shape(LATTICE) >= target].max())
 
     def run(
@@ -51,8 +57,8 @@ class Oracle:
     ) -> Observation:
         """One run of a fresh seed at u; one that is let run on is called, but not ended."""
         stable = bool(rng.random() < self.shape(np.array([u - theta]))[0])
-        called = not stable and self.failure_cost < 1
-        ended = called and not let_run_on
+        called: Call | None = "failure" if not stable and self.failure_cost < 1 else None
+        ended = called is not None and not let_run_on
         return Observation(u, stable, called, ended, self.failure_cost if ended else 1.0)
 
 
@@ -60,10 +66,16 @@ def _logistic(width: float, at: float = 0.0) -> Callable[[Floats], Floats]:
     return lambda x: 1 / (1 + np.exp(np.clip((x - at) * WIDTH_OF_SCALE / width, -500, 500)))
 
 
-def _gompertz(x: Floats) -> Floats:
-    # From 0.9 to 0.1 within 0.2 decades: slow to leave 1, quick to reach 0.
-    scale = 0.2 / np.log(np.log(0.1) / np.log(0.9))
-    return np.asarray(np.exp(-np.log(2) * np.exp(np.clip(x / scale, -50, 50))))
+def _gompertz(width: float) -> Callable[[Floats], Floats]:
+    # From 0.9 to 0.1 within the width: slow to leave 1, quick to reach 0.
+    scale = width / np.log(np.log(0.1) / np.log(0.9))
+    return lambda x: np.asarray(np.exp(-np.log(2) * np.exp(np.clip(x / scale, -50, 50))))
+
+
+def _gap(x: Floats) -> Floats:
+    # Stable up to the gap, half a decade wide, and in a decade above it.
+    island = _logistic(0.1)(x) * (1 - _logistic(0.1, at=-0.8)(x))
+    return np.asarray(0.97 * (island + _logistic(0.1, at=-1.3)(x)))
 
 
 def _island(x: Floats) -> Floats:
@@ -74,8 +86,12 @@ def _shoulder(x: Floats) -> Floats:
     return np.asarray(0.7 * _logistic(0.1)(x) + 0.3 * _logistic(0.1, at=-0.4)(x))
 
 
-def _band(x: Floats) -> Floats:
-    return np.asarray(_logistic(0.1)(x) * (1 - _logistic(0.3, at=-1)(x)))
+def _band(below: float, width: float) -> Callable[[Floats], Floats]:
+    return lambda x: np.asarray(_logistic(0.1)(x) * (1 - _logistic(width, at=-below)(x)))
+
+
+def _at_most(maximum: float) -> Callable[[Floats], Floats]:
+    return lambda x: np.asarray(maximum * _logistic(0.1)(x))
 
 
 # Wide transitions are those of networks that degrade: their failed runs are slow, not dead.
@@ -85,12 +101,19 @@ ORACLES = (
     Oracle("logistic-0.2", 0.2, _logistic(0.2)),
     Oracle("logistic-0.4", 0.4, _logistic(0.4), failure_cost=1.0),
     Oracle("logistic-0.8", 0.8, _logistic(0.8), failure_cost=1.0),
-    Oracle("near-the-end", 0.2, _logistic(0.2), near_end=True),
-    Oracle("lapses", 0.1, lambda x: 0.95 * _logistic(0.1)(x)),
-    Oracle("asymmetric", 0.2, _gompertz, well_specified=False),
+    Oracle("near-the-end", 0.2, _logistic(0.2), from_end=(-MARGIN, 0)),
+    Oracle("lapses", 0.1, _at_most(0.95)),
+    Oracle("asymmetric", 0.2, _gompertz(0.2), well_specified=False),
     Oracle("island", 0.1, _island, well_specified=False),
     Oracle("plateau", 0.5, _shoulder, failure_cost=1.0, well_specified=False),
-    Oracle("lower-edge", 0.1, _band, well_specified=False),
+    Oracle("lower-edge", 0.1, _band(1, 0.3), well_specified=False),
+    Oracle("lower-edge-near", 0.1, _band(0.4, 0.1), well_specified=False),
+    Oracle("asymmetric-0.5", 0.5, _gompertz(0.5), failure_cost=1.0, well_specified=False),
+    Oracle("above-the-range", 0.1, _logistic(0.1), from_end=(0.5, 1.5)),
+    Oracle("gap", 0.1, _gap, well_specified=False),
+    Oracle("at-most-0.85", 0.1, _at_most(0.85)),
+    Oracle("at-most-0.7", 0.1, _at_most(0.7)),
+    Oracle("at-most-0.4", 0.1, _at_most(0.4)),
 )
 
 

@@ -6,15 +6,15 @@ import numpy as np
 
 from lr_ceiling.identity import derived_seed, digest_of
 from lr_ceiling.search.estimates import TARGETS, Estimates
-from lr_ceiling.search.posterior import Calls, Observation, Posterior, curves
+from lr_ceiling.search.posterior import Calls, Observation, Posterior, Tally, curves
 from lr_ceiling.search.schedule import AUDITED, Aim, Schedule
 from lr_ceiling.simulation.oracles import HIGH, LOW, Oracle
 from lr_ceiling.simulation.scores import OwnResult
 
 # As in params.yaml.
-INTERVAL, BUDGET, LAG = 0.3, 15.0, 4
+INTERVAL, BUDGET, LAG, CONFIRMATIONS = 0.3, 15.0, 4, 12
 # As in reports/audit.json.
-CALLS = Calls(audited=118, wrong=0)
+CALLS = Calls(Tally(audited=118, wrong=0))
 # The studies whose results say whether the search is still the same; 0.4 s each.
 SAMPLE = (0, 1)
 
@@ -23,7 +23,7 @@ def study(oracle: Oracle, seed: int) -> dict[str, float]:
     """One study by the pipeline's own search: what it found, the truth, and what it cost."""
     rng = np.random.default_rng(derived_seed("simulation", oracle.name, seed))
     theta = oracle.theta(rng)
-    aim = Aim(str(seed), LOW, HIGH, interval_decades=INTERVAL, budget=BUDGET, lag=LAG, calls=CALLS)
+    aim = Aim(str(seed), LOW, HIGH, INTERVAL, BUDGET, LAG, CONFIRMATIONS, CALLS)
     schedule = Schedule(aim)
     done: dict[int, Observation] = {}
     while schedule.may_start(done):
@@ -35,6 +35,16 @@ def study(oracle: Oracle, seed: int) -> dict[str, float]:
         "trials": float(len(done)),
         "cost": sum(one.cost for one in done.values()),
         "widened": float(ceiling.checks().widened),
+        "fit": ceiling.fit,
+        "confirmations": float(schedule.trials["confirm"]),
+        "confirm_cost": sum(done[i].cost for i in range(schedule.trials["edge"], len(done))),
+        "exists": ceiling.posterior.edge(0.9).exists,
+        "exists_before": Posterior(
+            curves(aim.bounds), list(done.values())[: schedule.trials["edge"]], aim.calls
+        )
+        .edge(0.9)
+        .exists,
+        "printed": float(ceiling.estimate(0.9).estimate is not None),
     }
     for name, target in TARGETS.items():
         edge, truth = ceiling.posterior.edge(target), oracle.edge(theta, target)
