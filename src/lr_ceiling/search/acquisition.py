@@ -45,8 +45,8 @@ OVERHEAD = 0.02
 # A trial that promises less than this share of what it will after the next result waits for it.
 WORTH_WAITING = 0.7
 
-# What a failed trial costs is learned; before any is seen it is taken for half a run, twice.
-FAILURE_COST, FAILURE_SEEN = 0.5, 2
+# What trials cost is learned; before any is seen two are taken to have cost so much, in full runs.
+FAILURE_COST, SUCCESS_COST, COST_SEEN = 0.5, 1.0, 2
 
 
 class Explorer:
@@ -122,7 +122,8 @@ class Prospect:
         p = posterior.curves.chosen(cells, self._candidates)
         gain = information(p, _fantasies(posterior.curves.chosen(cells, pending)))
         mean = p.mean(axis=1)
-        cost = OVERHEAD + mean + (1 - mean) * failure_cost(posterior.observations)
+        seen = posterior.observations
+        cost = OVERHEAD + mean * success_cost(seen) + (1 - mean) * failure_cost(seen)
         self._worth = gain / cost
 
     def best(self) -> float:
@@ -170,8 +171,16 @@ def information(p: Floats, fantasies: Floats) -> Floats:
 
 def failure_cost(observations: Sequence[Observation]) -> float:
     """Full runs that a failed trial is expected to cost."""
-    seen = [observation.cost for observation in observations if not observation.stable]
-    return (FAILURE_SEEN * FAILURE_COST + sum(seen)) / (FAILURE_SEEN + len(seen))
+    return _cost([one.cost for one in observations if not one.stable], FAILURE_COST)
+
+
+def success_cost(observations: Sequence[Observation]) -> float:
+    """Full runs that a stable trial is expected to cost."""
+    return _cost([one.cost for one in observations if one.stable], SUCCESS_COST)
+
+
+def _cost(seen: Sequence[float], before: float) -> float:
+    return (COST_SEEN * before + sum(seen)) / (COST_SEEN + len(seen))
 
 
 def _fantasies(p: Floats) -> Floats:

@@ -84,7 +84,7 @@ LAST_SHARE = 0.25
 LIKELY = 0.5
 
 # Fresh seeds are tried at lr90's lower limit while it is open, by these limits, that lr90 exists.
-DOUBTFUL = (0.1, 0.95)
+DOUBTFUL = (0.1, 0.96)
 # With so much of lr90's probability in the highest decade that may be tried, looking for it ends.
 FUTILE = 0.85
 

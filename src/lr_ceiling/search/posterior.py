@@ -201,6 +201,7 @@ class Curves:
         self._gain = 1 - lapse - self._guess
         self._edges: dict[float, Floats] = {}
         self._orders: dict[float, npt.NDArray[np.intp]] = {}
+        self._sorted: dict[float, tuple[npt.NDArray[np.intp], Floats]] = {}
         prior = weight[:, None] * lapse_weight
         self.prior: Floats = prior / prior.sum()
 
@@ -229,6 +230,15 @@ class Curves:
         if target not in self._orders:
             self._orders[target] = np.argsort(self.edges(target), axis=None, kind="stable")
         return self._orders[target]
+
+    def sorted_edges(self, target: float) -> tuple[npt.NDArray[np.intp], Floats]:
+        """Flat indices of the curves that have an edge, in its order, and the edges."""
+        if target not in self._sorted:
+            order = self.by_edge(target)
+            u = self.edges(target).ravel()[order]
+            first = np.searchsorted(u, -np.inf, side="right")
+            self._sorted[target] = order[first:], u[first:]
+        return self._sorted[target]
 
     def _upper(self, bands: Bands, u: Floats | float) -> Floats:
         return _sigmoid((self._theta[bands] - u) / self._scale[bands])
@@ -325,27 +335,21 @@ class Posterior:
 
     def edge(self, target: float) -> Edge:
         """The highest u at which a fresh seed is stable with probability `target`."""
-        exists, u, below = self._distribution(target)
-        if exists == 0:
-            return Edge(np.nan, np.nan, np.nan, 0.0)
         tail = (1 - CREDIBLE) / 2
-        low, median, high = np.interp([tail, 0.5, 1 - tail], below, u)
-        return Edge(float(median), float(low), float(high), exists)
+        low, median, high = self._at(target, np.array([tail, 0.5, 1 - tail]))
+        exists, _, _ = self._distribution(target)
+        return Edge(float(median), float(low), float(high), min(exists, 1.0))
 
     def quantiles(self, target: float, count: int) -> Floats:
         """`count` equally probable values of that edge, where there is one, in order."""
-        exists, u, below = self._distribution(target)
-        if exists == 0:
-            return np.array([])
-        return np.interp((np.arange(count) + 0.5) / count, below, u)
+        values = self._at(target, (np.arange(count) + 0.5) / count)
+        return values[np.isfinite(values)]
 
     def mass(self, target: float, low: float, high: float) -> float:
         """Probability that the edge lies between `low` and `high`, among those that exist."""
-        edges = self.curves.edges(target)
-        real = np.isfinite(edges)
-        there = self.weights[real & (edges >= low) & (edges < high)].sum()
-        exists = self.weights[real].sum()
-        return float(there / exists) if exists else 0.0
+        exists, u, upto = self._distribution(target)
+        first, last = np.searchsorted(u, [low, high])
+        return float((upto[last] - upto[first]) / exists) if exists else 0.0
 
     def width(self) -> float:
         """Median width of the transition, in decades."""
@@ -414,21 +418,23 @@ class Posterior:
         return np.log(np.maximum(p, TINY))
 
     def _distribution(self, target: float) -> tuple[float, Floats, Floats]:
-        """How probable an edge is; where there is one, its values and their cumulative weight."""
+        """How probable an edge is; its values, and the weight of those before each and of all."""
         if target not in self._distributions:
             self._distributions[target] = self._new_distribution(target)
         return self._distributions[target]
 
     def _new_distribution(self, target: float) -> tuple[float, Floats, Floats]:
-        order = self.curves.by_edge(target)
-        u = self.curves.edges(target).ravel()[order]
-        weights = self.weights.ravel()[order]
-        there = np.isfinite(u) & (weights > 0)
-        u, weights = u[there], weights[there]
-        exists = float(weights.sum())
+        order, u = self.curves.sorted_edges(target)
+        upto = np.concatenate([[0.0], self.weights.ravel()[order].cumsum()])
+        return float(upto[-1]), u, upto
+
+    def _at(self, target: float, shares: Floats) -> Floats:
+        """The edge's quantiles; NaN where no curve has one."""
+        exists, u, upto = self._distribution(target)
         if exists == 0:
-            return 0.0, u, weights
-        return min(exists, 1.0), u, (weights.cumsum() - weights / 2) / exists
+            return np.full(len(shares), np.nan)
+        # A curve stands for the middle of its own weight.
+        return np.interp(shares * exists, (upto[1:] + upto[:-1]) / 2, u)
 
 
 @lru_cache(maxsize=4)

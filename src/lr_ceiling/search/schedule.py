@@ -116,6 +116,10 @@ class Schedule:
         self._tried: list[float] = []
         self._seen: list[Observation] = []
 
+    def posterior(self) -> Posterior:
+        """What the trials that are known say."""
+        return self._explorer.posterior(self._seen)
+
     def may_start(self, done: Mapping[int, Observation]) -> bool:
         """Whether the next trial starts now: else more results are needed, or it is the end."""
         self._know(max(self.known, self.index - self._aim.lag + 1), done)

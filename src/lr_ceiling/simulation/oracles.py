@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lr_ceiling.problems.judge import SUCCESS_AT
 from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Call, Floats, Observation
 
 # As in params.yaml, for the sigmoid baseline.
@@ -21,9 +22,10 @@ LATTICE = np.arange(-3, 3, 0.001)
 
 @dataclass(frozen=True)
 class Oracle:
-    """A made-up network: P(stable) by u - theta in decades, and what a failed run costs.
+    """A made-up network: P(stable) by u - theta in decades, and what runs cost.
 
-    Where that is less than a full run, failures are called early, and no call is wrong.
+    Where that is less than a full run, they are called early, and no call is wrong. Where failures
+    can't be called early, neither can success.
     `well_specified` says that the posterior's family of curves holds this one. The edge lies in
     decades `below` to `above` of the range's upper end; by default anywhere within the range.
     """
@@ -32,6 +34,7 @@ class Oracle:
     transition_decades: float
     shape: Callable[[Floats], Floats]
     failure_cost: float = 0.1
+    success_cost: float = SUCCESS_AT
     well_specified: bool = True
     from_end: tuple[float, float] | None = None
 
@@ -57,9 +60,11 @@ class Oracle:
     ) -> Observation:
         """One run of a fresh seed at u; one that is let run on is called, but not ended."""
         stable = bool(rng.random() < self.shape(np.array([u - theta]))[0])
-        called: Call | None = "failure" if not stable and self.failure_cost < 1 else None
-        ended = called is not None and not let_run_on
-        return Observation(u, stable, called, ended, self.failure_cost if ended else 1.0)
+        cost = self.success_cost if stable else self.failure_cost
+        if cost == 1 or self.failure_cost == 1:
+            return Observation(u, stable)
+        called: Call = "success" if stable else "failure"
+        return Observation(u, stable, called, not let_run_on, 1.0 if let_run_on else cost)
 
 
 def _logistic(width: float, at: float = 0.0) -> Callable[[Floats], Floats]:
