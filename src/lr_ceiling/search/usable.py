@@ -37,7 +37,9 @@ Link = Literal["logit", "identity"]
 # Between places where the curve is known, in decades; it is a line between them.
 STEP = 0.05
 # In decades; the knees that were seen are half a decade wide.
-LENGTHS = (0.5, 1.0, 2.0, 4.0)
+LENGTHS = (0.5, 1.0, 2.0)
+# In decades: how far below the highest scored rate the curve still bends as much as there.
+WARPS = (0.7, 2.0, 1000.0)
 # In units of the link: the logit of an accuracy falls by 1 to 2 over the rates that train.
 AMPLITUDES = (0.3, 1.0, 3.0)
 NOISES = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -48,7 +50,12 @@ CONSTANT = 2.0
 # Degrees of freedom of the noise.
 FREEDOM = 4.0
 ROUNDS = 8
+RAW = 3000
 DRAWS = 1000
+TILT = 0.2
+NOISE_PRIOR = (1., 1., 1., 1., 1.)
+GROWTH_PRIOR = (1., 1.)
+WARP_PRIOR = (1., 1., 1.)
 # The best rate may lie so far below the lowest scored one, in decades.
 REACH = 0.5
 # With fewer scores nothing is said.
@@ -96,12 +103,19 @@ class _Grid:
 
     def __init__(self) -> None:
         axes = np.meshgrid(
-            np.arange(len(LENGTHS)), AMPLITUDES, NOISES, GROWTHS, indexing="ij"
+            np.arange(len(LENGTHS) * len(WARPS)), AMPLITUDES, NOISES, GROWTHS, indexing="ij"
         )
         length, amplitude, noise, growth = (axis.ravel() for axis in axes)
         self.length = length.astype(int)
         self.amplitude, self.noise, self.growth = amplitude, noise, growth
-        self.log_prior: Floats = np.full(len(noise), -np.log(len(noise)))
+        self.log_prior: Floats = sum(
+            np.log(np.array(w)[i])
+            for w, i in (
+                (NOISE_PRIOR, np.searchsorted(NOISES, self.noise)),
+                (GROWTH_PRIOR, np.searchsorted(GROWTHS, self.growth)),
+                (WARP_PRIOR, self.length // len(LENGTHS)),
+            )
+        )
 
 
 GRID = _Grid()
@@ -125,6 +139,7 @@ class Response:
         self.lattice = low + STEP * np.arange(int(np.ceil((high - low) / STEP - 1e-9)) + 1)
         self._us = np.array([one.u for one in self.scored])
         scores = np.array([one.score for one in self.scored])
+        self._top = round((max(one.u for one in self.scored) - low) / STEP) if scored else 0
         self._scale = _Scale(scores, link)
         self._y = self._scale.of(scores)
 
@@ -158,7 +173,7 @@ class Response:
     def _fitted(self) -> "_Fit":
         places, group = np.unique(self._us, return_inverse=True)
         at = self._interpolation(places)
-        by_length = np.stack([at @ kernel @ at.T for kernel in _kernels(len(self.lattice))])
+        by_length = np.stack([at @ kernel @ at.T for kernel in _kernels(len(self.lattice), self._top)])
         cov = GRID.amplitude[:, None, None] ** 2 * by_length[GRID.length] + CONSTANT**2
         return _Fit(cov, self._y, group, _noise_scale(self._us, self._us[-1]))
 
@@ -168,20 +183,27 @@ class Response:
         fit = self._fitted
         at = self._interpolation(np.unique(self._us))
         below = self.weights.cumsum()
-        places = np.searchsorted(below, (np.arange(DRAWS) + 0.5) / DRAWS * below[-1])
+        places = np.searchsorted(below, (np.arange(RAW) + 0.5) / RAW * below[-1])
         generator = np.random.default_rng(0)
-        constant = CONSTANT * generator.standard_normal((DRAWS, 1))
-        stray = generator.standard_normal((DRAWS, len(at)))
-        draws = np.empty((DRAWS, len(self.lattice)))
+        constant = CONSTANT * generator.standard_normal((RAW, 1))
+        stray = generator.standard_normal((RAW, len(at)))
+        draws = np.empty((RAW, len(self.lattice)))
         for h in np.unique(places):
             mine = places == h
             length, amplitude = GRID.length[h], GRID.amplitude[h]
-            prior = constant[mine] + amplitude * _prior_draws(len(self.lattice))[length][mine]
+            prior = constant[mine] + amplitude * _prior_draws(len(self.lattice), self._top, int(length))[mine]
             missed = fit.mean[h] - prior @ at.T - stray[mine] * np.sqrt(fit.variance[h])
-            kernel = _kernels(len(self.lattice))[length]
+            kernel = _kernels(len(self.lattice), self._top)[length]
             towards = amplitude**2 * (at @ kernel) + CONSTANT**2
             draws[mine] = prior + missed @ fit.inverse[h] @ towards
-        return draws
+        first = int(max(np.floor((self.lowest - REACH - self.low) / STEP), 0))
+        part = draws[:, first : self._top + 1]
+        excess = np.abs(np.diff(part)).sum(axis=1) - (2 * part.max(axis=1) - part[:, 0] - part[:, -1])
+        w = np.exp(-(excess - excess.min()) / TILT)
+        self.ess = w.sum() ** 2 / (w**2).sum()
+        below = w.cumsum()
+        chosen = np.searchsorted(below, (np.arange(DRAWS) + 0.5) / DRAWS * below[-1])
+        return draws[chosen]
 
     def _interpolation(self, us: Floats) -> Floats:
         """What makes values at `us` of those on the lattice: (us, lattice)."""
@@ -270,23 +292,29 @@ def _log_t(squared: Floats, scale: Floats) -> Floats:
 def _noise_scale(us: Floats, top: float) -> Floats:
     """Scale of the noise at each of `us`: (combinations, us)."""
     near = np.clip(us - top + 1, 0, 1)
-    return np.asarray(GRID.noise[:, None] * np.exp(GRID.growth[:, None] * (near - 1)))
+    return np.asarray(GRID.noise[:, None] * np.exp(GRID.growth[:, None] * near))
 
 
 @lru_cache(maxsize=8)
-def _kernels(places: int) -> Floats:
-    """Correlation of the curve between places of a lattice, for each length."""
-    apart = STEP * np.abs(np.subtract.outer(np.arange(places), np.arange(places)))
-    d = np.sqrt(5) * apart / np.array(LENGTHS)[:, None, None]
-    return np.asarray((1 + d + d**2 / 3) * np.exp(-d))
+def _kernels(places: int, top: int) -> Floats:
+    """Correlation of the curve between places of a lattice, for each warp and length."""
+    u = STEP * (np.arange(places) - top)
+    kernels = []
+    for warp in WARPS:
+        z = np.where(u < 0, warp * np.expm1(np.minimum(u, 0) / warp), u)
+        apart = np.abs(np.subtract.outer(z, z))
+        for length in LENGTHS:
+            d = np.sqrt(5) * apart / length
+            kernels.append((1 + d + d**2 / 3) * np.exp(-d))
+    return np.stack(kernels)
 
 
-@lru_cache(maxsize=8)
-def _prior_draws(places: int) -> Floats:
-    """Curves of the prior with an amplitude of 1: (lengths, DRAWS, places)."""
-    normal = np.random.default_rng(1).standard_normal((DRAWS, places))
-    roots = np.linalg.cholesky(_kernels(places) + 1e-8 * np.eye(places))
-    return np.asarray(normal @ roots.transpose(0, 2, 1))
+@lru_cache(maxsize=64)
+def _prior_draws(places: int, top: int, kernel: int) -> Floats:
+    """Curves of the prior with an amplitude of 1: (DRAWS, places)."""
+    normal = np.random.default_rng(1).standard_normal((RAW, places))
+    root = np.linalg.cholesky(_kernels(places, top)[kernel] + 1e-7 * np.eye(places))
+    return np.asarray(normal @ root.T)
 
 
 def usable_us(response: Response, ceiling_us: Floats, loss: float) -> Floats:
