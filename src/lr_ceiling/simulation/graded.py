@@ -125,7 +125,9 @@ ORACLES = (
         well_specified=False,
     ),
     Graded("two-modes", _knee(4.35, 1.3, -0.9, 0.2), stray=_near(0.25, -0.4), well_specified=False),
-    Graded("two-modes-cut", _knee(3.95, 1.0, -0.2, 0.1), stray=_near(0.3, -0.2), well_specified=False),
+    Graded(
+        "two-modes-cut", _knee(3.95, 1.0, -0.2, 0.1), stray=_near(0.3, -0.2), well_specified=False
+    ),
     Graded("cliff", _knee(4.3, 8.0, -0.25, 0.03), well_specified=False),
 )
 
@@ -147,9 +149,7 @@ def study(
     shift = oracle.shift(rng)
     centre = shift + oracle.lr90() + CEILING_SD * rng.standard_normal()
     ceilings = centre + CEILING_SD * norm.ppf((np.arange(CEILINGS) + 0.5) / CEILINGS)
-    scores: list[tuple[float, float | None]] = []
-    for u in np.repeat(GRID_US, GRID_SEEDS):
-        scores.append((float(u), oracle.run(u - shift, rng)))
+    scores = [(float(u), oracle.run(u - shift, rng)) for u in np.repeat(GRID_US, GRID_SEEDS)]
     for run in range(runs):
         pending = min(run, LAG - 1)
         known = scores[: len(scores) - pending]
