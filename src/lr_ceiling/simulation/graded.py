@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -10,7 +11,7 @@ from scipy.stats import norm
 
 from lr_ceiling.identity import derived_seed
 from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Floats
-from lr_ceiling.search.usable import Response, Scored, next_rate, usable_of
+from lr_ceiling.search.usable import GOLDEN, Response, Scored, next_rate, usable_of
 
 # As in params.yaml, for the baselines, and two decades beyond.
 LOW, HIGH = -6.0, 2.0
@@ -24,6 +25,12 @@ CEILING_SD, CEILINGS = 0.08, 200
 LATTICE = np.arange(-4, 4, 0.002)
 # The scores of a run that just counts as trained.
 JUST = (0.90, 0.93)
+
+
+# A run: its log10 learning rate, and the score; None where it did not train.
+Run = tuple[float, float | None]
+# As next_rate.
+Place = Callable[[Response, Floats, Floats, float], float]
 
 
 @dataclass(frozen=True)
@@ -137,39 +144,66 @@ def oracle_of(name: str) -> Graded:
     return next(oracle for oracle in ORACLES if oracle.name == name)
 
 
-def study(
-    oracle: Graded, seed: int, runs: int = RUNS, place: Callable[..., float] = next_rate
-) -> dict[str, float]:
-    """The usable phase of one study: what it found, and the truth.
+class Phase(NamedTuple):
+    """The usable phase of a study: the truth, lr90 as a search knows it, and all runs in order.
 
-    lr90 is known as well as a search knows it; the grid's runs are there. Each of `runs` is placed
-    by `place`, which knows all scores but those of the LAG - 1 before it.
+    `truth` and `ceilings` are in log10; a run is its u and its score, None where it did not train.
     """
+
+    truth: float
+    ceilings: Floats
+    runs: tuple[Run, ...]
+
+    def response(self, own: int) -> Response:
+        """What is known with the grid's runs and so many of its own."""
+        known = self.runs[: len(GRID_US) * GRID_SEEDS + own]
+        return Response([Scored(u, y) for u, y in known if y is not None], LOW, HIGH)
+
+
+def phase(oracle: Graded, seed: int, runs: int = RUNS, place: Place = next_rate) -> Phase:
+    """Play one: `place` chooses where, and knows all scores but those of the LAG - 1 before."""
     rng = np.random.default_rng(derived_seed("usable", oracle.name, seed))
     shift = oracle.shift(rng)
     centre = shift + oracle.lr90() + CEILING_SD * rng.standard_normal()
     ceilings = centre + CEILING_SD * norm.ppf((np.arange(CEILINGS) + 0.5) / CEILINGS)
-    scores = [(float(u), oracle.run(u - shift, rng)) for u in np.repeat(GRID_US, GRID_SEEDS)]
+    grid = (float(u) for u in np.repeat(GRID_US, GRID_SEEDS))
+    played = Phase(
+        shift + oracle.usable(), ceilings, tuple((u, oracle.run(u - shift, rng)) for u in grid)
+    )
     for run in range(runs):
-        pending = min(run, LAG - 1)
-        known = scores[: len(scores) - pending]
-        under_way = np.array([u for u, _ in scores[len(known) :]])
-        u = place(_response(known), under_way, ceilings, LOSS)
-        scores.append((u, oracle.run(u - shift, rng)))
-    usable = usable_of(_response(scores), ceilings, LOSS)
-    truth = shift + oracle.usable()
+        known = max(run - LAG + 1, 0)
+        pending = np.array([u for u, _ in played.runs[len(played.runs) - run + known :]])
+        u = place(played.response(known), pending, ceilings, LOSS)
+        played = played._replace(runs=(*played.runs, (u, oracle.run(u - shift, rng))))
+    return played
+
+
+def judged(played: Phase, own: int) -> dict[str, float]:
+    """What so many own runs say, held against the truth; widths and errors in decades."""
+    usable = usable_of(played.response(own), played.ceilings, LOSS)
     low, high = (np.nan if end is None else float(np.log10(end)) for end in usable.ci95)
     middle = np.nan if usable.estimate is None else float(np.log10(usable.estimate))
     return {
         # An end that is not bounded excludes nothing.
-        "covered": float(not (low > truth or high < truth)),
+        "covered": float(not (low > played.truth or high < played.truth)),
         "bounded": float(usable.estimate is not None),
-        "error": middle - truth,
+        "error": middle - played.truth,
         "decades": high - low,
-        "high_side": float(high < truth),
-        "low_side": float(low > truth),
-        "trained": float(sum(score is not None for _, score in scores)),
     }
+
+
+def study(
+    oracle: Graded, seed: int, runs: int = RUNS, place: Place = next_rate
+) -> dict[str, float]:
+    """One study: what it found, held against the truth."""
+    return judged(phase(oracle, seed, runs, place), runs)
+
+
+def spread_out(response: Response, pending: Floats, ceilings: Floats, loss: float) -> float:
+    """A way to compare with: places spread evenly from half a decade below the grid to lr90."""
+    own = len(response.scored) + len(pending)
+    low, high = min(GRID_US) - 0.5, float(np.quantile(ceilings, 0.1))
+    return low + (high - low) * ((own + 0.5) * GOLDEN % 1)
 
 
 def summarise(studies: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -188,8 +222,3 @@ def summarise(studies: Sequence[Mapping[str, float]]) -> dict[str, float]:
         "error": float(np.nanmedian(np.abs([one["error"] for one in studies]))),
         "decades": middle("decades"),
     }
-
-
-def _response(scores: Sequence[tuple[float, float | None]]) -> Response:
-    trained = [Scored(u, score) for u, score in scores if score is not None]
-    return Response(trained, LOW, HIGH)
