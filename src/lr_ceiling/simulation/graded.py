@@ -1,0 +1,224 @@
+"""Made-up networks whose scores are known, and how well the usable learning rate is found there."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.special import expit, logit
+from scipy.stats import norm
+
+from lr_ceiling.identity import derived_seed
+from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Floats
+from lr_ceiling.search.usable import GOLDEN, Response, Scored, next_rate, usable_of
+
+# As in params.yaml, for the baselines, and two decades beyond.
+LOW, HIGH = -6.0, 2.0
+# The grid's learning rates and seeds.
+GRID_US, GRID_SEEDS = (-3.0, -2.0), 4
+# What may be lost, and how many own runs an arm has, of which the last so many are under way.
+LOSS, RUNS, LAG = 0.01, 6, 4
+# How well lr90 is known by then, in decades, and by how many values.
+CEILING_SD, CEILINGS = 0.08, 200
+# Where a true curve is looked at, in decades from the edge.
+LATTICE = np.arange(-4, 4, 0.002)
+# The scores of a run that just counts as trained.
+JUST = (0.90, 0.93)
+
+
+# A run: its log10 learning rate, and the score; None where it did not train.
+Run = tuple[float, float | None]
+# As next_rate.
+Place = Callable[[Response, Floats, Floats, float], float]
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A made-up network, by x = u - shift in decades.
+
+    A fresh seed is stable with a probability that falls from .9 to .1 within `transition` decades
+    about `edge`. A score's logit is `curve` plus `scale` times a draw of `noise`, whose median is
+    0; the share `stray` of those that train ends just above what counts as trained.
+    `well_specified` says that the model can hold it.
+    """
+
+    name: str
+    curve: Callable[[Floats], Floats]
+    scale: Callable[[Floats], Floats] = lambda x: np.full(np.shape(x), 0.15)
+    noise: Callable[[np.random.Generator], float] = lambda rng: float(rng.standard_normal())
+    stray: Callable[[Floats], Floats] = lambda x: np.zeros(np.shape(x))
+    edge: float = 0.0
+    transition: float = 0.15
+    well_specified: bool = True
+
+    def shift(self, rng: np.random.Generator) -> float:
+        """Where this study's network lies, off every grid."""
+        return float(rng.uniform(-2.3, -0.8))
+
+    def stable(self, x: Floats) -> Floats:
+        """P(stable) of a fresh seed."""
+        return np.asarray(expit((self.edge - x) * WIDTH_OF_SCALE / self.transition))
+
+    def typical(self, x: Floats) -> Floats:
+        """The median score of seeds that train."""
+        share = self.stray(x)
+        # Strays are the lowest; the median of all is a lower quantile of the others.
+        return np.asarray(
+            expit(self.curve(x) + self.scale(x) * norm.ppf((0.5 - share) / (1 - share)))
+        )
+
+    def lr90(self) -> float:
+        """The highest x with P(stable) of .9."""
+        return self.edge - self.transition / 2
+
+    def usable(self, loss: float = LOSS) -> float:
+        """The highest x, not above lr90, with a typical score within `loss` of the best."""
+        x = np.append(LATTICE[self.lr90() > LATTICE], self.lr90())
+        typical = self.typical(x)
+        return float(x[typical >= typical.max() - loss].max())
+
+    def run(self, x: float, rng: np.random.Generator) -> float | None:
+        """The score of one fresh seed; None where it does not train."""
+        at = np.array([x])
+        trains, strays, noise = rng.random(), rng.random(), self.noise(rng)
+        low, high = JUST
+        just = float(rng.uniform(low, high))
+        if trains >= self.stable(at)[0]:
+            return None
+        if strays < self.stray(at)[0]:
+            return just
+        return float(expit(self.curve(at) + self.scale(at) * noise)[0])
+
+
+def _knee(top: float, slope: float, at: float, width: float) -> Callable[[Floats], Floats]:
+    """Flat, then falling by `slope` a decade from `at` on."""
+    return lambda x: np.asarray(top - slope * width * np.logaddexp(0, (x - at) / width))
+
+
+def _table(x: Sequence[float], accuracy: Sequence[float]) -> Callable[[Floats], Floats]:
+    through = PchipInterpolator(x, logit(np.array(accuracy)), extrapolate=False)
+    return lambda at: np.asarray(through(np.clip(at, x[0], x[-1])))
+
+
+def _near(most: float, at: float, width: float = 0.08) -> Callable[[Floats], Floats]:
+    return lambda x: np.asarray(most * expit((x - at) / width))
+
+
+# Batch norm with relu: it falls over 1.5 decades, and what trains far above is no better.
+SLOW = _table(
+    (-2.5, -1.5, -1, -0.5, 0, 0.5, 1, 2, 3),
+    (0.991, 0.9905, 0.988, 0.986, 0.963, 0.953, 0.961, 0.968, 0.960),
+)
+
+ORACLES = (
+    # Batch norm with sigmoid, the baseline with relu, and the one with sigmoid.
+    Graded("knee", _knee(4.5, 3.5, -0.7, 0.1)),
+    Graded("slope", _knee(4.35, 1.3, -0.9, 0.2)),
+    Graded("cut", _knee(3.95, 2.0, -0.05, 0.05)),
+    Graded("slow-decline", SLOW, edge=2.5, transition=0.4),
+    Graded("peak", lambda x: 4.2 - 0.9 * (x + 1.1) ** 2),
+    Graded("gentle", lambda x: 4.3 - 0.45 * np.logaddexp(0, 2 * (x + 2)) / 2, edge=0.5),
+    Graded(
+        "growing-noise",
+        _knee(4.35, 1.3, -0.9, 0.2),
+        scale=lambda x: 0.08 + 0.4 * expit((x + 0.4) / 0.15),
+    ),
+    Graded("noisy", _knee(4.35, 1.3, -0.9, 0.2), scale=lambda x: np.full(np.shape(x), 0.5)),
+    Graded(
+        "heavy-tails",
+        _knee(4.35, 1.3, -0.9, 0.2),
+        noise=lambda rng: float(rng.standard_t(2)),
+        well_specified=False,
+    ),
+    Graded("two-modes", _knee(4.35, 1.3, -0.9, 0.2), stray=_near(0.25, -0.4), well_specified=False),
+    Graded(
+        "two-modes-cut", _knee(3.95, 1.0, -0.2, 0.1), stray=_near(0.3, -0.2), well_specified=False
+    ),
+    Graded("cliff", _knee(4.3, 8.0, -0.25, 0.03), well_specified=False),
+)
+
+
+def oracle_of(name: str) -> Graded:
+    """The oracle of this name."""
+    return next(oracle for oracle in ORACLES if oracle.name == name)
+
+
+class Phase(NamedTuple):
+    """The usable phase of a study: the truth, lr90 as a search knows it, and all runs in order.
+
+    `truth` and `ceilings` are in log10; a run is its u and its score, None where it did not train.
+    """
+
+    truth: float
+    ceilings: Floats
+    runs: tuple[Run, ...]
+
+    def response(self, own: int) -> Response:
+        """What is known with the grid's runs and so many of its own."""
+        known = self.runs[: len(GRID_US) * GRID_SEEDS + own]
+        return Response([Scored(u, y) for u, y in known if y is not None], LOW, HIGH)
+
+
+def phase(oracle: Graded, seed: int, runs: int = RUNS, place: Place = next_rate) -> Phase:
+    """Play one: `place` chooses where, and knows all scores but those of the LAG - 1 before."""
+    rng = np.random.default_rng(derived_seed("usable", oracle.name, seed))
+    shift = oracle.shift(rng)
+    centre = shift + oracle.lr90() + CEILING_SD * rng.standard_normal()
+    ceilings = centre + CEILING_SD * norm.ppf((np.arange(CEILINGS) + 0.5) / CEILINGS)
+    grid = (float(u) for u in np.repeat(GRID_US, GRID_SEEDS))
+    played = Phase(
+        shift + oracle.usable(), ceilings, tuple((u, oracle.run(u - shift, rng)) for u in grid)
+    )
+    for run in range(runs):
+        known = max(run - LAG + 1, 0)
+        pending = np.array([u for u, _ in played.runs[len(played.runs) - run + known :]])
+        u = place(played.response(known), pending, ceilings, LOSS)
+        played = played._replace(runs=(*played.runs, (u, oracle.run(u - shift, rng))))
+    return played
+
+
+def judged(played: Phase, own: int) -> dict[str, float]:
+    """What so many own runs say, held against the truth; widths and errors in decades."""
+    usable = usable_of(played.response(own), played.ceilings, LOSS)
+    low, high = (np.nan if end is None else float(np.log10(end)) for end in usable.ci95)
+    middle = np.nan if usable.estimate is None else float(np.log10(usable.estimate))
+    return {
+        # An end that is not bounded excludes nothing.
+        "covered": float(not (low > played.truth or high < played.truth)),
+        "bounded": float(usable.estimate is not None),
+        "error": middle - played.truth,
+        "decades": high - low,
+    }
+
+
+def study(
+    oracle: Graded, seed: int, runs: int = RUNS, place: Place = next_rate
+) -> dict[str, float]:
+    """One study: what it found, held against the truth."""
+    return judged(phase(oracle, seed, runs, place), runs)
+
+
+def spread_out(response: Response, pending: Floats, ceilings: Floats, loss: float) -> float:
+    """A way to compare with: places spread evenly from half a decade below the grid to lr90."""
+    own = len(response.scored) + len(pending)
+    low, high = min(GRID_US) - 0.5, float(np.quantile(ceilings, 0.1))
+    return low + (high - low) * ((own + 0.5) * GOLDEN % 1)
+
+
+def summarise(studies: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Shares and medians over studies; errors and widths where the rate is bounded."""
+
+    def middle(name: str) -> float:
+        return float(np.nanmedian([one[name] for one in studies]))
+
+    def share(name: str) -> float:
+        return float(np.mean([one[name] for one in studies]))
+
+    return {
+        "covered": share("covered"),
+        "bounded": share("bounded"),
+        "bias": middle("error"),
+        "error": float(np.nanmedian(np.abs([one["error"] for one in studies]))),
+        "decades": middle("decades"),
+    }
