@@ -20,7 +20,7 @@ from lr_ceiling.mnist.version import run_digest
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.search.estimates import TARGETS, Estimates
 from lr_ceiling.search.posterior import Call, Calls, Observation, Posterior, Tally, curves
-from lr_ceiling.search.schedule import AUDITED, Aim, Question
+from lr_ceiling.search.schedule import AUDITED, Aim, Part, Question
 
 
 def qualified(rules: Iterable[AuditedRule], variant: Variant) -> tuple[Label, ...]:
@@ -58,7 +58,7 @@ class ArmTrials:
         self.horizon = template.horizon
         self.aim = question.aim(template.model_dump(), calls)
 
-    def spec(self, index: int, learning_rate: float) -> RunSpec:
+    def spec(self, index: int, learning_rate: float, part: Part) -> RunSpec:
         """The run that trial `index` is."""
         key = self.aim.key
         changes: dict[str, object] = {
@@ -67,11 +67,14 @@ class ArmTrials:
         }
         if derived_seed(key, "audit", index // AUDITED) % AUDITED == index % AUDITED:
             changes["ended_by"] = ()
+        elif part == "usable":
+            # The score at a run's end is what it is for.
+            changes["ended_by"] = tuple(call for call in self.template.ended_by if call != "stable")
         return self.template.model_copy(update=changes)
 
-    def task(self, index: int, learning_rate: float) -> TrainingTask:
+    def task(self, index: int, learning_rate: float, part: Part) -> TrainingTask:
         """The same as a task."""
-        return TrainingTask(self.spec(index, learning_rate), self._splits)
+        return TrainingTask(self.spec(index, learning_rate, part), self._splits)
 
     def is_of(self, result: RunResult, task: TrainingTask) -> bool:
         """Whether `result` is what `task` gives."""
@@ -148,7 +151,10 @@ def observation(run: RunSummary) -> Observation:
         called=called,
         ended=called is not None and not whole,
         cost=run.steps / run.spec.horizon,
-        score=run.accuracy_by_weights if stable and whole else None,
+        # Where a call of success may end a run, those that it didn't end are others.
+        score=run.accuracy_by_weights
+        if stable and whole and "stable" not in run.spec.ended_by
+        else None,
     )
 
 

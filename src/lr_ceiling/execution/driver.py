@@ -23,7 +23,7 @@ from lr_ceiling.execution.runner import Ended, Task
 from lr_ceiling.search.ceiling import CALLS, RESULT
 from lr_ceiling.search.posterior import Observation
 from lr_ceiling.search.sampler import EXPECTED, INDEX, KNOWN, OBSERVATION, PART, CeilingSampler
-from lr_ceiling.search.schedule import Aim, Schedule
+from lr_ceiling.search.schedule import Aim, Part, Schedule
 
 LEARNING_RATE = "learning_rate"
 # The study's attribute that holds what makes its trials.
@@ -41,7 +41,7 @@ class Trials(Protocol):
     def horizon(self) -> int:
         """Steps of a full run."""
 
-    def task(self, index: int, learning_rate: float) -> Task:
+    def task(self, index: int, learning_rate: float, part: Part) -> Task:
         """The run that trial `index` is."""
 
     def is_of(self, result: Any, task: Any) -> bool:
@@ -99,7 +99,7 @@ class Driver:
                 continue
             trial = self._ask(index)
             rate = trial.suggest_float(LEARNING_RATE, *self._trials.aim.limits, log=True)
-            task = self._trials.task(index, rate)
+            task = self._trials.task(index, rate, schedule.part)
             schedule.started(math.log10(rate))
             if index in self._known and self._trials.is_of(self._known[index], task):
                 self._tell(index, trial, self._known[index])
@@ -225,7 +225,9 @@ def replays(study: Study, trials: Trials) -> bool:
         u = schedule.propose()
         if schedule.index in results:
             rate = float(np.clip(10**u, low, high))
-            if not trials.is_of(results[schedule.index], trials.task(schedule.index, rate)):
+            if not trials.is_of(
+                results[schedule.index], trials.task(schedule.index, rate, schedule.part)
+            ):
                 return False
             u = seen[schedule.index].u
         schedule.started(u)

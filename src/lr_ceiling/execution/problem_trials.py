@@ -20,7 +20,7 @@ from lr_ceiling.identity import derived_seed, versions
 from lr_ceiling.problems.outcome import NOT_FINITE, Outcome, Run, outcome_of
 from lr_ceiling.problems.problem import Problem
 from lr_ceiling.search.posterior import Observation
-from lr_ceiling.search.schedule import Question
+from lr_ceiling.search.schedule import Part, Question
 
 # What decides a search's trials, beside the problem's own libraries.
 LIBRARIES = ("lr-ceiling", "numpy", "optuna", "scipy")
@@ -126,7 +126,7 @@ class ProblemTrials:
         }
         self.aim = question.aim({"version": problem.version, "seed": question.seed})
 
-    def task(self, index: int, learning_rate: float) -> ProblemTask:
+    def task(self, index: int, learning_rate: float, part: Part) -> ProblemTask:
         """The run that trial `index` is."""
         return ProblemTask(self._parcel, learning_rate, derived_seed(self.aim.key, "run", index))
 

@@ -55,8 +55,8 @@ class RunSummary(Record):
     parameters: int
     # First step at which the mean batch accuracy of the last 100 steps reached 0.95.
     steps_to_95: int | None
-    # Inference accuracy on the whole validation split after the last step, as saved: with the moving
-    # averages that training left.
+    # Inference accuracy on the whole validation split after the last step, as saved: with the
+    # moving averages that training left.
     validation_accuracy: float
     # The same with batch norm's averages taken anew over 10,000 training images; None where there
     # are none, and for a run that diverged.

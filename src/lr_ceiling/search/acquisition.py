@@ -18,6 +18,14 @@ from lr_ceiling.search.posterior import (
     Range,
     curves,
 )
+from lr_ceiling.search.usable import (
+    CEILINGS,
+    Usable,
+    next_rate,
+    response_of,
+    scored_of,
+    usable_below,
+)
 
 # The probability whose learning rate is measured.
 TARGET = 0.9
@@ -55,9 +63,13 @@ class Explorer:
     Equal trials give equal choices. What it keeps between calls only saves time.
     """
 
-    def __init__(self, bounds: Range, key: str, calls: Calls = NO_CALLS) -> None:
-        """`key` seeds the sentinels; `calls` is for Posterior."""
+    def __init__(
+        self, bounds: Range, key: str, calls: Calls = NO_CALLS, loss: float | None = None
+    ) -> None:
+        """`key` seeds the sentinels; `calls` is for Posterior, `loss` for Usable."""
         self._key = key
+        self._loss = loss
+        self._limit: tuple[tuple[Observation, ...], float] | None = None
         self._bounds = bounds
         self._known = self._nothing_known = Posterior(curves(bounds), (), calls)
 
@@ -79,9 +91,31 @@ class Explorer:
         return Prospect(posterior, pending).best() if sentinel is None else sentinel
 
     def limit(self, observations: Sequence[Observation]) -> float:
-        """The log10 learning rate of a confirming trial: lr90's lower limit by the edge's trials."""
-        edge = self.posterior(observations).edge(TARGET)
-        return edge.low if edge.exists else self._bounds.low
+        """The log10 learning rate of a confirming trial: lr90's lower limit by edge trials."""
+        if self._limit is None or self._limit[0] != tuple(observations):
+            posterior = Posterior(curves(self._bounds), observations, self._nothing_known.calls)
+            edge = posterior.edge(TARGET)
+            self._limit = posterior.observations, edge.low if edge.exists else self._bounds.low
+        return self._limit[1]
+
+    def below(self, observations: Sequence[Observation], pending: Floats) -> float:
+        """The log10 learning rate of a trial that looks up to where no accuracy is lost."""
+        scored = scored_of(observations)
+        if not scored:
+            return self.limit(observations)
+        ceilings = self.posterior(observations).quantiles(TARGET, CEILINGS)
+        return next_rate(response_of(scored, self._bounds), pending, ceilings, self._asked_loss)
+
+    def usable(self, observations: Sequence[Observation]) -> Usable:
+        """Up to where no accuracy is lost, as far as these trials tell."""
+        scored, posterior = scored_of(observations), self.posterior(observations)
+        return usable_below(posterior, scored, self._asked_loss)
+
+    @property
+    def _asked_loss(self) -> float:
+        if self._loss is None:
+            raise ValueError("loss is None: say how much of the score may be lost")
+        return self._loss
 
     def waits(self, observations: Sequence[Observation], pending: Floats) -> bool:
         """Whether a trial is worth much more once one of those under way has ended.

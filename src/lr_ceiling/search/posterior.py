@@ -34,9 +34,9 @@ WIDTHS = 0.05 * 2 ** (np.arange(13) / 2)
 WIDTH_WEIGHTS = WIDTHS**-0.25 / np.sum(WIDTHS**-0.25)
 # Between values of theta: a fraction of the width, but never so coarse that an interval shows it.
 STEPS_A_WIDTH, FINEST, COARSEST = 6, 0.0125, 0.1
-# Lower edges: decades below the upper one, transition width in decades, and depth, the share of the
-# stable runs that are lost below. One 0.4 decades below the ceiling is as sharp as the ceiling; with
-# a scale of 0.3 decades alone, P(lr90 exists) was 0.06 there instead of 1.
+# Lower edges: decades below the upper one, transition width in decades, and depth, the share of
+# the stable runs that are lost below. With one scale of 0.3 decades, P(lr90 exists) was 0.06 where
+# a sharp lower edge lies 0.4 decades below the ceiling.
 LOWER_EDGES = (
     *((distance, 0.1, 1.0) for distance in (0.25, 0.4, 0.6, 0.9)),
     *((distance, 0.4, 1.0) for distance in (0.4, 0.6, 0.9, 1.3, 2.0)),
@@ -45,7 +45,7 @@ LOWER_EDGES = (
     *((distance, 1.3, 0.5) for distance in (2.0, 3.0)),
     *((distance, 0.4, 0.25) for distance in (0.6, 1.3)),
 )
-# A lower edge nearer than this share of the upper one's width leaves no band: a lapse says the same.
+# A lower edge nearer than this share of the upper one's width leaves no band, as a lapse does.
 NEAREST = 0.8
 # Failures within the band (l), successes outside (g), and the prior weight of the pair. Most
 # networks that train once train always; "trains 4 times in 5" must be sayable all the same, and so
@@ -204,6 +204,7 @@ class Curves:
         self._sorted: dict[float, tuple[npt.NDArray[np.intp], Floats]] = {}
         prior = weight[:, None] * lapse_weight
         self.prior: Floats = prior / prior.sum()
+        self.log_prior: Floats = np.log(self.prior)
 
     def probability(self, u: float) -> Floats:
         """p(u) of each curve."""
@@ -327,9 +328,7 @@ class Posterior:
     @cached_property
     def weights(self) -> Floats:
         """Probability of each curve."""
-        prior = self.curves.prior
-        with np.errstate(divide="ignore"):
-            log = np.log(prior) + self._power * self._log_likelihood
+        log = self.curves.log_prior + self._power * self._log_likelihood
         weights = np.exp(log - log.max())
         return np.asarray(weights / weights.sum())
 
@@ -415,7 +414,8 @@ class Posterior:
         if observation.ended:
             kind = self.audited.successes if observation.stable else self.audited.failures
             p = p * (1 - kind.miscall) + (1 - p) * kind.miscall
-        return np.log(np.maximum(p, TINY))
+        # Single precision takes half the time, and its errors of 1e-7 are far below TINY's.
+        return np.log(np.maximum(p, TINY), dtype=np.float32, casting="same_kind")
 
     def _distribution(self, target: float) -> tuple[float, Floats, Floats]:
         """How probable an edge is; its values, and the weight of those before each and of all."""

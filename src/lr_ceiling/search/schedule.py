@@ -15,7 +15,7 @@ import numpy as np
 
 from lr_ceiling.identity import digest_of
 from lr_ceiling.search.acquisition import Explorer, narrow_after
-from lr_ceiling.search.estimates import DOUBTFUL, Estimates
+from lr_ceiling.search.estimates import DOUBTFUL, LIKELY, Estimates
 from lr_ceiling.search.posterior import NO_CALLS, Calls, Floats, Observation, Posterior, Range
 
 # How far beyond the expected range trials may go, in decades.
@@ -38,7 +38,8 @@ class Question:
     the 95% interval of lr90 is `interval_decades` wide, or when `budget` full runs are spent. Then
     at most `confirmations` fresh seeds at its lower limit tell whether it exists. Learning rates
     and seeds follow from `seed`; `lag` is how many trials back results are known at the latest, and
-    so how many trials may be under way at once.
+    so how many trials may be under way at once. At last, `usable_runs` at most tell up to where no
+    accuracy is lost, `usable_loss` apart, in units of the score; None asks for none.
     """
 
     low: float
@@ -48,6 +49,8 @@ class Question:
     seed: int
     lag: int
     confirmations: int = 0
+    usable_runs: int = 0
+    usable_loss: float | None = None
 
     def aim(self, identity: object, calls: Calls = NO_CALLS) -> "Aim":
         """The aim of a study of what `identity` (anything of JSON) names.
@@ -63,6 +66,8 @@ class Question:
             budget=self.budget,
             lag=self.lag,
             confirmations=self.confirmations,
+            usable_runs=self.usable_runs,
+            usable_loss=self.usable_loss,
             calls=calls,
         )
 
@@ -74,7 +79,8 @@ class Aim:
     `key` is its identity; the ceiling is expected between `low` and `high`; `interval_decades` is
     how narrow the 95% interval of lr90 must get, `budget` what may be spent on that, in full runs;
     `lag` is how many trials back results are known at the latest; `confirmations` is how many
-    trials may confirm it; `calls` are the early calls that were audited before.
+    trials may confirm it, `usable_runs` how many may look for the rate up to which at most
+    `usable_loss` of the score is lost; `calls` are the early calls that were audited before.
     """
 
     key: str
@@ -84,6 +90,8 @@ class Aim:
     budget: float
     lag: int
     confirmations: int = 0
+    usable_runs: int = 0
+    usable_loss: float | None = None
     calls: Calls = NO_CALLS
 
     @property
@@ -112,7 +120,7 @@ class Schedule:
         self.part: Part = "edge"
         self.trials: Counter[Part] = Counter()
         self._aim = aim
-        self._explorer = Explorer(aim.bounds, aim.key, aim.calls)
+        self._explorer = Explorer(aim.bounds, aim.key, aim.calls, aim.usable_loss)
         self._tried: list[float] = []
         self._seen: list[Observation] = []
 
@@ -141,6 +149,8 @@ class Schedule:
         """The log10 learning rate of the next trial: what CeilingSampler gives as well."""
         if self.part == "confirm":
             return self._explorer.limit(self._seen[: self.trials["edge"]])
+        if self.part == "usable":
+            return self._explorer.below(self._seen, self._pending())
         return self._explorer.choose(self.index, self._seen, self._pending())
 
     def started(self, u: float) -> None:
@@ -157,7 +167,11 @@ class Schedule:
             if ended is None and self._is_affordable(done):
                 return True
             self.part = "confirm"
-        return self._may_confirm() and is_doubtful(posterior)
+        if self.part == "confirm":
+            if self._may_confirm() and is_doubtful(posterior):
+                return True
+            self.part = "usable"
+        return self._may_look_below() and not self._explorer.usable(self._seen).settled()
 
     def _starts_beside(self) -> bool:
         """Whether the next trial starts though others are under way."""
@@ -166,6 +180,8 @@ class Schedule:
             return self._may_confirm() and all(
                 is_doubtful(self._foreseen(posterior, stable)) for stable in (True, False)
             )
+        if self.part == "usable":
+            return self._may_look_below()
         ended = Estimates(posterior).ended(self._aim.interval_decades)
         return ended is None and not (
             self._explorer.waits(self._seen, pending)
@@ -174,6 +190,10 @@ class Schedule:
 
     def _may_confirm(self) -> bool:
         return self.trials["confirm"] < self._aim.confirmations
+
+    def _may_look_below(self) -> bool:
+        likely = self.posterior().edge(0.9).exists >= LIKELY
+        return likely and self.trials["usable"] < self._aim.usable_runs
 
     def _foreseen(self, posterior: Posterior, stable: bool) -> Posterior:
         """The posterior if all trials under way were stable, or none."""

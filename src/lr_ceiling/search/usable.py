@@ -14,7 +14,7 @@ falls and rises again, beyond what the runs ask for, is less probable than one t
 is asked of f is asked of equally probable draws of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
@@ -34,7 +34,7 @@ from lr_ceiling.search.estimates import (
     QUANTILES,
     Estimate,
 )
-from lr_ceiling.search.posterior import Floats
+from lr_ceiling.search.posterior import Floats, Observation, Posterior, Range
 
 Link = Literal["logit", "identity"]
 
@@ -81,6 +81,8 @@ SETTLED = 0.4
 START = 0.5
 # Between candidates, in places.
 STRIDE = 2
+# The ceiling that no usable rate is above, and by how many values it is known.
+CEILING, CEILINGS = 0.9, 400
 # Groups of draws with about the same usable rate, by which a run tells them apart.
 BINS = 10
 # Its multiples, less their whole parts, spread evenly over 0 to 1.
@@ -367,6 +369,28 @@ def usable_us(response: Response, ceiling_us: Floats, loss: float) -> Floats:
     Empty where no run trained, and where there is no lr90.
     """
     return np.sort(_drawn(response, ceiling_us, loss).usable)
+
+
+def scored_of(observations: Iterable[Observation]) -> tuple[Scored, ...]:
+    """The runs among these that say what a seed that trains reaches, in order.
+
+    Their full length was no consequence of how they went: where success may be called early, that
+    is so for none but those that no call may end.
+    """
+    return tuple(sorted(Scored(one.u, one.score) for one in observations if one.score is not None))
+
+
+def response_of(scored: Sequence[Scored], bounds: Range) -> Response:
+    """The curve of these scores: by their logits if all are in [0, 1], as accuracies are."""
+    link: Link = "logit" if all(0 <= one.score <= 1 for one in scored) else "identity"
+    return Response(scored, bounds.lowest, bounds.highest, link)
+
+
+def usable_below(posterior: Posterior, scored: Sequence[Scored], loss: float) -> Usable:
+    """The highest usable learning rate, by these scores and what is known of lr90."""
+    ceilings = posterior.quantiles(CEILING, CEILINGS)
+    response = response_of(scored, posterior.curves.bounds)
+    return usable_of(response, ceilings, loss, posterior.edge(CEILING).exists)
 
 
 def usable_of(

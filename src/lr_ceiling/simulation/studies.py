@@ -6,7 +6,7 @@ import numpy as np
 
 from lr_ceiling.identity import derived_seed, digest_of
 from lr_ceiling.search.estimates import TARGETS, Estimates
-from lr_ceiling.search.posterior import Calls, Observation, Posterior, Tally, curves
+from lr_ceiling.search.posterior import Calls, Observation, Tally
 from lr_ceiling.search.schedule import AUDITED, Aim, Schedule
 from lr_ceiling.simulation.oracles import HIGH, LOW, Oracle
 from lr_ceiling.simulation.scores import OwnResult
@@ -23,7 +23,7 @@ def study(oracle: Oracle, seed: int) -> dict[str, float]:
     """One study by the pipeline's own search: what it found, the truth, and what it cost."""
     rng = np.random.default_rng(derived_seed("simulation", oracle.name, seed))
     theta = oracle.theta(rng)
-    aim = Aim(str(seed), LOW, HIGH, INTERVAL, BUDGET, LAG, CONFIRMATIONS, CALLS)
+    aim = Aim(str(seed), LOW, HIGH, INTERVAL, BUDGET, LAG, CONFIRMATIONS, calls=CALLS)
     schedule = Schedule(aim)
     done: dict[int, Observation] = {}
     while schedule.may_start(done):
