@@ -10,7 +10,13 @@ from typing import ClassVar
 import pandas as pd
 from pydantic import BaseModel
 
-from lr_ceiling.evidence.records import AuditedRule, EarlyDecisions, Study
+from lr_ceiling.evidence.records import (
+    AuditedArm,
+    AuditedRule,
+    Conditions,
+    EarlyDecisions,
+    Study,
+)
 from lr_ceiling.execution.files import write_json, write_text
 from lr_ceiling.identity import derived_seed, digest_of, versions
 from lr_ceiling.mnist.results import RunResult, RunSummary, write_runs
@@ -22,23 +28,52 @@ from lr_ceiling.search.estimates import TARGETS, Estimates
 from lr_ceiling.search.posterior import Calls, Observation, Posterior, curves
 from lr_ceiling.search.schedule import AUDITED, Aim, Question
 
+# A rule may end trials if it is wrong in less than one call of twenty, near the edge.
+MOST_WRONG = 0.05
 
-def qualified(rules: Iterable[AuditedRule], variant: Variant) -> tuple[Label, ...]:
-    """The rules that may end a trial of a variant.
 
-    An audit, with runs of this variant among its own, found them wrong in less than one call of
-    twenty. What explodes without batch norm may learn with it.
+def audited_under(
+    rules: Iterable[AuditedRule], conditions: Conditions
+) -> list[tuple[Label, AuditedArm]]:
+    """What an audit found under these very conditions, rule by rule.
+
+    What explodes without batch norm may learn with it, and what is lost after an epoch may come
+    back in three.
     """
-    return tuple(
-        rule.rule
-        for rule in rules
-        if rule.wrong_share_below < 0.05 and any(arm.startswith(f"{variant}-") for arm in rule.arms)
-    )
+    return [
+        (rule.rule, arm) for rule in rules for arm in rule.under if arm.conditions == conditions
+    ]
 
 
-def calls_of(rules: Sequence[AuditedRule]) -> Calls:
-    """The early calls that an audit did not follow, of all rules."""
-    return Calls(sum(rule.audited for rule in rules), sum(rule.wrong for rule in rules))
+def qualified(rules: Iterable[AuditedRule], conditions: Conditions) -> tuple[Label, ...]:
+    """The rules that may end a trial under these conditions."""
+    found = audited_under(rules, conditions)
+    return tuple(rule for rule, arm in found if arm.wrong_share_below < MOST_WRONG)
+
+
+def calls_of(rules: Iterable[AuditedRule], conditions: Conditions) -> Calls:
+    """The early calls near the edge that an audit under these conditions did not follow."""
+    found = [arm for _, arm in audited_under(rules, conditions)]
+    return Calls(sum(arm.near for arm in found), sum(arm.wrong for arm in found))
+
+
+def unused(rules: Sequence[AuditedRule], conditions: Conditions) -> str | None:
+    """Why the audit ends no trial under these conditions, in a line; None where it does."""
+    if qualified(rules, conditions):
+        return None
+    if found := audited_under(rules, conditions):
+        counts = ", ".join(f"{rule} {arm.wrong} of {arm.near}" for rule, arm in found)
+        return f"the audit's calls near the edge are too few, or wrong too often: {counts}"
+    of_arm = [arm.conditions for rule in rules for arm in rule.under]
+    of_arm = [one for one in of_arm if one.arm == conditions.arm]
+    if of_arm:
+        other, own = of_arm[0].model_dump(), conditions.model_dump()
+        differ = [name for name in own if own[name] != other[name]]
+        words = [f"{name} {other[name]}, not {own[name]}" for name in differ]
+        return f"the audit is of {'; '.join(words)}"
+    if any(rule.audited and not rule.under for rule in rules):
+        return "the audit does not tell its conditions: `make audit` makes it anew"
+    return f"no early call was audited of {conditions.arm}"
 
 
 class ArmTrials:
@@ -103,7 +138,7 @@ class ArmTrials:
 class ArmProblem:
     """An arm of the post's network as a problem: what a run of it is.
 
-    `rules` have been audited; those that qualify may end a trial early.
+    `rules` have been audited; those that qualify under its conditions may end a trial early.
     """
 
     prepared_by: ClassVar[str] = PREPARED_BY
@@ -123,10 +158,11 @@ class ArmProblem:
             activation=self.activation,
             learning_rate=question.low,
             seed=question.seed,
-            ended_by=qualified(self.rules, self.variant),
             data_digest=self.data_digest,
         )
-        return ArmTrials(template, question, calls_of(self.rules), self.splits)
+        conditions = Conditions.of(template)
+        template = template.model_copy(update={"ended_by": qualified(self.rules, conditions)})
+        return ArmTrials(template, question, calls_of(self.rules, conditions), self.splits)
 
 
 def journal_of(state: Path, arm: str, trials: ArmTrials) -> Path:
@@ -137,15 +173,18 @@ def journal_of(state: Path, arm: str, trials: ArmTrials) -> Path:
 
 def observation(run: RunSummary) -> Observation:
     """What a run says of its learning rate."""
-    ended = run.called is not None and run.steps < run.spec.horizon
     return Observation(
         u=math.log10(run.spec.learning_rate),
         stable=run.label == "stable",
-        called=run.called is not None,
-        # A number that is no number is a fact: such a call is never wrong.
-        ended=ended and run.called != "diverged",
+        called=is_predicted(run),
+        ended=is_predicted(run) and run.steps < run.spec.horizon,
         cost=run.steps / run.spec.horizon,
     )
+
+
+def is_predicted(run: RunSummary) -> bool:
+    """Whether the judge predicted a failure; a number that is no number is a fact, and no call."""
+    return run.called not in (None, "diverged")
 
 
 def posterior_of(aim: Aim, runs: Sequence[RunResult]) -> Posterior:
@@ -157,7 +196,8 @@ def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Estimates) -> Study:
     """What the trials of this aim found."""
     stable = [run.spec.learning_rate for run in runs if run.label == "stable"]
     steps = sum(run.steps for run in runs)
-    audited = [run for run in runs if run.called and run.steps == run.spec.horizon]
+    called = [run for run in runs if is_predicted(run)]
+    audited = [run for run in called if run.steps == run.spec.horizon]
     spec = runs[0].spec
     return Study(
         variant=spec.variant,
@@ -177,7 +217,7 @@ def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Estimates) -> Study:
         steps_spent=steps,
         full_run_equivalents=round(steps / spec.horizon, 3),
         early_decisions=EarlyDecisions(
-            made=sum(run.steps < run.spec.horizon for run in runs),
+            made=len(called) - len(audited),
             audited=len(audited),
             wrong=sum(run.label == "stable" for run in audited),
         ),

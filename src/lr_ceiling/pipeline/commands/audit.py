@@ -8,6 +8,7 @@ from lr_ceiling.errors import one_line_errors
 from lr_ceiling.evidence.audit import (
     AUDIT_COLUMNS,
     GROUNDS,
+    LOOKS,
     NEEDED,
     audit_all,
     audit_rows,
@@ -52,7 +53,7 @@ def main(splits: Path, output: Path, state: Path) -> None:
         progress.say(in_words(run))
         write()
 
-    total = len(GROUNDS) * NEEDED * template.horizon
+    total = len(GROUNDS) * (LOOKS + NEEDED) * template.horizon
     with (
         step_progress("audit", total) as progress,
         workers(
