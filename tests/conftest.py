@@ -464,9 +464,10 @@ def write_results(folder: Path) -> Path:
         write_runs(arm / "runs.json", [*seeds_of(variant, 0.01), dead])
         write_json(arm / "study.json", small_study(variant=variant).model_dump())
         write_json(arm / "posterior.json", asdict(small_belief()))
-        critical: dict[str, dict[str, float | None]] = {
-            "initial": {"median": 0.005, "least": 0.004, "most": 0.006, "n": 3},
-            "trained": {"median": None, "least": None, "most": None, "n": 0},
+        rates = [0.004, 0.005, 0.006]
+        critical: dict[str, dict[str, Any]] = {
+            "initial": {"median": 0.005, "least": 0.004, "most": 0.006, "n": 3, "rates": rates},
+            "trained": {"median": None, "least": None, "most": None, "n": 0, "rates": []},
         }
         if variant == "batchnorm":
             critical["bias"] = {"logit_difference": 1e-12, "gradient_ratio": 2e-13, "n": 3}

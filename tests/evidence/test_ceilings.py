@@ -1,12 +1,16 @@
 """The ceilings of all arms, over one another and over what theory says."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import stats
 
-from conftest import small_study
-from lr_ceiling.evidence.ceilings import held_against_theory, ratios
+from conftest import small_belief, small_study
+from lr_ceiling.evidence.ceilings import held_against_theory, ratios, typical
 from lr_ceiling.evidence.records import Arm
-from lr_ceiling.search.estimates import NOTHING, Estimate, Estimates
+from lr_ceiling.search.estimates import NOTHING, Belief, Estimates
 from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
 
 ARMS: list[Arm] = [("baseline", "relu"), ("batchnorm", "relu")]
@@ -21,23 +25,77 @@ def test_there_is_a_ratio_of_each_activation_with_both_networks() -> None:
     (only,) = ratios(studies, beliefs)
     assert only.activation == "relu"
     assert only.lr90.estimate == pytest.approx(1, rel=0.05)
+    assert only.exists == pytest.approx(0.95 * 0.95)
+    assert only.not_higher == pytest.approx(0.5, abs=0.01)
     (first, *_) = ARMS
     assert ratios({first: studies[first]}, beliefs) == []
 
 
 def test_an_arm_of_the_file_is_its_study_without_the_key_and_with_theory() -> None:
     study = small_study(lr90={"estimate": None, "ci95": (0.01, None)})
+    rates = [0.004, 0.005, 0.006]
     critical = {
-        "initial": {"median": 0.005, "least": 0.004, "most": 0.006, "n": 3},
-        "trained": {"median": None, "least": None, "most": None, "n": 0},
+        "initial": {"median": 0.005, "least": 0.004, "most": 0.006, "n": 3, "rates": rates},
+        "trained": {"median": None, "least": None, "most": None, "n": 0, "rates": []},
         "bias": {"logit_difference": 1e-12, "gradient_ratio": 2e-13, "n": 3},
     }
-    arm = held_against_theory(study, critical)
+    arm = held_against_theory(study, small_belief(), critical)
     written = arm.model_dump()
     assert {**written, "key": study.key} == {**study.model_dump(), "theory": written["theory"]}
     assert list(written)[-1] == "theory"
     initial, trained = arm.theory.initial, arm.theory.trained
     assert (initial.median, initial.least, initial.most, initial.n) == (0.005, 0.004, 0.006, 3)
-    assert initial.lr90_over_median == Estimate(estimate=None, ci95=(2.0, None))
-    assert initial.lr50_over_median == Estimate(estimate=2.0, ci95=(1.0, 4.0))
-    assert trained.lr90_over_median == trained.lr50_over_median == NOTHING
+    assert initial.typical is not None
+    assert initial.typical.estimate == pytest.approx(0.00493, rel=1e-3)
+    assert trained.lr90_over_median == trained.lr50_over_median == trained.typical == NOTHING
+
+
+def belief_of(values: Sequence[float]) -> Belief:
+    return replace(small_belief(), lr90=tuple(values), lr50=tuple(values))
+
+
+@pytest.mark.parametrize("n", [2, 4, 12])
+def test_the_median_of_few_networks_is_not_known(n: int) -> None:
+    """Held against a median that is taken as known, a sure ceiling was a sure number of times."""
+    rates = list(np.geomspace(0.002, 0.008, n))
+    shown = {"median": 0.004, "least": 0.002, "most": 0.008, "n": n, "rates": rates}
+    study = small_study(lr90={"estimate": 0.008, "ci95": (0.00799, 0.00801)})
+    belief = belief_of(np.linspace(0.00799, 0.00801, 400).tolist())
+    arm = held_against_theory(study, belief, {"initial": shown, "trained": shown})
+    found = arm.theory.initial
+    low, high = found.lr90_over_median.ci95
+    assert low is not None
+    assert high is not None
+    assert found.lr90_over_median.estimate == pytest.approx(2, rel=0.01)
+    logs = np.log(rates)
+    margin = stats.t.ppf(0.975, n - 1) * logs.std(ddof=1) / n**0.5
+    assert np.log(high / low) == pytest.approx(2 * margin, rel=0.05)
+
+
+def test_the_interval_of_the_typical_rate_is_students_of_the_logarithms() -> None:
+    rates = [0.001, 0.01, 0.01, 0.1]
+    found, values = typical(rates)
+    low, high = stats.ttest_1samp(np.log(rates), 0).confidence_interval(0.95)
+    assert found.estimate == pytest.approx(0.01)
+    assert found.ci95 == pytest.approx((np.exp(low), np.exp(high)))
+    assert np.quantile(values, (0.025, 0.975)) == pytest.approx(found.ci95, rel=0.1)
+
+
+def test_it_covers_the_median_of_all_networks_as_often_as_it_says() -> None:
+    draws = np.random.default_rng(0).lognormal(mean=np.log(0.004), sigma=0.3, size=(2000, 4))
+    intervals = [typical(rates)[0].ci95 for rates in draws.tolist()]
+    covered = np.mean([low is not None and high is not None and low <= 0.004 <= high
+                       for low, high in intervals])  # fmt: skip
+    assert 0.935 < covered < 0.965
+
+
+def test_one_network_bounds_nothing() -> None:
+    found, values = typical([0.004])
+    assert found.estimate == pytest.approx(0.004)
+    assert (found.ci95, values) == ((None, None), [])
+    assert typical([]) == (NOTHING, [])
+    shown = {"median": 0.004, "least": 0.004, "most": 0.004, "n": 1, "rates": [0.004]}
+    critical = {"initial": shown, "trained": shown}
+    arm = held_against_theory(small_study(), small_belief(), critical)
+    assert arm.theory.initial.lr90_over_median == NOTHING
+    assert arm.theory.initial.n == 1

@@ -22,6 +22,8 @@ from lr_ceiling.evidence.claims import (
     higher,
     median_interval,
     more_activations,
+    not_above,
+    p_of_median,
     step_ratios,
     subject_of,
     viability,
@@ -29,7 +31,7 @@ from lr_ceiling.evidence.claims import (
 from lr_ceiling.evidence.records import Claim, Ratio, Viability
 from lr_ceiling.execution.files import read_json
 from lr_ceiling.pipeline import params
-from lr_ceiling.report.schemas import ClaimsReport
+from lr_ceiling.report.schemas import ClaimsReport, ComparisonReport
 from lr_ceiling.report.words import CLAIM_COLUMNS, claim_row
 from lr_ceiling.search.estimates import Estimate
 from lr_ceiling.search.posterior import Floats
@@ -71,15 +73,40 @@ def test_how_many_values_the_interval_leaves_out(n: int, outside: int) -> None:
     assert median_interval([float(i) for i in range(n)]) == (outside, n - 1 - outside)
 
 
-def test_batch_norm_is_faster_where_all_pairs_say_so() -> None:
-    baseline = {0.001: runs(400, 420, 380, 390), 0.01: runs(None, None, None, None)}
-    batchnorm = {0.001: runs(200, 210, 190, 195), 0.01: runs(300, 300, 300, 300)}
-    claim = faster("relu", baseline, batchnorm)
-    assert (claim.id, claim.verdict, claim.n) == ("faster-relu", "supported", 8)
-    assert claim.ci95[0] == pytest.approx(2, rel=0.01)
-    assert claim.ci95[1] is None
-    assert claim.estimate is None
-    assert faster("relu", batchnorm, baseline).verdict == "not supported"
+def test_batch_norm_is_faster_where_all_pairs_say_so_at_each_learning_rate() -> None:
+    baseline = {0.001: runs(400, 420, 380, 390, 400, 400), 0.01: runs(*[None] * 6)}
+    batchnorm = {0.001: runs(200, 210, 190, 195, 200, 200), 0.01: runs(*[300] * 6)}
+    low, high = faster("relu", baseline, batchnorm)
+    assert (low.id, low.verdict, low.n) == ("faster-relu-0.001", "supported", 6)
+    assert (high.id, high.verdict, high.n) == ("faster-relu-0.01", "supported", 6)
+    assert low.estimate == pytest.approx(2, rel=0.01)
+    assert "at learning rate 0.001" in low.statement
+    # Where the baseline never gets there, no number of times is known.
+    assert (high.estimate, high.ci95) == (None, (None, None))
+    # Of six signs all are on one side: twice one in 64.
+    assert low.p_value == high.p_value == pytest.approx(2 / 64, rel=0.01)
+    against = faster("relu", batchnorm, baseline)
+    assert [claim.verdict for claim in against] == ["not supported"] * 2
+
+
+def test_two_learning_rates_are_not_twice_as_many_seeds() -> None:
+    """Pooled, four seeds at two rates passed for eight independent pairs, and decided."""
+    four = {0.001: runs(400, 420, 380, 390), 0.01: runs(400, 420, 380, 390)}
+    quicker = {0.001: runs(200, 210, 190, 195), 0.01: runs(200, 210, 190, 195)}
+    found = faster("relu", four, quicker)
+    assert [(claim.n, claim.verdict) for claim in found] == [(4, "inconclusive")] * 2
+
+
+@pytest.mark.filterwarnings("error")
+@given(st.lists(st.floats(0.1, 10) | st.just(math.inf) | st.just(0.0), min_size=6, max_size=15))
+def test_the_median_is_decided_as_its_p_value_says(values: list[float]) -> None:
+    low, high = median_interval(values)
+    p = p_of_median(values, 1.0)
+    assert low is not None
+    assert high is not None
+    assert p is not None
+    if low > 1 or high < 1:
+        assert p <= 0.05
 
 
 def test_four_seeds_say_nothing_of_the_fastest_rates() -> None:
@@ -108,10 +135,27 @@ def test_better_is_judged_where_validation_chooses() -> None:
     assert claim.n == 3
 
 
-def test_a_tenth_of_a_point_is_no_difference() -> None:
-    same = {0.001: accurate(0.98, 0.98, 0.98)}
-    little = {0.001: accurate(0.9805, 0.9806, 0.9805)}
-    assert better("relu", same, little).verdict == "not supported"
+@pytest.mark.parametrize(
+    ("accuracies", "verdict"),
+    [
+        # Above zero with its whole interval, and within what counts as no difference.
+        ((0.9805, 0.9806, 0.9805), "not supported"),
+        ((0.97, 0.971, 0.97), "not supported"),
+        # Above zero with its whole interval, but not above what counts as no difference.
+        ((0.9815, 0.982, 0.9825), "inconclusive"),
+        ((0.9905, 0.991, 0.9905), "supported"),
+    ],
+    ids=["within the band", "worse", "beyond zero alone", "beyond the band"],
+)
+def test_a_tenth_of_a_point_is_no_difference(accuracies: Sequence[float], verdict: str) -> None:
+    claim = better("relu", {0.001: accurate(0.98, 0.98, 0.98)}, {0.001: accurate(*accuracies)})
+    assert claim.verdict == verdict
+    assert "within 0.001 of 0 there is none" in claim.statistic
+    assert claim.p_value is not None
+    assert (claim.p_value < 0.05) == (verdict != "inconclusive")
+    # The interval itself is that of the difference from zero.
+    assert claim.ci95[0] is not None
+    assert (claim.ci95[0] > 0) == (accuracies[0] > 0.98)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +172,18 @@ def test_higher_learning_rates_follow_from_the_ratio(
     ci95: tuple[float | None, float | None], verdict: str
 ) -> None:
     estimate = Estimate(estimate=None, ci95=ci95)
-    claim = higher(Ratio(activation="relu", lr50=estimate, lr90=estimate), trials=31)
-    assert (claim.verdict, claim.ci95, claim.n) == (verdict, ci95, 31)
+    found = Ratio(activation="relu", lr50=estimate, lr90=estimate, exists=0.92, not_higher=0.01)
+    claim = higher(found, trials=31)
+    assert (claim.verdict, claim.ci95, claim.n, claim.p_value) == (verdict, ci95, 31, 0.02)
+    assert "both exist with probability 0.92" in claim.statistic
+
+
+@pytest.mark.parametrize("exists", [None, 0.5, 0.89])
+def test_a_ratio_of_ceilings_that_may_not_exist_decides_nothing(exists: float | None) -> None:
+    estimate = Estimate(estimate=3.0, ci95=(2.0, 9.0))
+    found = Ratio(activation="relu", lr50=estimate, lr90=estimate, exists=exists)
+    claim = higher(found, trials=31)
+    assert (claim.verdict, claim.ci95, claim.p_value) == ("inconclusive", (2.0, 9.0), None)
 
 
 def test_an_activation_has_its_claims_once_both_variants_ran() -> None:
@@ -137,7 +191,7 @@ def test_an_activation_has_its_claims_once_both_variants_ran() -> None:
     assert claims_of({("baseline", "relu", 0.001): four}, [], {}) == []
     both = claims_of({("baseline", "relu", 0.1): four, ("batchnorm", "relu", 0.1): four}, [], {})
     assert [claim.id for claim in both] == [
-        "faster-relu", "faster-at-best-relu", "better-results-relu",
+        "faster-relu-0.1", "faster-at-best-relu", "better-results-relu",
     ]  # fmt: skip
 
 
@@ -168,6 +222,8 @@ def holds_what_it_should(claim: Claim, cells: Sequence[Viability]) -> None:
     assert sum(share for k, share in of_difference.items() if low <= k <= high) >= 0.95 - 1e-9
     assert sum(share for k, share in of_difference.items() if k < low) <= 0.025 + 1e-9
     assert sum(share for k, share in of_difference.items() if k > high) <= 0.025 + 1e-9
+    none = sum(share for k, share in of_difference.items() if k <= 0)
+    assert claim.p_value == pytest.approx(2 * min(none, 1 - none), rel=1e-2, abs=1e-9)
     assert claim.estimate is not None
     assert low <= claim.estimate <= high
 
@@ -258,8 +314,20 @@ def test_easier_initialisation_follows_from_the_widths(
     assert claim.verdict == verdict
     assert tuple(end is not None for end in claim.ci95) == bounded
     assert (claim.id, claim.n) == ("easier-initialisation-relu", 40)
+    assert (claim.p_value is not None) == all(bounded)
+    if claim.p_value is not None:
+        assert (claim.p_value <= 0.05) == (verdict != "inconclusive")
     if verdict == "supported" and all(bounded):
         assert claim.estimate == pytest.approx(2, abs=0.01)
+
+
+def test_what_is_not_above_is_a_share_of_pairs_and_never_sure() -> None:
+    one, other = factor(10, 1000), factor(10, 1000)
+    assert not_above(one, other) == pytest.approx(0.5, abs=0.01)
+    # 400 equally probable values say nothing of what is rarer than one in 400.
+    assert not_above(factor(1e6, 1e7), other) == 1 / 400
+    assert not_above(other, factor(1e6, 1e7)) == 1 - 1 / 400
+    assert not_above(factor(10, None), other) is None
 
 
 @pytest.mark.parametrize(
@@ -275,13 +343,15 @@ def test_a_bias_is_unnecessary_if_neither_logits_nor_gradients_know_it(
 ) -> None:
     effect = {"logit_difference": logits, "gradient_ratio": gradient, "n": 4}
     claim = bias_unnecessary("relu", effect)
-    assert (claim.verdict, claim.estimate, claim.n) == (verdict, logits, 4)
+    assert (claim.verdict, claim.estimate, claim.n, claim.p_value) == (verdict, logits, 4, None)
     assert claim.id == "bias-unnecessary-relu"
 
 
 def test_the_page_tells_what_the_report_holds() -> None:
-    tested = read_json(ROOT / "reports" / "claims.json")["claims"]
-    rows = [CLAIM_COLUMNS, *(claim_row(Claim.model_validate(one)) for one in tested)]
+    tested = {one["id"] for one in read_json(ROOT / "reports" / "claims.json")["claims"]}
+    told = ComparisonReport.read(ROOT / "reports" / "comparison.json").claims
+    rows = [CLAIM_COLUMNS, *(claim_row(claim) for claim in told if claim.id in tested)]
+    assert len(rows) == len(tested) + 1
     page = (ROOT / "docs" / "claims.md").read_text()
     table = page[page.index(f"| {CLAIM_COLUMNS[0]} | {CLAIM_COLUMNS[1]}") :].partition("\n\n")[0]
     found = [line for line in table.splitlines() if not line.startswith("|---")]
@@ -291,4 +361,7 @@ def test_the_page_tells_what_the_report_holds() -> None:
 def test_the_committed_claim_follows_from_the_committed_cells() -> None:
     report = ClaimsReport.read(ROOT / "reports" / "claims.json")
     committed = next(claim for claim in report.claims if claim.id == "more-activations")
-    assert more_activations(report.cells) == committed
+    again = more_activations(report.cells)
+    # What was committed in format 2 has no p-value.
+    assert again.model_copy(update={"p_value": committed.p_value}) == committed
+    assert committed.p_value in (None, again.p_value)

@@ -12,14 +12,15 @@ from lr_ceiling.evidence.initialisation import (
     SIGN,
     EdgeSearch,
     Side,
-    at_least_none,
+    band_of,
+    existence,
     reciprocal,
     search_all,
     width,
 )
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
-from lr_ceiling.search.estimates import NOTHING, Estimate
+from lr_ceiling.search.estimates import Estimate
 
 TEMPLATE = small_spec("d")
 # Stable from a fiftieth of Glorot's scale to three hundred times it.
@@ -67,11 +68,11 @@ def test_both_edges_are_found(band: tuple[EdgeSearch, EdgeSearch]) -> None:
         assert high is not None
         assert low < truth < high
         assert list(values) == sorted(values)
-        assert search.exists > 0.5
+    assert band_of(*band).exists > 0.9
 
 
 def test_the_width_is_the_distance_of_the_edges(band: tuple[EdgeSearch, EdgeSearch]) -> None:
-    found, values = width(*band)
+    found, values = width(*band, band_of(*band))
     low, high = found.ci95
     assert low is not None
     assert high is not None
@@ -121,7 +122,8 @@ def test_a_search_goes_the_same_way_alone_and_beside_others(
 
 
 def test_without_an_upper_edge_there_is_a_lower_limit_only() -> None:
-    found, values = width(*searched(Oracle(highest=math.inf)))
+    pair = searched(Oracle(highest=math.inf))
+    found, values = width(*pair, band_of(*pair))
     assert found.estimate is None
     assert found.ci95[0] is not None
     assert found.ci95[0] > 1e3
@@ -131,16 +133,18 @@ def test_without_an_upper_edge_there_is_a_lower_limit_only() -> None:
 
 def test_where_nothing_is_stable_the_band_has_no_width() -> None:
     dead = [run.model_copy(update={"label": "dead"}) for run in UNSCALED]
-    upper, lower = searched(Oracle(lowest=1e6, highest=1e6), dead)
-    assert min(upper.exists, lower.exists) < 0.05
-    assert width(upper, lower)[0] == Estimate(estimate=1.0, ci95=(1.0, 1.0))
+    pair = searched(Oracle(lowest=1e6, highest=1e6), dead)
+    band = band_of(*pair)
+    assert existence(*pair, band) < 0.05
+    assert width(*pair, band)[0] == Estimate(estimate=1.0, ci95=(1.0, 1.0))
 
 
-def test_edges_that_have_passed_each_other_leave_no_width() -> None:
-    assert at_least_none(Estimate(estimate=0.5, ci95=(0.1, 3.0))) == Estimate(
-        estimate=1.0, ci95=(1.0, 3.0)
-    )
-    assert at_least_none(NOTHING) == NOTHING
+def test_runs_that_both_searches_know_count_once(band: tuple[EdgeSearch, EdgeSearch]) -> None:
+    """Two posteriors took the twelve runs between the edges for twenty-four."""
+    again = [EdgeSearch(TEMPLATE, side, UNSCALED * 2) for side in SIGN]
+    once = [EdgeSearch(TEMPLATE, side, UNSCALED) for side in SIGN]
+    assert band_of(*again).exists == band_of(*once).exists
+    assert list(band_of(*again).decades) == list(band_of(*once).decades)
 
 
 def test_the_reciprocal_swaps_the_ends() -> None:

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from conftest import small_run, small_spec
-from lr_ceiling.evidence.records import AuditedRule, read_study
+from lr_ceiling.evidence.audit import most_wrong
+from lr_ceiling.evidence.records import AuditedArm, AuditedRule, Conditions, read_study
 from lr_ceiling.evidence.study import (
     ArmTrials,
     calls_of,
     journal_of,
+    observation,
     qualified,
+    unused,
     write_study,
 )
 from lr_ceiling.mnist.results import read_runs
@@ -72,17 +75,94 @@ def test_a_journal_is_named_by_arm_and_by_what_makes_the_trials(tmp_path: Path) 
     assert all(path.match("baseline-relu-*.journal") for path in paths)
 
 
-def rule(name: Label, audited: int, wrong: int, below: float) -> AuditedRule:
+CONDITIONS = Conditions.of(TEMPLATE)
+
+
+def rule(name: Label, near: int, wrong: int, conditions: Conditions = CONDITIONS) -> AuditedRule:
+    limit = most_wrong(wrong, near)
+    arm = AuditedArm(
+        conditions=conditions, edge=0.01, learning_rates=(0.02,) * near, near=near, wrong=wrong,
+        wrong_share_below=limit,
+    )  # fmt: skip
     return AuditedRule(
-        rule=name, audited=audited, wrong=wrong, wrong_share_below=below, arms={"baseline-relu": 1}
-    )
+        rule=name, audited=near, wrong=wrong, wrong_share_below=limit,
+        arms={conditions.arm: near}, under=(arm,),
+    )  # fmt: skip
 
 
 def test_an_audit_qualifies_rules_and_its_calls_count_together() -> None:
-    rules = (rule("dead", 59, 0, 0.0495), rule("lost", 40, 1, 0.114), rule("exploded", 0, 0, 1.0))
-    assert qualified(rules, "baseline") == ("dead",)
-    assert qualified(rules, "batchnorm") == ()
-    assert calls_of(rules) == Calls(99, 1)
+    rules = (rule("dead", 59, 0), rule("lost", 40, 1), rule("exploded", 0, 0))
+    assert qualified(rules, CONDITIONS) == ("dead",)
+    assert calls_of(rules, CONDITIONS) == Calls(99, 1)
+    assert unused(rules, CONDITIONS) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"variant": "batchnorm"},
+        {"activation": "tanh"},
+        {"optimizer": "sgd"},
+        {"batch_size": 64},
+        {"epochs": 2},
+        {"target_accuracy": 0.8},
+        {"data_digest": "1" * 16},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_audit_under_other_conditions_is_not_used_and_it_says_why(
+    change: dict[str, object],
+) -> None:
+    rules = (rule("dead", 59, 0),)
+    other = Conditions.of(small_spec("0" * 16, **change))
+    assert qualified(rules, other) == ()
+    assert calls_of(rules, other) == NO_CALLS
+    reason = unused(rules, other)
+    assert reason is not None
+    assert "\n" not in reason
+    if {"variant", "activation"} & set(change):
+        assert reason == f"no early call was audited of {other.arm}"
+    else:
+        assert reason.startswith("the audit is of ")
+
+
+def test_an_audit_of_another_horizon_names_both() -> None:
+    longer = Conditions.of(small_spec("0" * 16, epochs=3))
+    assert unused([rule("dead", 59, 0)], longer) == "the audit is of horizon_steps 20, not 60"
+
+
+def test_an_audit_of_too_few_calls_or_of_old_is_not_used_and_it_says_why() -> None:
+    reason = "the audit's calls near the edge are too few, or wrong too often: dead 0 of 20"
+    assert unused([rule("dead", 20, 0)], CONDITIONS) == reason
+    old = rule("dead", 59, 0).model_copy(update={"under": ()})
+    assert qualified([old], CONDITIONS) == ()
+    assert "does not tell its conditions" in (unused([old], CONDITIONS) or "")
+
+
+def test_a_run_that_diverged_is_no_early_call() -> None:
+    """A loss that is no number is a fact: nothing was predicted, and nothing can be wrong."""
+    ended = observation(small_run(label="diverged", called="diverged", called_at=5, steps=5))
+    assert (ended.stable, ended.called, ended.ended) == (False, False, False)
+    at_the_end = observation(small_run(label="diverged", called="diverged", called_at=20))
+    assert (at_the_end.called, at_the_end.ended) == (False, False)
+    dead = observation(small_run(label="dead", called="dead", called_at=5, steps=5))
+    assert (dead.called, dead.ended) == (True, True)
+    let_on = observation(small_run(label="dead", called="dead", called_at=5))
+    assert (let_on.called, let_on.ended) == (True, False)
+
+
+def test_a_study_counts_the_calls_that_predicted(tmp_path: Path) -> None:
+    study = trials()
+    courses = [("dead", 5), ("dead", 20), ("diverged", 5), ("diverged", 20)]
+    runs = [
+        small_run(label=label, called=label, called_at=5, steps=steps).model_copy(
+            update={"spec": study.spec(index, 0.1)}
+        )
+        for index, (label, steps) in enumerate(courses)
+    ]
+    found = write_study(tmp_path, replace(study.aim, budget=3), runs)
+    made = found.early_decisions
+    assert (made.made, made.audited, made.wrong) == (1, 1, 0)
 
 
 def test_a_study_is_written_whole(tmp_path: Path) -> None:

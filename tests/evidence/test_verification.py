@@ -7,11 +7,13 @@ from lr_ceiling.evidence.records import Study, TriedFinder, VerifiedArm, Verifie
 from lr_ceiling.evidence.verification import (
     FINDER_COLUMNS,
     POINT_COLUMNS,
+    allowed,
     finder_rows,
     markdown,
     point_rows,
     points_in_words,
     points_of,
+    summary,
     verified_arms,
 )
 from lr_ceiling.report.schemas import VerificationReport
@@ -91,7 +93,7 @@ def test_arms_come_in_the_order_of_the_studies() -> None:
 def test_rows_are_for_people() -> None:
     arms = ARMS[1:]
     assert point_rows(arms)[0] == (
-        "batchnorm relu, lr90 low", "9,000", "18 of 20", "15 to 20", "yes",
+        "batchnorm relu, lr90 low", "9,000", "18 of 20", "15 to 20", "29%", "yes",
     )  # fmt: skip
     assert finder_rows(arms) == [
         ("batchnorm relu, fastai edge", "12,350", "2 of 5", "0.500"),
@@ -104,9 +106,34 @@ def test_rows_are_for_people() -> None:
     assert points_in_words([]) == "nothing to verify"
 
 
+@pytest.mark.parametrize(
+    ("predicted", "share"), [((0, 20), 1), ((20, 20), 1 / 21), ((5, 9), 5 / 21)]
+)
+def test_a_prediction_is_as_sharp_as_the_counts_that_it_forbids(
+    predicted: tuple[int, int], share: float
+) -> None:
+    point = ARMS[0].points[0].model_copy(update={"predicted": predicted})
+    assert allowed(point) == pytest.approx(share)
+
+
+def test_the_summary_says_how_many_would_have_held_whatever_was_found() -> None:
+    points = [
+        ARMS[0].points[0].model_copy(update={"predicted": predicted, "stable": stable})
+        for predicted, stable in (((0, 20), 3), ((17, 20), 16), ((0, 20), 20), ((10, 20), 10))
+    ]
+    arm = ARMS[0].model_copy(update={"points": tuple(points)})
+    assert summary([arm]) == (
+        "3 of 4 counts lie in their interval. On average an interval allowed 68% of all counts "
+        "(the sharpest 19%, the widest 100%): were each count as probable as any other, 2.7 would "
+        "lie in it as well"
+    )
+
+
 def test_the_page_tells_what_the_report_holds() -> None:
     arms = VerificationReport.read(ROOT / "reports" / "verification.json").arms
-    page = (ROOT / "docs" / "verification.md").read_text().splitlines()
+    text = (ROOT / "docs" / "verification.md").read_text()
+    assert summary(arms) in " ".join(text.split())
+    page = text.splitlines()
     tables = [line for line in page if line.startswith("|") and not line.startswith("|---")]
     columns = [f"| {' | '.join(names)} |" for names in (POINT_COLUMNS, FINDER_COLUMNS)]
     points = len(point_rows(arms))

@@ -6,16 +6,26 @@ import pytest
 
 from conftest import small_project
 from lr_ceiling.errors import ParamsError
-from lr_ceiling.evidence.records import AuditedRule
+from lr_ceiling.evidence.records import AuditedArm, AuditedRule, Conditions
 from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.arms import trials_of
 from lr_ceiling.pipeline.params import Params
 
+# As a small project trains.
+CONDITIONS = Conditions(
+    variant="baseline", activation="relu", optimizer="adam", batch_size=32, horizon_steps=40,
+    target=0.9, data_digest="0" * 16,
+)  # fmt: skip
+AUDITED = AuditedArm(
+    conditions=CONDITIONS, edge=0.01, learning_rates=(0.02,) * 59, near=59, wrong=0,
+    wrong_share_below=0.0495,
+)  # fmt: skip
 AUDIT = (
     AuditedRule(
-        rule="dead", audited=59, wrong=0, wrong_share_below=0.049, arms={"baseline-relu": 59}
+        rule="dead", audited=59, wrong=0, wrong_share_below=0.0495, arms={"baseline-relu": 59},
+        under=(AUDITED,),
     ),
-)
+)  # fmt: skip
 
 
 def load(folder: Path, **search: object) -> Params:
@@ -31,7 +41,7 @@ def test_trials_are_those_of_the_section_search(tmp_path: Path) -> None:
     assert (aim.calls.audited, aim.calls.wrong) == (59, 0)
     assert trials.template.ended_by == ("dead",)
     other = trials_of(values, "baseline", "sigmoid", AUDIT, tmp_path / "splits.npz", "0" * 16)
-    assert other.aim.budget == 3
+    assert (other.aim.budget, other.aim.calls.audited, other.template.ended_by) == (3, 0, ())
     assert other.aim.key != aim.key
 
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from conftest import small_project, small_run
 from lr_ceiling.evidence import audit as auditing
-from lr_ceiling.evidence.audit import GROUNDS, Ground
+from lr_ceiling.evidence.audit import GROUNDS
 from lr_ceiling.evidence.records import AuditedRule
 from lr_ceiling.execution.files import read_json
 from lr_ceiling.mnist.results import RunResult
@@ -19,8 +19,8 @@ from stand_in import StandIn
 
 
 def oracle(task: TrainingTask) -> RunResult:
-    """Each run is called by the rule of its ground."""
-    called: Label = "exploded" if task.spec.learning_rate > 100 else "dead"
+    """Some of the runs explode, the others die."""
+    called: Label = "exploded" if task.spec.seed % 2 else "dead"
     return small_run(
         **task.spec.model_dump(), label=called, called=called, called_at=9, test_accuracy=None
     )
@@ -35,12 +35,13 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project in which three calls are enough, of two rules."""
+    """A project in which four calls are enough, of two rules in one arm."""
     monkeypatch.chdir(small_project(tmp_path, {}))
-    monkeypatch.setattr(auditing, "NEEDED", 3)
-    monkeypatch.setattr(auditing, "LOOKS", 3)
-    few: dict[Label, tuple[Ground, ...]] = {rule: GROUNDS[rule] for rule in ("dead", "exploded")}
-    monkeypatch.setattr(auditing, "GROUNDS", few)
+    monkeypatch.setattr(auditing, "NEEDED", 4)
+    monkeypatch.setattr(auditing, "LOOKS", 6)
+    monkeypatch.setattr(auditing, "FEW", 1)
+    monkeypatch.setattr(auditing, "GROUNDS", GROUNDS[:1])
+    monkeypatch.setattr(auditing, "RULES", ("dead", "exploded"))
     return tmp_path
 
 
@@ -55,23 +56,28 @@ def test_an_audit_goes_on_in_another_clone(
     project: Path, small_splits: Path, runner: StandIn
 ) -> None:
     path = project / "reports/audit.json"
-    runner.lives = 4
+    runner.lives = 8
     assert call(small_splits, "state/here") == 1
     half = AuditReport.read(path)
-    assert [rule.audited for rule in half.rules] == [3, 0]
-    assert [len(table.runs) for table in half.runs] == [4]
+    # Of the first six runs one exploded; three more are needed where it did.
+    assert [rule.audited for rule in half.rules] == [5, 0]
+    assert [len(table.runs) for table in half.runs] == [8]
     runner.lives = 10**9
     assert call(small_splits, "state/there") == 0
-    assert len(runner.ran) == 6
+    assert len(runner.ran) == 12
     whole = AuditReport.read(path)
-    assert [(rule.rule, rule.audited) for rule in whole.rules] == [("dead", 3), ("exploded", 3)]
+    assert [(rule.rule, rule.audited) for rule in whole.rules] == [("dead", 5), ("exploded", 1)]
+    for rule in whole.rules:
+        (arm,) = rule.under
+        assert (arm.conditions.arm, arm.conditions.horizon_steps) == ("baseline-relu", 40)
+        assert len(arm.learning_rates) == arm.near == rule.audited
     assert list(read_json(path)) == ["format", "conditions", "horizon_steps", "rules", "runs"]
     first = path.read_bytes()
     path.unlink()
     assert call(small_splits, "state/whole") == 0
     assert path.read_bytes() == first
     assert call(small_splits, "state/other") == 0
-    assert len(runner.ran) == 12
+    assert len(runner.ran) == 24
     assert path.read_bytes() == first
 
 
@@ -91,9 +97,9 @@ def test_rules_that_are_known_stay_until_their_turn(
     empty.model_copy(update={"rules": known}).write(path)
     assert call(small_splits) == 1
     assert AuditReport.read(path).rules == known
-    runner.lives = 4
+    runner.lives = 6
     assert call(small_splits) == 1
-    assert [rule.audited for rule in AuditReport.read(path).rules] == [3, 59]
+    assert [rule.audited for rule in AuditReport.read(path).rules] == [5, 59]
 
 
 def test_an_audit_of_other_params_says_nothing_of_these(

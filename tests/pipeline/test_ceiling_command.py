@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from conftest import ROOT, small_study
+from conftest import ROOT, small_belief, small_study
 from lr_ceiling.evidence.ceilings import held_against_theory
 from lr_ceiling.pipeline.commands import ceiling
 
 NOTHING = {"estimate": None, "ci95": [None, None]}
-UNKNOWN = {"median": None, "least": None, "most": None, "n": 0}
+UNKNOWN: dict[str, Any] = {"median": None, "least": None, "most": None, "n": 0, "rates": []}
 CRITICAL = {"initial": UNKNOWN, "trained": UNKNOWN}
 
 
@@ -24,7 +24,7 @@ def make_arm(variant: str = "batchnorm", **changes: Any) -> dict[str, Any]:
         "trials": 12,
         "full_run_equivalents": 9.84,
     }
-    arm = held_against_theory(small_study(**found | changes), CRITICAL)
+    arm = held_against_theory(small_study(**found | changes), small_belief(), CRITICAL)
     return arm.model_dump(mode="json")
 
 

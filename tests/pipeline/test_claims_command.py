@@ -89,11 +89,15 @@ def test_all_parts_are_written_and_no_run_is_trained_twice(
     found = read_json(project / "reports/claims.json")
     assert found["subject"] == subject_of(held.spec, load().grid)
     assert [claim["id"] for claim in found["claims"]] == [
-        "faster-relu", "faster-at-best-relu", "better-results-relu", "more-activations",
+        "more-accurate-relu-0.001", "more-accurate-relu-0.01", "faster-relu-0.001",
+        "faster-relu-0.01", "faster-at-best-relu", "better-results-relu", "more-activations",
         "easier-initialisation-relu",
     ]  # fmt: skip
     by_id = {claim["id"]: claim for claim in found["claims"]}
-    assert (by_id["faster-relu"]["n"], by_id["faster-relu"]["verdict"]) == (24, "supported")
+    for name in ("faster-relu-0.001", "faster-relu-0.01"):
+        assert (by_id[name]["n"], by_id[name]["verdict"]) == (12, "supported")
+    assert by_id["more-accurate-relu-0.01"]["n"] == 12
+    assert [len(cell["seeds"]) for cell in found["grid"]] == [12] * 4
     assert by_id["more-activations"]["estimate"] == 0
     easier = by_id["easier-initialisation-relu"]
     assert easier["verdict"] == "supported"

@@ -52,7 +52,8 @@ def test_the_report_holds_the_cells_of_the_params_and_nothing_of_others(tmp_path
     assert [claim["estimate"] for claim in paired] == pytest.approx([0.05, 0.05])
     assert {claim["verdict"] for claim in paired} == {"supported"}
     assert [one["id"] for one in comparison["claims"][len(paired) :]] == [
-        "faster-relu", "faster-at-best-relu", "better-results-relu", "higher-learning-rate-relu",
+        "faster-relu-0.01", "faster-relu-1", "faster-at-best-relu", "better-results-relu",
+        "higher-learning-rate-relu",
         "bias-unnecessary-relu",
     ]  # fmt: skip
     ceilings = read_json(project / "reports/ceilings.json")
@@ -70,13 +71,19 @@ def test_a_ceiling_is_held_against_theory_with_its_interval(project: Path) -> No
     at_least = {"estimate": None, "ci95": (0.01, None)}
     study = small_study(lr90=at_least).model_dump()
     write_json(project / "data/search/baseline-relu/study.json", study)
+    path = project / "data/search/baseline-relu/posterior.json"
+    write_json(path, {**read_json(path), "lr90": []})
     make_report(project)
     theory = read_json(project / "reports/ceilings.json")["arms"][0]["theory"]
-    assert theory["initial"] == {
-        "median": 0.005, "least": 0.004, "most": 0.006, "n": 3,
-        "lr90_over_median": {"estimate": None, "ci95": [2.0, None]},
-        "lr50_over_median": {"estimate": 2.0, "ci95": [1.0, 4.0]},
-    }  # fmt: skip
+    initial = theory["initial"]
+    assert [initial[name] for name in ("median", "least", "most", "n")] == [0.005, 0.004, 0.006, 3]
+    low, high = initial["typical"]["ci95"]
+    assert low < 0.004 < 0.006 < high
+    # At least the ceiling's lower limit over the upper one of the median.
+    at_least, at_most = initial["lr90_over_median"]["ci95"]
+    assert at_least == pytest.approx(0.01 / high, rel=0.01)
+    assert (initial["lr90_over_median"]["estimate"], at_most) == (None, None)
+    assert initial["lr50_over_median"]["ci95"][0] < 0.02 / 0.006
     assert theory["trained"]["lr50_over_median"] == {"estimate": None, "ci95": [None, None]}
 
 

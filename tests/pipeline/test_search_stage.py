@@ -51,15 +51,27 @@ def contents(project: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (project / OUTPUT).iterdir()}
 
 
-def search_project(folder: Path, processes: int) -> Path:
-    rule = {"rule": "dead", "audited": 59, "wrong": 0, "wrong_share_below": 0.049}
-    rules = [rule | {"arms": {"baseline-relu": 59}}]
-    write_json(folder / "audit.json", {"horizon_steps": HORIZON, "rules": rules})
+def search_project(folder: Path, processes: int, digest: str, horizon: int = HORIZON) -> Path:
+    """A project whose audit is of HORIZON steps, on data of this digest."""
+    counts = {"wrong": 0, "wrong_share_below": 0.0495}
+    conditions = {
+        "variant": "baseline",
+        "activation": "relu",
+        "optimizer": "adam",
+        "batch_size": 4,
+        "horizon_steps": HORIZON,
+        "target": 0.5,
+        "data_digest": digest,
+    }
+    arm = {"conditions": conditions, "edge": 0.01, "learning_rates": [0.02] * 59, "near": 59}
+    arms = {"arms": {"baseline-relu": 59}, "under": [arm | counts]}
+    rules = [{"rule": "dead", "audited": 59, **counts, **arms}]
+    write_json(folder / "audit.json", {"format": 3, "horizon_steps": HORIZON, "rules": rules})
     return small_project(
         folder,
         {
             "training": {
-                "steps_per_epoch": HORIZON,
+                "steps_per_epoch": horizon,
                 "epochs": 1,
                 "target_accuracy": 0.5,
                 "batch_size": 4,
@@ -76,9 +88,9 @@ def search_project(folder: Path, processes: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(small_splits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project = search_project(tmp_path_factory.mktemp("search"), processes=1)
-    search(project, small_splits)
+def undisturbed(small_splits: Path, digest: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = search_project(tmp_path_factory.mktemp("search"), processes=1, digest=digest)
+    assert "no trial is ended early" not in search(project, small_splits)
     return project
 
 
@@ -121,9 +133,10 @@ def test_neither_workers_nor_kills_change_a_byte(
     processes: int,
     undisturbed: Path,
     small_splits: Path,
+    digest: str,
     tmp_path: Path,
 ) -> None:
-    project = search_project(tmp_path, processes)
+    project = search_project(tmp_path, processes, digest)
     process = start(project, small_splits)
     assert wait_until(lambda: finished_trials(project) >= 1, seconds=120)
     kill_worker(process.pid)
@@ -145,11 +158,24 @@ def test_neither_workers_nor_kills_change_a_byte(
 
 
 def test_a_search_whose_trials_are_all_there_starts_no_worker(
-    undisturbed: Path, small_splits: Path, tmp_path: Path
+    undisturbed: Path, small_splits: Path, digest: str, tmp_path: Path
 ) -> None:
-    project = search_project(tmp_path, processes=1)
+    project = search_project(tmp_path, processes=1, digest=digest)
     shutil.copytree(undisturbed / "state", project / "state")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lr_ceiling.pipeline.workers.local_executor", pytest.fail)
         search(project, small_splits)
     assert contents(project) == contents(undisturbed)
+
+
+def test_an_audit_of_another_horizon_ends_no_trial_and_the_search_says_so(
+    small_splits: Path, digest: str, tmp_path: Path
+) -> None:
+    project = search_project(tmp_path, processes=1, digest=digest, horizon=300)
+    printed = search(project, small_splits)
+    assert (
+        "baseline-relu: no trial is ended early, since the audit is of horizon_steps 550, not 300\n"
+    ) in printed
+    runs = read_runs(project / OUTPUT / "runs.json")
+    assert {run.spec.ended_by for run in runs} == {()}
+    assert {run.steps for run in runs} == {300}

@@ -36,6 +36,7 @@ def test_the_stage_says_how_the_seeds_differ(
     for state in ("initial", "trained"):
         assert found[state]["n"] == 2
         assert found[state]["least"] <= found[state]["median"] <= found[state]["most"]
+        assert found[state]["rates"] == [found[state]["least"], found[state]["most"]]
     with pytest.raises(SystemExit, match=r"^error: activation is 'relux': .*\n$"):
         run_command(main, project, str(few_images), *ARGUMENTS, "--activation", "relux")
     # What was found is kept, and a damaged file is not believed.

@@ -19,11 +19,11 @@ def test_each_figure_is_where_its_name_says() -> None:
     found = metrics(
         {"baseline-relu-0.003": summarise_cell(runs)},
         [small_study(lr50=NOTHING)],
-        [Ratio(activation="relu", lr50=NOTHING, lr90=times)],
+        [Ratio(activation="relu", lr50=NOTHING, lr90=times, exists=0.9)],
         [claim("known", 0.05), claim("unknown", None)],
     ).content()
     assert found == {
-        "format": 2,
+        "format": 3,
         "cells": {
             "baseline-relu-0.003": {
                 "validation_accuracy": 0.45,
@@ -40,7 +40,7 @@ def test_each_figure_is_where_its_name_says() -> None:
                 "full_run_equivalents": 1.25,
             }
         },
-        "ratios": {"relu": {"lr90": 20.0, "lr90_low": 5.0, "lr90_high": 80.0}},
+        "ratios": {"relu": {"lr90": 20.0, "lr90_low": 5.0, "lr90_high": 80.0, "exists": 0.9}},
         # DVC shows numbers alone.
         "claims": {"known": 0.05},
     }

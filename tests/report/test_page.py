@@ -62,7 +62,20 @@ TESTED: dict[str, Any] = {
             "ci95": [1.5, None],
             "n": 24,
         }
-        for name in ("faster-relu", "more-activations")
+        for name in ("faster-relu-1", "more-activations")
+    ],
+    "grid": [
+        {
+            "variant": "baseline",
+            "activation": "relu",
+            "learning_rate": 1.0,
+            "seeds": list(range(12)),
+            "labels": {"stable": 9, "slow": 3},
+            "validation_accuracy": {"mean": 0.9, "std": None, "values": [0.9]},
+            "test_accuracy": {"mean": 0.8765, "std": None, "values": [0.8765]},
+            "steps_to_95": [100] * 12,
+            "parameters": 93_322,
+        }
     ],
     "cells": [
         {
@@ -184,7 +197,8 @@ def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Pat
     assert "seeds: baseline, relu; batchnorm, relu." in (project / "reports/index.html").read_text()
     text = (complete / "reports/index.html").read_text()
     assert "Not held against fresh seeds: batchnorm, relu." in text
-    assert "<td>7 of 8</td><td>5 to 8</td><td>yes</td>" in text
+    assert "<td>7 of 8</td><td>5 to 8</td><td>44%</td><td>yes</td>" in text
+    assert "3 of 3 counts lie in their interval. On average an interval allowed 44%" in text
     assert "Some finder</th><td>0.2</td><td>0 of 8</td><td>0.250</td>" in text
 
 
@@ -225,8 +239,37 @@ def test_claims_of_more_runs_replace_those_of_few(project: Path, complete: Path)
         for folder in (project, complete)
     )
     assert list(more) == [*few, "more-activations"]
-    assert (few["faster-relu"]["n"], more["faster-relu"]["n"]) == (0, 24)
-    assert {name for name in few if few[name] != more[name]} == {"faster-relu"}
+    assert (few["faster-relu-1"]["n"], more["faster-relu-1"]["n"]) == (0, 24)
+    assert {name for name in few if few[name] != more[name]} == {"faster-relu-1"}
+
+
+def test_a_cell_is_shown_with_all_seeds_that_the_claims_rest_on(
+    project: Path, complete: Path
+) -> None:
+    """Cells of which twelve seeds were trained were shown with the grid's few."""
+    few, more = (
+        {
+            (cell["variant"], cell["learning_rate"]): cell
+            for cell in read_json(folder / "reports/comparison.json")["cells"]
+        }
+        for folder in (project, complete)
+    )
+    assert list(few) == list(more)
+    assert {place for place in few if few[place] != more[place]} == {("baseline", 1)}
+    assert len(few["baseline", 1]["seeds"]) == 3
+    assert more["baseline", 1]["labels"] == {"stable": 9, "slow": 3}
+    row = "<td>12</td>\n    <td>90.00</td>\n    <td>87.65</td>"
+    assert row in (complete / "reports/index.html").read_text()
+    assert row not in (project / "reports/index.html").read_text()
+
+
+def test_each_claim_says_whether_it_holds_with_the_others(project: Path) -> None:
+    text = (project / "reports/index.html").read_text()
+    claims = read_json(project / "reports/comparison.json")["claims"]
+    words = {True: "holds", False: "does not hold", None: "-"}
+    shown = re.findall("together: (.*?)</p>", text)
+    assert shown == [words[claim["holds_together"]] for claim in claims]
+    assert "holds" in shown
 
 
 def ratio(activation: str, estimate: float | None, low: float | None, high: float | None) -> Ratio:
@@ -240,6 +283,14 @@ def test_the_answer_is_a_sentence_whatever_is_bounded() -> None:
         "With batch norm the learning rate can be 3,500 times (2,200 to 6,000) as high with relu, "
         "and at least 12 times as high with sigmoid."
     )
+    unsure = [one.model_copy(update={"exists": 0.634}) for one in both]
+    assert answer(unsure, []) == (
+        "With batch norm the learning rate can be 3,500 times (2,200 to 6,000) as high with relu "
+        "(if both ceilings exist: probability 0.63), and at least 12 times as high with sigmoid "
+        "(if both ceilings exist: probability 0.63)."
+    )
+    sure = [one.model_copy(update={"exists": 0.998}) for one in both]
+    assert answer(sure, []) == answer(both, [])
     nothing = ratio("elu", None, None, None)
     assert answer([nothing], []) == "How much higher with elu, the trials don't bound."
     assert answer([*both, nothing], []).endswith("with sigmoid; how much higher with elu, "

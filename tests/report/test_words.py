@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from conftest import small_study
-from lr_ceiling.evidence.records import Claim
+from lr_ceiling.evidence.records import Claim, Ratio
 from lr_ceiling.report.words import (
     CLAIM_COLUMNS,
     claim_row,
@@ -14,6 +14,7 @@ from lr_ceiling.report.words import (
     in_times,
     in_words,
     interval,
+    lr90_times,
     over,
 )
 from lr_ceiling.search.estimates import NOTHING, Estimate
@@ -91,8 +92,17 @@ def test_a_claims_figures_in_words(
 def test_a_claim_is_a_row_of_its_id_figures_n_and_verdict() -> None:
     claim = Claim(id="faster-relu", statement="", verdict="supported", statistic="",
                   estimate=2.0, ci95=(1.5, None), n=24)  # fmt: skip
-    assert claim_row(claim) == ("faster-relu", "at least 1.5", "24", "supported")
+    assert claim_row(claim) == ("faster-relu", "at least 1.5", "24", "supported", "-")
     assert len(claim_row(claim)) == len(CLAIM_COLUMNS)
+    for holds, word in ((True, "holds"), (False, "does not hold")):
+        assert claim_row(claim.model_copy(update={"holds_together": holds}))[-1] == word
+
+
+def test_a_ratio_of_lr90_says_how_probable_it_is_that_there_is_one() -> None:
+    found = Ratio(activation="relu", lr50=NOTHING, exists=0.634,
+                  lr90=Estimate(estimate=10.0, ci95=(0.3, 81.0)))  # fmt: skip
+    assert lr90_times(found) == "10 times (0.3 to 81), both exist: P = 0.63"
+    assert lr90_times(found.model_copy(update={"exists": None})) == "10 times (0.3 to 81)"
 
 
 def test_how_many_times_theory_in_a_few_words() -> None:

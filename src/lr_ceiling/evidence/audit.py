@@ -1,52 +1,66 @@
-"""The audit of the judge: runs that it would have ended run on, and some may become stable.
+"""The audit of the judge: runs that it would have ended run on, and some may end otherwise.
 
-A search ends hopeless runs early. Whether such a call is ever wrong can't be seen there, since the
-run is over; here it runs on to its horizon.
+A search ends hopeless runs early, and those that have as good as trained. Whether such a call is
+ever wrong can't be seen there, since the run is over; here it runs on to its horizon.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from lr_ceiling.evidence.records import AuditedRule
+from lr_ceiling.evidence.early_calls import MOST_WRONG, qualified
+from lr_ceiling.evidence.records import AuditedArm, AuditedRule, Conditions
 from lr_ceiling.identity import derived_seed
 from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
 from lr_ceiling.problems.judge import Label
+from lr_ceiling.rounding import significant
 
 # With none wrong among so many, the share of wrong calls is below 5% with 95% confidence.
 NEEDED = 59
-# A rule that fires in less than one run of four, of the first 30, is not looked for any longer.
-LOOKS, SELDOM = 30, 0.25
+# A rule that fires in fewer than 3 of the first 30 runs is not looked for any longer, nor one that
+# fires in less than one of four of the next 30, drawn where it fired.
+LOOKS, FEW, SELDOM = 30, 3, 0.25
+# With none wrong among 199 calls of success, the share of wrong ones is below 1.5%.
+NEEDED_SUCCESSES = 199
+# Success is audited within this factor of where first runs fail, and given up with so many wrong.
+ABOUT, GIVEN_UP = 2.0, 3
 CONFIDENCE = 0.95
+# A call is near the edge within a factor of ten above where first runs fail. The baselines'
+# transitions are .1 to .3 decades wide: further up hardly a run becomes stable, so that any call is
+# right, and many right ones there say nothing of those that may be wrong.
+NEAR = 10.0
 
 Run = Callable[[Sequence[RunSpec]], Sequence[RunSummary]]
 
 
 @dataclass(frozen=True)
 class Ground:
-    """Where a rule is audited: an arm and learning rates between which runs are drawn."""
+    """Where rules are audited: an arm, and from where its first runs fail, up to a decade above."""
 
     variant: Variant
     activation: Activation
     low: float
-    high: float
+
+    @property
+    def high(self) -> float:
+        """The highest learning rate that is drawn: calls beyond it tell nothing of the edge."""
+        return NEAR * self.low
 
 
-# From where an arm's first runs fail: near the ceiling a call is most likely to be wrong.
-GROUNDS: dict[Label, tuple[Ground, ...]] = {
-    "dead": (
-        Ground("baseline", "relu", 0.014, 0.1),
-        Ground("baseline", "sigmoid", 0.005, 0.05),
-        Ground("baseline", "relu", 0.1, 100),
-        Ground("baseline", "sigmoid", 0.05, 100),
-    ),
-    "exploded": (Ground("baseline", "sigmoid", 100, 1e5),),
-    "lost": (Ground("baseline", "relu", 0.012, 0.018),),
-}
+GROUNDS = (Ground("baseline", "relu", 0.012), Ground("baseline", "sigmoid", 0.005))
+RULES: tuple[Label, ...] = ("dead", "exploded", "lost")
+SUCCESS: Label = "stable"
+
+
+class Audited(NamedTuple):
+    """The runs of one ground that a rule called."""
+
+    ground: Ground
+    runs: Sequence[RunSummary]
 
 
 def audit_all(
@@ -55,34 +69,87 @@ def audit_all(
     """Audit rule by rule; give all rules before the first and after each.
 
     A rule whose turn has not come is as `known` says, by default without runs: such a one may end
-    no trial.
+    no trial. All rules are audited on the same runs, as far as these go.
     """
-    rules = {rule: summarise(rule, []) for rule in GROUNDS} | {one.rule: one for one in known}
+    rules = {rule: summarise(rule, []) for rule in (*RULES, SUCCESS)}
+    rules |= {one.rule: one for one in known}
     yield tuple(rules.values())
-    for rule, grounds in GROUNDS.items():
-        rules[rule] = summarise(rule, audit(rule, grounds, template, run))
+    for rule in RULES:
+        found = [Audited(ground, audit(rule, ground, template, run)) for ground in GROUNDS]
+        rules[rule] = summarise(rule, found)
+        yield tuple(rules.values())
+    found = []
+    for ground in GROUNDS:
+        # What hopeless runs come to is known by now.
+        arm = template.model_copy(
+            update={"variant": ground.variant, "activation": ground.activation}
+        )
+        ended_by = qualified(rules.values(), Conditions.of(arm))
+        shortened = arm.model_copy(update={"ended_by": ended_by})
+        found.append(Audited(ground, audit_success(ground, shortened, run)))
+        rules[SUCCESS] = summarise(SUCCESS, found)
         yield tuple(rules.values())
 
 
-def audit(rule: Label, grounds: Sequence[Ground], template: RunSpec, run: Run) -> list[RunSummary]:
-    """Runs that `rule` would have ended, run on; 59 or more where the grounds give so many."""
+def audit_success(ground: Ground, template: RunSpec, run: Run) -> list[RunSummary]:
+    """Runs about the edge that are called stable, run on; 199, or more while one was wrong."""
     runs: list[RunSummary] = []
-    fired: list[RunSummary] = []
-    while len(fired) < NEEDED and not (len(runs) >= LOOKS and len(fired) < SELDOM * len(runs)):
+    called: list[RunSummary] = []
+    limits = ground.low / ABOUT, ground.low * ABOUT
+    while (missing := missing_successes([one.label == "stable" for one in called])) > 0:
+        places = range(len(runs), len(runs) + missing)
+        runs += run([draw(index, ground, template, limits, SUCCESS) for index in places])
+        called = [one for one in runs if one.called_stable_at is not None]
+        if not called:
+            break
+    return called
+
+
+def missing_successes(right: Sequence[bool]) -> int:
+    """How many calls of success more are needed, if none of these is wrong; 0 if it is given up."""
+    wrong = right.count(False)
+    if wrong >= GIVEN_UP:
+        return 0
+    needed = NEEDED_SUCCESSES
+    while most_wrong(wrong, needed) >= MOST_WRONG[SUCCESS]:
+        needed += 1
+    return max(needed - len(right), 0)
+
+
+def audit(rule: Label, ground: Ground, template: RunSpec, run: Run) -> list[RunSummary]:
+    """Runs that `rule` would have ended, run on; 59 or more where the ground gives so many.
+
+    The first are drawn from the whole ground, the others from where the rule fired: with sigmoid
+    that is less than half of it.
+    """
+    runs = list(run([draw(index, ground, template) for index in range(LOOKS)]))
+    fired = [one for one in runs if one.called == rule]
+    while len(fired) < NEEDED and not is_seldom([one.called == rule for one in runs]):
+        rates = [one.spec.learning_rate for one in fired]
         # As many as must run anyway, so that all workers have work.
-        more = NEEDED - len(fired) if runs else LOOKS
-        places = range(len(runs), len(runs) + more)
-        runs += run(
-            [draw(rule, index, grounds[index % len(grounds)], template) for index in places]
-        )
+        places = range(len(runs), len(runs) + NEEDED - len(fired))
+        runs += run([draw(index, ground, template, (min(rates), max(rates))) for index in places])
         fired = [one for one in runs if one.called == rule]
     return fired
 
 
-def draw(rule: Label, index: int, ground: Ground, template: RunSpec) -> RunSpec:
-    """A run of a fresh seed at a learning rate drawn log-uniformly from the ground."""
-    seed = derived_seed("audit", rule, index)
-    rate = ground.low * (ground.high / ground.low) ** np.random.default_rng(seed).random()
+def is_seldom(fired: Sequence[bool]) -> bool:
+    """Whether a rule that fired in these runs is given up."""
+    later = fired[LOOKS:]
+    return sum(fired[:LOOKS]) < FEW or (len(later) >= LOOKS and sum(later) < SELDOM * len(later))
+
+
+def draw(
+    index: int,
+    ground: Ground,
+    template: RunSpec,
+    within: tuple[float, float] | None = None,
+    lot: str = "failure",
+) -> RunSpec:
+    """A run of a fresh seed at a learning rate drawn log-uniformly from the ground, or `within`."""
+    seed = derived_seed("audit", lot, ground.variant, ground.activation, index)
+    low, high = within or (ground.low, ground.high)
+    rate = low * (high / low) ** np.random.default_rng(seed).random()
     changes = {
         "variant": ground.variant,
         "activation": ground.activation,
@@ -92,39 +159,68 @@ def draw(rule: Label, index: int, ground: Ground, template: RunSpec) -> RunSpec:
     return template.model_copy(update=changes)
 
 
-def summarise(rule: Label, runs: Sequence[RunSummary]) -> AuditedRule:
-    """How many of the calls were wrong."""
-    wrong = sum(run.label == "stable" for run in runs)
-    arms = Counter(f"{run.spec.variant}-{run.spec.activation}" for run in runs)
+def summarise(rule: Label, audited: Sequence[Audited]) -> AuditedRule:
+    """How many of the calls were wrong, in each arm and together."""
+    under = tuple(_summarised(rule, *one) for one in audited if one.runs)
+    near, wrong = sum(one.near for one in under), sum(one.wrong for one in under)
     return AuditedRule(
         rule=rule,
-        audited=len(runs),
+        audited=near,
         wrong=wrong,
-        wrong_share_below=round(most_wrong(wrong, len(runs)), 4),
-        arms=dict(sorted(arms.items())),
+        wrong_share_below=most_wrong(wrong, near),
+        arms={one.conditions.arm: one.near for one in under},
+        under=under,
+    )
+
+
+def _summarised(rule: Label, ground: Ground, runs: Sequence[RunSummary]) -> AuditedArm:
+    rates = sorted(run.spec.learning_rate for run in runs)
+    lowest = ground.low / ABOUT if rule == SUCCESS else ground.low
+    near = sum(lowest <= rate <= ground.high for rate in rates)
+    wrong = sum((run.label == "stable") != (rule == SUCCESS) for run in runs)
+    return AuditedArm(
+        conditions=Conditions.of(runs[0].spec),
+        edge=ground.low,
+        learning_rates=tuple(map(significant, rates)),
+        near=near,
+        wrong=wrong,
+        wrong_share_below=most_wrong(wrong, near),
     )
 
 
 def most_wrong(wrong: int, calls: int) -> float:
-    """Clopper and Pearson's one-sided limit of the share of wrong calls; without a call it is 1."""
-    if not calls:
+    """Clopper and Pearson's one-sided limit of the share of wrong calls; without a call it is 1.
+
+    Wrong calls beyond those near the edge count too, so there may be more of them.
+    """
+    if wrong >= calls:
         return 1.0
     test = stats.binomtest(wrong, calls, alternative="less")
-    return float(test.proportion_ci(CONFIDENCE, method="exact").high)
+    return round(float(test.proportion_ci(CONFIDENCE, method="exact").high), 4)
 
 
-AUDIT_COLUMNS = ("rule", "calls not followed", "became stable", "share of wrong calls below")
+AUDIT_COLUMNS = (
+    "rule", "arm", "calls near the edge not followed", "wrong", "share wrong below",
+)  # fmt: skip
 
 
 def audit_rows(rules: Iterable[AuditedRule]) -> list[tuple[str, ...]]:
-    """What the audit says of each rule: rows under AUDIT_COLUMNS."""
+    """What the audit says of each rule and arm: rows under AUDIT_COLUMNS."""
     return [
-        (rule.rule, str(rule.audited), str(rule.wrong), f"{rule.wrong_share_below:.3f}")
+        (rule.rule, arm, str(near), str(wrong), f"{below:.3f}")
         for rule in rules
+        for arm, near, wrong, below in _arms(rule)
     ]
+
+
+def _arms(rule: AuditedRule) -> list[tuple[str, int, int, float]]:
+    if not rule.under:
+        return [("-", rule.audited, rule.wrong, rule.wrong_share_below)]
+    return [(one.conditions.arm, one.near, one.wrong, one.wrong_share_below) for one in rule.under]
 
 
 def in_words(run: RunSummary) -> str:
     """What an audited run came to."""
-    called = f"called {run.called} after {run.called_at:,}" if run.called else "not called"
-    return f"{run.spec.name}: {called}, then {run.label}"
+    calls = ((run.called_stable_at, "stable"), (run.called_at, run.called))
+    called = [f"called {call} after {at:,}" for at, call in calls if at is not None]
+    return f"{run.spec.name}: {', '.join(called) or 'not called'}, then {run.label}"

@@ -1,19 +1,34 @@
 """The ceilings of all arms: how many times one is another, and how many times theory's it is."""
 
-from collections.abc import Mapping
+import math
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from scipy import stats
+
+from lr_ceiling.evidence.claims import not_above
+from lr_ceiling.evidence.comparison import mean_interval
 from lr_ceiling.evidence.records import Arm, ArmCeilings, CriticalRates, Ratio, Study, Theory
 from lr_ceiling.rounding import significant
-from lr_ceiling.search.estimates import NOTHING, TARGETS, Belief, Estimate, ratio
+from lr_ceiling.search.estimates import (
+    NOTHING,
+    TARGETS,
+    VALUES,
+    Belief,
+    Estimate,
+    Measured,
+    ratio,
+)
 
 
-def held_against_theory(study: Study, critical: Mapping[str, Any]) -> ArmCeilings:
+def held_against_theory(study: Study, belief: Belief, critical: Mapping[str, Any]) -> ArmCeilings:
     """An arm of ceilings.json; `critical` is what the theory stage wrote of it."""
     found = {name: getattr(study, name) for name in Study.model_fields if name != "key"}
     theory = Theory(
-        initial=_over_median(study, critical["initial"]),
-        trained=_over_median(study, critical["trained"]),
+        initial=_over_median(study, belief, critical["initial"]),
+        trained=_over_median(study, belief, critical["trained"]),
     )
     return ArmCeilings(**found, theory=theory)
 
@@ -25,31 +40,64 @@ def ratios(studies: Mapping[Arm, Study], beliefs: Mapping[Arm, Belief]) -> list[
         above: Arm = ("batchnorm", activation)
         below: Arm = ("baseline", activation)
         if above in studies and below in studies:
-            measured = {
-                name: ratio(
-                    (getattr(studies[above], name), getattr(beliefs[above], name)),
-                    (getattr(studies[below], name), getattr(beliefs[below], name)),
+            pairs = {
+                name: (
+                    _measured(studies[above], beliefs[above], name),
+                    _measured(studies[below], beliefs[below], name),
                 )
                 for name in TARGETS
             }
-            found.append(Ratio(activation=activation, **measured))
+            exists = math.prod(studies[arm].checks.lr90_exists for arm in (above, below))
+            tail = not_above(*pairs["lr90"])
+            found.append(
+                Ratio(
+                    activation=activation,
+                    lr50=ratio(*pairs["lr50"]),
+                    lr90=ratio(*pairs["lr90"]),
+                    exists=round(exists, 4),
+                    not_higher=tail and round(tail, 4),
+                )
+            )
     return found
 
 
-def _over_median(study: Study, critical: Mapping[str, Any]) -> CriticalRates:
+def typical(rates: Sequence[float]) -> Measured:
+    """The median of the networks that `rates` were drawn from, with equally probable values of it.
+
+    The sign test bounds no median by fewer than six values. Taken as log-normal, which rates of a
+    seed's luck roughly are, the median is the geometric mean, and Student's interval of the mean
+    logarithm bounds it from two values on; it is wide for two and where seeds differ by decades.
+    """
+    if not rates:
+        return NOTHING, []
+    logs = [math.log(rate) for rate in rates]
+    middle = statistics.fmean(logs)
+    low, high = (None if end is None else math.exp(end) for end in mean_interval(logs))
+    found = Estimate(estimate=math.exp(middle), ci95=(low, high))
+    if len(logs) < 2:
+        return found, []
+    error = statistics.stdev(logs) / math.sqrt(len(logs))
+    shares = (np.arange(VALUES) + 0.5) / VALUES
+    return found, np.exp(middle + error * stats.t.ppf(shares, len(logs) - 1)).tolist()
+
+
+def _measured(study: Study, belief: Belief, name: str) -> Measured:
+    return getattr(study, name), getattr(belief, name)
+
+
+def _over_median(study: Study, belief: Belief, critical: Mapping[str, Any]) -> CriticalRates:
     seen = {name: critical[name] for name in ("median", "least", "most", "n")}
+    middle = typical(critical["rates"])
     return CriticalRates(
         **seen,
-        lr90_over_median=_times(study.lr90, seen["median"]),
-        lr50_over_median=_times(study.lr50, seen["median"]),
+        typical=_rounded(middle[0], 4),
+        lr90_over_median=_rounded(ratio(_measured(study, belief, "lr90"), middle), 3),
+        lr50_over_median=_rounded(ratio(_measured(study, belief, "lr50"), middle), 3),
     )
 
 
-def _times(found: Estimate, median: float | None) -> Estimate:
-    if median is None:
-        return NOTHING
+def _rounded(found: Estimate, digits: int) -> Estimate:
     low, value, high = (
-        end and significant(end / median, 3)
-        for end in (found.ci95[0], found.estimate, found.ci95[1])
+        end and significant(end, digits) for end in (found.ci95[0], found.estimate, found.ci95[1])
     )
     return Estimate(estimate=value, ci95=(low, high))

@@ -1,5 +1,6 @@
 """What the cells of the grid say about batch norm: means, spreads, and paired differences."""
 
+import math
 import statistics
 import warnings
 from collections import Counter
@@ -9,9 +10,10 @@ from scipy import stats
 
 from lr_ceiling.evidence.records import NOT_SHARED, CellSummary, Claim, Spread
 from lr_ceiling.identity import digest_of
-from lr_ceiling.mnist.results import RunResult
-from lr_ceiling.mnist.specification import RunSpec
+from lr_ceiling.mnist.results import RunResult, RunSummary
+from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
 from lr_ceiling.mnist.version import engine_digest
+from lr_ceiling.rounding import significant
 
 CONFIDENCE = 0.95
 
@@ -21,7 +23,7 @@ def conditions_of(spec: RunSpec) -> str:
     return digest_of(engine_digest(), spec.model_dump(exclude=NOT_SHARED))
 
 
-def summarise_cell(runs: Sequence[RunResult]) -> CellSummary:
+def summarise_cell(runs: Sequence[RunSummary]) -> CellSummary:
     """A cell from its runs, one a seed."""
     spec = runs[0].spec
     return CellSummary(
@@ -100,8 +102,19 @@ def _beyond(ratio: float) -> tuple[bool, float]:
     return ratio < 1, max(ratio, 1 / ratio)
 
 
+def all_more_accurate(
+    cells: Mapping[tuple[Variant, Activation, float], Sequence[RunSummary]],
+) -> list[Claim]:
+    """The claim of each activation and learning rate that both variants were trained with."""
+    return [
+        more_accurate(f"{activation}-{rate}", runs, cells["batchnorm", activation, rate])
+        for (variant, activation, rate), runs in cells.items()
+        if variant == "baseline" and ("batchnorm", activation, rate) in cells
+    ]
+
+
 def more_accurate(
-    pair: str, baseline: Sequence[RunResult], batchnorm: Sequence[RunResult]
+    pair: str, baseline: Sequence[RunSummary], batchnorm: Sequence[RunSummary]
 ) -> Claim:
     """The claim that batch norm ends more accurate than the baseline beside it; `pair` names both.
 
@@ -129,6 +142,7 @@ def more_accurate(
         estimate=statistics.fmean(differences) if differences else None,
         ci95=interval,
         n=len(differences),
+        p_value=p_of_mean(differences),
     )
 
 
@@ -141,6 +155,17 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = stats.ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
     return float(low), float(high)
+
+
+def p_of_mean(values: Sequence[float], expected: float = 0.0) -> float | None:
+    """Student's two-sided p-value of a mean of `expected`; None for fewer than two values."""
+    if len(values) < 2:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        p = float(stats.ttest_1samp(values, expected).pvalue)
+    # It is no number where all values are as expected, which tells nothing against that.
+    return 1.0 if math.isnan(p) else significant(p, 3)
 
 
 def verdict(interval: tuple[float | None, float | None]) -> str:

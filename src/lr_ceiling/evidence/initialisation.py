@@ -2,6 +2,7 @@
 
 The scales at which a fresh seed is stable form a band around Glorot's. Its upper edge is searched
 as a ceiling is, on log10 of the scale; its lower edge by the same search on the negative of that.
+How wide it is follows from the runs of both (evidence.band).
 """
 
 import math
@@ -11,6 +12,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from lr_ceiling.evidence.band import Band
 from lr_ceiling.evidence.claims import easier_initialisation, in_decades
 from lr_ceiling.evidence.records import Claim, Initialisation
 from lr_ceiling.evidence.study import observation
@@ -18,8 +20,15 @@ from lr_ceiling.identity import derived_seed
 from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
 from lr_ceiling.rounding import significant
-from lr_ceiling.search.estimates import TARGETS, VALUES, Estimate, Estimates, Measured, ratio
-from lr_ceiling.search.posterior import Observation, Posterior, curves
+from lr_ceiling.search.estimates import (
+    QUANTILES,
+    TARGETS,
+    VALUES,
+    Estimate,
+    Estimates,
+    Measured,
+)
+from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
 from lr_ceiling.search.schedule import Aim, Schedule
 
 Side = Literal["upper", "lower"]
@@ -75,6 +84,14 @@ class EdgeSearch:
         """How probable it is that any scale is stable with probability 0.9; at the end as well."""
         return self._ceiling.posterior.edge(TARGETS["lr90"]).exists
 
+    @property
+    def expected(self) -> Range:
+        """Where the edge is expected, in log10 of the scale."""
+        found = self._aim.bounds
+        if self.side == "upper":
+            return found
+        return Range(-found.high, -found.low, -found.highest, -found.lowest)
+
     @cached_property
     def _ceiling(self) -> Estimates:
         return Estimates(Posterior(curves(self._aim.bounds), list(self._seen.values())))
@@ -89,8 +106,12 @@ class EdgeSearch:
         return self.template.model_copy(update={"init_scale": scale, "seed": seed})
 
     def _observation(self, run: RunSummary) -> Observation:
-        u = SIGN[self.side] * math.log10(run.spec.init_scale)
-        return observation(run)._replace(u=u)
+        return of_scale(run)._replace(u=SIGN[self.side] * math.log10(run.spec.init_scale))
+
+
+def of_scale(run: RunSummary) -> Observation:
+    """What a run says of its scale."""
+    return observation(run)._replace(u=math.log10(run.spec.init_scale))
 
 
 def search_all(
@@ -102,27 +123,41 @@ def search_all(
             under_way[result.spec].take(result)
 
 
-def width(upper: EdgeSearch, lower: EdgeSearch) -> Measured:
-    """The band's width as a factor, with equally probable values of it; the edges are independent.
+def band_of(upper: EdgeSearch, lower: EdgeSearch) -> Band:
+    """The posterior of the band by the runs of both searches; those that both know count once."""
+    runs = {run.spec: run for run in (*upper.runs, *lower.runs)}
+    trials = map(of_scale, runs.values())
+    return Band(trials, upper.expected, lower.expected, TARGETS["lr90"])
 
-    It is 1, no width, where no scale is stable with probability 0.9, and not bounded where that is
-    open. Else it holds where there is such a scale, as a ceiling does.
+
+def existence(upper: EdgeSearch, lower: EdgeSearch, band: Band) -> float:
+    """How probable it is that any scale is stable with probability 0.9.
+
+    Of the three posteriors the one that doubts most: where no run was stable, an edge's own leaves
+    no room for narrow bands between the trials.
     """
-    if min(upper.exists, lower.exists) < ABSENT:
+    return min(upper.exists, lower.exists, band.exists)
+
+
+def width(upper: EdgeSearch, lower: EdgeSearch, band: Band) -> Measured:
+    """The band's width as a factor, with equally probable values of it.
+
+    It is 1, no width, where no scale is stable with probability 0.9. Else it holds where there is
+    such a scale, as a ceiling does, and has the limits for which the trials bound both edges.
+    """
+    if existence(upper, lower, band) < ABSENT:
         return Estimate(estimate=1.0, ci95=(1.0, 1.0)), [1.0] * VALUES
-    (_, highest), (_, lowest) = upper.edge, lower.edge
-    found = at_least_none(ratio(upper.edge, lower.edge))
-    if not highest or not lowest:
-        return found, []
+    (highest, _), (lowest, _) = upper.edge, lower.edge
+    low, middle, high = (float(10**end) for end in np.quantile(band.decades, QUANTILES))
+    # The inner ends of the two edges' intervals bound the width from below, the outer from above.
+    bounded = None not in (highest.ci95[0], lowest.ci95[1])
+    limited = None not in (highest.ci95[1], lowest.ci95[0])
+    ci95 = (low if bounded else None, high if limited else None)
+    if not (bounded and limited):
+        return Estimate(estimate=None, ci95=ci95), []
     shares = (np.arange(VALUES) + 0.5) / VALUES
-    factors = np.quantile(np.divide.outer(np.array(highest), np.array(lowest)), shares)
-    return found, np.maximum(factors, 1).tolist()
-
-
-def at_least_none(factor: Estimate) -> Estimate:
-    """A width as a factor: an upper edge below the lower one leaves none, and none is 1."""
-    low, high = (end and max(end, 1.0) for end in factor.ci95)
-    return Estimate(estimate=factor.estimate and max(factor.estimate, 1.0), ci95=(low, high))
+    values = 10 ** np.quantile(band.decades, shares)
+    return Estimate(estimate=middle, ci95=ci95), values.tolist()
 
 
 def reciprocal(found: Measured) -> Measured:
@@ -150,15 +185,16 @@ def edge_searches(
 
 def initialisation_of(upper: EdgeSearch, lower: EdgeSearch) -> Initialisation:
     """What the two searches of an arm found: scales are factors on Glorot's, widths in decades."""
+    band = band_of(upper, lower)
     return Initialisation(
         variant=upper.template.variant,
         activation=upper.template.activation,
         learning_rate=upper.template.learning_rate,
         runs=runs_of(upper, lower),
-        exists=round(min(upper.exists, lower.exists), 4),
+        exists=round(existence(upper, lower, band), 4),
         lower=rounded(lower.edge[0]),
         upper=rounded(upper.edge[0]),
-        width_decades=in_decades(width(upper, lower)[0]),
+        width_decades=in_decades(width(upper, lower, band)[0]),
     )
 
 
@@ -174,7 +210,9 @@ def initialisation_claims(
             if (variant, activation) in searches
         ]
         if len(pairs) == len(get_args(Variant)):
-            baseline, batchnorm = (width(*pair) for pair in pairs)
+            baseline, batchnorm = (
+                width(upper, lower, band_of(upper, lower)) for upper, lower in pairs
+            )
             runs = sum(runs_of(*pair) for pair in pairs)
             found.append(easier_initialisation(activation, rate, baseline, batchnorm, runs))
     return found

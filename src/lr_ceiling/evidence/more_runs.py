@@ -10,6 +10,7 @@ from itertools import count, islice, product
 from typing import get_args
 
 from lr_ceiling.evidence.claims import claims_of, more_activations, viability
+from lr_ceiling.evidence.comparison import all_more_accurate, summarise_cell
 from lr_ceiling.evidence.initialisation import (
     BUDGET,
     SIGN,
@@ -18,7 +19,7 @@ from lr_ceiling.evidence.initialisation import (
     initialisation_of,
     search_all,
 )
-from lr_ceiling.evidence.records import Arm, Claim, Initialisation, Viability
+from lr_ceiling.evidence.records import Arm, CellSummary, Claim, Initialisation, Viability
 from lr_ceiling.evidence.runs import RunSource
 from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
@@ -40,6 +41,7 @@ class KnownClaims:
     """The claims that have been tested, and what they rest on."""
 
     claims: tuple[Claim, ...] = ()
+    grid: tuple[CellSummary, ...] = ()
     cells: tuple[Viability, ...] = ()
     initialisation: tuple[Initialisation, ...] = ()
 
@@ -71,7 +73,9 @@ class ClaimTests:
         """Test part by part; give after each what is found, and of the others what is `known`."""
         cells = source.of_all(list(self._cells.values()), test=True)
         results = dict(zip(self._cells, cells, strict=True))
-        yield (found := known.with_claims(claims_of(results, [], {})))
+        claims = [*all_more_accurate(results), *claims_of(results, [], {})]
+        grid = tuple(map(summarise_cell, cells))
+        yield (found := replace(known, grid=grid).with_claims(claims))
         viabilities = tuple(viability(runs) for runs in source.of_all(self._activations))
         found = replace(found, cells=viabilities).with_claims([more_activations(viabilities)])
         yield found

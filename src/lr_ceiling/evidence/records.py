@@ -17,7 +17,7 @@ from lr_ceiling.search.estimates import Belief, Checks, Estimate
 
 
 class EarlyDecisions(Record):
-    """Trials that were ended early; calls that were not followed, and how many of these erred."""
+    """Trials that calls ended early; calls that were not followed, and how many were wrong."""
 
     made: int
     audited: int
@@ -47,6 +47,7 @@ class Study(Record):
     steps_spent: int
     full_run_equivalents: float
     early_decisions: EarlyDecisions
+    early_successes: EarlyDecisions = EarlyDecisions(made=0, audited=0, wrong=0)
     checks: Checks
 
 
@@ -56,19 +57,76 @@ class Ratio(Record):
     activation: Activation
     lr50: Estimate
     lr90: Estimate
+    # How probable it is that both lr90 exist: the ratio of lr90 holds where they do.
+    exists: float | None = None
+    # Where they do, how probable it is that batch norm's lr90 is not the higher one; None where the
+    # trials don't bound both.
+    not_higher: float | None = None
+
+
+class Conditions(Record):
+    """What decides whether an early call is right, besides learning rate and seed."""
+
+    variant: Variant
+    activation: Activation
+    optimizer: Optimizer
+    batch_size: int
+    horizon_steps: int
+    target: float
+    data_digest: str
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> Self:
+        """Those of a run."""
+        return cls(
+            variant=spec.variant,
+            activation=spec.activation,
+            optimizer=spec.optimizer,
+            batch_size=spec.batch_size,
+            horizon_steps=spec.horizon,
+            target=spec.target_accuracy,
+            data_digest=spec.data_digest,
+        )
+
+    @property
+    def arm(self) -> str:
+        """The arm's name."""
+        return f"{self.variant}-{self.activation}"
+
+
+class AuditedArm(Record):
+    """The calls of one rule that were not followed in one arm, and under which conditions."""
+
+    conditions: Conditions
+    # From where the arm's first runs fail; a call within a decade above it is near the edge.
+    edge: float
+    # Where the calls were, in order.
+    learning_rates: tuple[float, ...]
+    # How many of them were near the edge: these bound the error.
+    near: int
+    # How many calls, near the edge or not, became stable.
+    wrong: int
+    # Upper limit of the share of wrong calls, with 95% confidence (Clopper-Pearson).
+    wrong_share_below: float
 
 
 class AuditedRule(Record):
-    """Runs that one rule of the judge would have ended, and that ran on instead."""
+    """Runs that one rule of the judge would have ended, and that ran on instead.
+
+    The counts are those of all arms together; what may end a search's runs is told arm by arm, in
+    `under`: there is none of an audit in format 2 or less, which did not tell its conditions.
+    """
 
     rule: Label
+    # Calls near the edge.
     audited: int
-    # Of these, how many became stable.
+    # How many calls became stable.
     wrong: int
     # Upper limit of the share of wrong calls, with 95% confidence (Clopper-Pearson).
     wrong_share_below: float
     # How many in each arm.
     arms: dict[str, int]
+    under: tuple[AuditedArm, ...] = ()
 
 
 class VerifiedPoint(Record):
@@ -108,7 +166,12 @@ class VerifiedArm(Record):
 
 
 class Claim(Record):
-    """A claim and what the runs say of it; an interval's unbounded side is None."""
+    """A claim and what the runs say of it; an interval's unbounded side is None.
+
+    `p_value` is two-sided, or twice the smaller tail of a posterior; None where the statistic has
+    none. `holds_together` says whether a verdict that decides would also be given if all claims
+    of the report were tested together (evidence.family); None where it decides nothing.
+    """
 
     id: str
     statement: str
@@ -117,6 +180,8 @@ class Claim(Record):
     estimate: float | None
     ci95: tuple[float | None, float | None]
     n: int
+    p_value: float | None = None
+    holds_together: bool | None = None
 
 
 class Viability(Record):
@@ -167,12 +232,17 @@ class CellSummary(Record):
 
 
 class CriticalRates(Record):
-    """Critical learning rates of an arm's networks, and the arm's ceilings over their median."""
+    """Critical learning rates of `n` of an arm's networks, and its ceilings over their median.
+
+    `median`, `least` and `most` are of these networks; `typical` is the median of all such networks
+    with its interval (evidence.ceilings), and what the ceilings are held against.
+    """
 
     median: float | None
     least: float | None
     most: float | None
     n: int
+    typical: Estimate | None = None
     lr90_over_median: Estimate
     lr50_over_median: Estimate
 

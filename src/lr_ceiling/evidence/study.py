@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,38 +10,22 @@ from typing import ClassVar
 import pandas as pd
 from pydantic import BaseModel
 
-from lr_ceiling.evidence.records import AuditedRule, EarlyDecisions, Study
+from lr_ceiling.evidence.early_calls import call_of, calls_of, qualified
+from lr_ceiling.evidence.records import (
+    AuditedRule,
+    Conditions,
+    EarlyDecisions,
+    Study,
+)
 from lr_ceiling.execution.files import write_json, write_text
 from lr_ceiling.identity import derived_seed, digest_of, versions
 from lr_ceiling.mnist.results import RunResult, RunSummary, write_runs
 from lr_ceiling.mnist.specification import RunSpec, Variant
 from lr_ceiling.mnist.task import PREPARED_BY, TrainingTask
 from lr_ceiling.mnist.version import run_digest
-from lr_ceiling.problems.judge import Label
 from lr_ceiling.search.estimates import TARGETS, Estimates
-from lr_ceiling.search.posterior import Call, Calls, Observation, Posterior, Tally, curves
+from lr_ceiling.search.posterior import Calls, Observation, Posterior, curves
 from lr_ceiling.search.schedule import AUDITED, Aim, Part, Question
-
-
-def qualified(rules: Iterable[AuditedRule], variant: Variant) -> tuple[Label, ...]:
-    """The rules that may end a trial of a variant.
-
-    An audit, with runs of this variant among its own, found them wrong in less than one call of
-    twenty. What explodes without batch norm may learn with it.
-    """
-    return tuple(
-        rule.rule
-        for rule in rules
-        if rule.wrong_share_below < 0.05 and any(arm.startswith(f"{variant}-") for arm in rule.arms)
-    )
-
-
-def calls_of(rules: Sequence[AuditedRule]) -> Calls:
-    """The early calls that an audit did not follow, of all rules."""
-    failures = [rule for rule in rules if rule.rule != "stable"]
-    return Calls(
-        Tally(sum(rule.audited for rule in failures), sum(rule.wrong for rule in failures))
-    )
 
 
 class ArmTrials:
@@ -109,7 +93,7 @@ class ArmTrials:
 class ArmProblem:
     """An arm of the post's network as a problem: what a run of it is.
 
-    `rules` have been audited; those that qualify may end a trial early.
+    `rules` have been audited; those that qualify under its conditions may end a trial early.
     """
 
     prepared_by: ClassVar[str] = PREPARED_BY
@@ -129,10 +113,11 @@ class ArmProblem:
             activation=self.activation,
             learning_rate=question.low,
             seed=question.seed,
-            ended_by=qualified(self.rules, self.variant),
             data_digest=self.data_digest,
         )
-        return ArmTrials(template, question, calls_of(self.rules), self.splits)
+        conditions = Conditions.of(template)
+        template = template.model_copy(update={"ended_by": qualified(self.rules, conditions)})
+        return ArmTrials(template, question, calls_of(self.rules, conditions), self.splits)
 
 
 def journal_of(state: Path, arm: str, trials: ArmTrials) -> Path:
@@ -158,18 +143,6 @@ def observation(run: RunSummary) -> Observation:
     )
 
 
-def call_of(run: RunSummary) -> Call | None:
-    """What the judge predicted of a run, None if nothing: that it diverged is no prediction.
-
-    Of two calls the one that ended the run counts, and of a run that went on the first.
-    """
-    if run.called == "diverged":
-        return None
-    if run.called_stable_at is not None and (run.ran_whole or run.label == "stable"):
-        return "success"
-    return "failure" if run.called else None
-
-
 def posterior_of(aim: Aim, runs: Sequence[RunResult]) -> Posterior:
     """The posterior of these trials."""
     return Posterior(curves(aim.bounds), list(map(observation, runs)), aim.calls)
@@ -180,6 +153,7 @@ def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Estimates) -> Study:
     stable = [run.spec.learning_rate for run in runs if run.label == "stable"]
     steps = sum(run.steps for run in runs)
     audited = [run for run in runs if run.ran_whole and call_of(run) == "failure"]
+    promised = [run for run in runs if run.ran_whole and call_of(run) == "success"]
     spec = runs[0].spec
     return Study(
         variant=spec.variant,
@@ -199,9 +173,14 @@ def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Estimates) -> Study:
         steps_spent=steps,
         full_run_equivalents=round(steps / spec.horizon, 3),
         early_decisions=EarlyDecisions(
-            made=sum(run.steps < run.spec.horizon for run in runs),
+            made=sum(not run.ran_whole and call_of(run) == "failure" for run in runs),
             audited=len(audited),
             wrong=sum(run.label == "stable" for run in audited),
+        ),
+        early_successes=EarlyDecisions(
+            made=sum(not run.ran_whole and call_of(run) == "success" for run in runs),
+            audited=len(promised),
+            wrong=sum(run.label != "stable" for run in promised),
         ),
         checks=ceiling.checks(),
     )

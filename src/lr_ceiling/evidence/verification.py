@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 from lr_ceiling.evidence.records import Study, TriedFinder, VerifiedArm, VerifiedPoint
 from lr_ceiling.rounding import short
@@ -38,7 +39,7 @@ def verified_arms(arms: Iterable[VerifiedArm], studies: Sequence[Study]) -> list
     ]
 
 
-POINT_COLUMNS = ("point", "learning rate", "stable", "predicted", "right")
+POINT_COLUMNS = ("point", "learning rate", "stable", "predicted", "allowed", "right")
 FINDER_COLUMNS = ("range test", "learning rate", "stable", "P(stable)")
 
 
@@ -50,6 +51,7 @@ def point_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
             short(point.learning_rate, 4),
             f"{point.stable} of {point.seeds}",
             "{} to {}".format(*point.predicted),
+            f"{allowed(point):.0%}",
             "yes" if point.right else "no",
         )
         for arm in arms
@@ -69,6 +71,25 @@ def finder_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
         for arm in arms
         for one in arm.finders
     ]
+
+
+def allowed(point: VerifiedPoint) -> float:
+    """Share of all counts that the prediction allowed: what allows all of them can't fail."""
+    least, most = point.predicted
+    return (most - least + 1) / (point.seeds + 1)
+
+
+def summary(arms: Sequence[VerifiedArm]) -> str:
+    """How many predictions held, and how many would have whatever was found, in a sentence."""
+    points = [point for arm in arms for point in arm.points]
+    held = sum(point.predicted[0] <= point.stable <= point.predicted[1] for point in points)
+    shares = [allowed(point) for point in points]
+    return (
+        f"{held} of {len(points)} counts lie in their interval. On average an interval allowed "
+        f"{fmean(shares):.0%} of all counts (the sharpest {min(shares):.0%}, the widest "
+        f"{max(shares):.0%}): were each count as probable as any other, "
+        f"{sum(shares):.1f} would lie in it as well"
+    )
 
 
 def _ending(finder: TriedFinder) -> str:

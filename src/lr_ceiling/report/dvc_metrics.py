@@ -37,6 +37,7 @@ def metrics(
                 lr90=ratio.lr90.estimate,
                 lr90_low=ratio.lr90.ci95[0],
                 lr90_high=ratio.lr90.ci95[1],
+                exists=ratio.exists,
             )
             for ratio in ratios
         },

@@ -21,7 +21,7 @@ from lr_ceiling.execution.files import write_bytes
 from lr_ceiling.mnist.results import RunResult, read_runs
 from lr_ceiling.mnist.specification import Variant
 from lr_ceiling.problems.judge import Label
-from lr_ceiling.report.words import in_short, in_times
+from lr_ceiling.report.words import in_short, lr90_times
 from lr_ceiling.rounding import short
 from lr_ceiling.search.estimates import Belief, Estimate
 
@@ -157,7 +157,7 @@ def ceilings_of_arms(studies: Sequence[Study], ratios: Sequence[Ratio] = ()) -> 
             arrow = {"arrowstyle": "->", "color": PALETTE["muted"], "shrinkA": 0}
             axes.annotate("", (end, height), (start, height), arrowprops=arrow)
         if ratio.lr90.ci95 != (None, None):
-            _write(axes, rates, height - 0.25, in_times(ratio.lr90))
+            _write(axes, rates, height - 0.25, lr90_times(ratio))
     marks = [
         Line2D([], [], color=PALETTE["muted"], marker="o", linewidth=width, label=name)
         for name, width in (("lr90, 95% interval", 5), ("lr50", 1.5))

@@ -22,9 +22,19 @@ from lr_ceiling.problems.judge import Label
 from lr_ceiling.report.figures import PALETTE
 from lr_ceiling.report.origin import Executed, Origin
 from lr_ceiling.report.schemas import ClaimsReport, ValidationReport
-from lr_ceiling.report.words import figures_of, in_short, in_times, in_words, over
+from lr_ceiling.report.words import (
+    figures_of,
+    holds_together,
+    in_short,
+    in_times,
+    in_words,
+    lr90_times,
+    over,
+)
 from lr_ceiling.rounding import short
 
+# From here on two digits say 1.
+CERTAIN = 0.995
 # What each part of reports/claims.json tests.
 TESTED = {
     "claims": "twelve seeds a cell",
@@ -72,10 +82,13 @@ def render(figures: Path, content: Content, executed: Executed | None = None) ->
         "figures_of": figures_of,
         "figure": lambda name, text: inline(figures / f"{name}.svg", text),
         "in_short": in_short,
+        "holds_together": holds_together,
         "in_times": in_times,
+        "lr90_times": lr90_times,
         "in_words": in_words,
         "number": number,
         "over": over,
+        "p_value": "{:.2g}".format,
         "percent": percent,
         "median_steps": median_steps,
         "point_rows": verification.point_rows,
@@ -87,6 +100,7 @@ def render(figures: Path, content: Content, executed: Executed | None = None) ->
         point_columns=verification.POINT_COLUMNS,
         finder_columns=verification.FINDER_COLUMNS,
         answer=answer(content.ratios, content.arms),
+        held=verification.summary(content.verified) if content.verified else "",
         unverified=unverified(content.arms, content.verified),
         untested=untested(content.tested),
         executed=executed,
@@ -99,12 +113,19 @@ def answer(ratios: Sequence[Ratio], studies: Sequence[Study]) -> str:
         found = (f"{study.variant}, {study.activation}: {in_words(study)}" for study in studies)
         return f"{'; '.join(found)}."
     bounded = [one for one in ratios if one.lr90.ci95 != (None, None)]
-    times = [f"{in_times(one.lr90)} as high with {one.activation}" for one in bounded]
+    times = [f"{in_times(one.lr90)} as high with {one.activation}{_if_any(one)}" for one in bounded]
     unknown = [one.activation for one in ratios if one not in bounded]
     parts = [f"With batch norm the learning rate can be {', and '.join(times)}"] if times else []
     parts += [f"how much higher with {name}, the trials don't bound" for name in unknown]
     sentence = "; ".join(parts)
     return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _if_any(ratio: Ratio) -> str:
+    """How probable it is that there are both ceilings, as far as that is in doubt."""
+    if ratio.exists is None or ratio.exists >= CERTAIN:
+        return ""
+    return f" (if both ceilings exist: probability {ratio.exists:.2f})"
 
 
 def unverified(studies: Sequence[Study], verified: Sequence[VerifiedArm]) -> list[str]:

@@ -1,7 +1,7 @@
 """The committed reports, reports/*.json: everything of ours reads and writes them through these.
 
-A report's file says its format. Those of format 1 say none; they are read as well, with what they
-lack left out. All are written in the newest format.
+A report's file says its format. Those of format 1 say none; older ones are read as well, with what
+they lack left out. All are written in the newest format.
 """
 
 from pathlib import Path
@@ -91,8 +91,10 @@ class AuditReport(ResumedReport):
     by one: none of an audit in format 1.
     """
 
+    FORMAT: ClassVar[int] = 3
     MADE_BY: ClassVar[str] = "make audit"
 
+    format: int = 3
     conditions: str | None = None
     horizon_steps: int
     rules: tuple[AuditedRule, ...]
@@ -126,11 +128,15 @@ class ClaimsReport(ResumedReport):
     one: none of the claims that were made in format 1.
     """
 
+    FORMAT: ClassVar[int] = 3
     MADE_BY: ClassVar[str] = "make claims"
     OF: ClassVar[str] = "subject"
 
+    format: int = 3
     subject: str | None = None
     claims: tuple[Claim, ...] = ()
+    # The cells of the grid with all seeds that the claims rest on.
+    grid: tuple[CellSummary, ...] = ()
     cells: tuple[Viability, ...] = ()
     initialisation: tuple[Initialisation, ...] = ()
     runs: tuple[RunTable, ...] = ()
@@ -151,13 +157,22 @@ class SimulationReport(Report):
 class CeilingsReport(Report):
     """ceilings.json: what the searches found, and how many times one ceiling is another."""
 
+    FORMAT: ClassVar[int] = 3
+
+    format: int = 3
     arms: tuple[ArmCeilings, ...]
     ratios: tuple[Ratio, ...]
 
 
 class ComparisonReport(Report):
-    """comparison.json: the cells of the grid, and every claim that runs have tested."""
+    """comparison.json: the cells of the grid, and every claim that runs have tested.
 
+    A cell that `make claims` trained with more seeds is told with those, as the claims are.
+    """
+
+    FORMAT: ClassVar[int] = 3
+
+    format: int = 3
     cells: tuple[CellSummary, ...]
     claims: tuple[Claim, ...]
 
@@ -171,11 +186,12 @@ class CellMetrics(Record):
 
 
 class RatioMetrics(Record):
-    """How many times the baseline's lr90 batch norm's is."""
+    """How many times the baseline's lr90 batch norm's is, and how probable it is that both are."""
 
     lr90: float | None
     lr90_low: float | None
     lr90_high: float | None
+    exists: float | None = None
 
 
 class ArmMetrics(Record):
@@ -191,6 +207,9 @@ class ArmMetrics(Record):
 class MetricsReport(Report):
     """metrics.json: what `dvc metrics show` lists, by cell, arm, activation and claim."""
 
+    FORMAT: ClassVar[int] = 3
+
+    format: int = 3
     cells: dict[str, CellMetrics]
     arms: dict[str, ArmMetrics]
     ratios: dict[str, RatioMetrics]

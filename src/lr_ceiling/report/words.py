@@ -1,6 +1,6 @@
 """Results in words."""
 
-from lr_ceiling.evidence.records import Claim, Study
+from lr_ceiling.evidence.records import Claim, Ratio, Study
 from lr_ceiling.rounding import short
 from lr_ceiling.search.estimates import LIKELY, Estimate
 
@@ -37,6 +37,12 @@ def in_times(ratio: Estimate) -> str:
     return ratio.in_words(" times") or "a number of times that the trials don't bound"
 
 
+def lr90_times(ratio: Ratio) -> str:
+    """The same of lr90, with how probable it is that there is one: both ceilings must exist."""
+    known = "" if ratio.exists is None else f", both exist: P = {ratio.exists:.2f}"
+    return in_times(ratio.lr90) + known
+
+
 def over(times: Estimate) -> str:
     """How many times something a measured rate is, with its 95% interval, in a few words."""
     return times.in_words(" times") or "-"
@@ -47,12 +53,17 @@ def in_short(rate: Estimate) -> str:
     return rate.in_words() or "not bounded"
 
 
-CLAIM_COLUMNS = ("claim", "estimate (95% interval)", "n", "verdict")
+CLAIM_COLUMNS = ("claim", "estimate (95% interval)", "n", "verdict", "together")
 
 
 def claim_row(claim: Claim) -> tuple[str, ...]:
     """A claim as a row under CLAIM_COLUMNS."""
-    return claim.id, figures_of(claim), str(claim.n), claim.verdict
+    return claim.id, figures_of(claim), str(claim.n), claim.verdict, holds_together(claim)
+
+
+def holds_together(claim: Claim) -> str:
+    """Whether its verdict holds with all claims tested together, `-` where that isn't asked."""
+    return {True: "holds", False: "does not hold", None: "-"}[claim.holds_together]
 
 
 def figures_of(claim: Claim) -> str:

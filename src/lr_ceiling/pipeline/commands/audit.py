@@ -8,7 +8,9 @@ from lr_ceiling.errors import one_line_errors
 from lr_ceiling.evidence.audit import (
     AUDIT_COLUMNS,
     GROUNDS,
+    LOOKS,
     NEEDED,
+    NEEDED_SUCCESSES,
     audit_all,
     audit_rows,
     in_words,
@@ -52,7 +54,7 @@ def main(splits: Path, output: Path, state: Path) -> None:
         progress.say(in_words(run))
         write()
 
-    total = len(GROUNDS) * NEEDED * template.horizon
+    total = len(GROUNDS) * (LOOKS + NEEDED + NEEDED_SUCCESSES) * template.horizon
     with (
         step_progress("audit", total) as progress,
         workers(

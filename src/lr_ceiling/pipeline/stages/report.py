@@ -65,17 +65,18 @@ def main(
     remove_what_left_the_grid(found, train, search, theory)
 
     cells = {name_of(cell): summarise_cell(runs) for cell, runs in found.cells.items()}
-    arms = [held_against_theory(one.study, found.critical[arm])
+    arms = [held_against_theory(one.study, one.belief, found.critical[arm])
             for arm, one in found.searches.items()]  # fmt: skip
     claims = verdicts.updated(verdicts.claims(found), more_runs.claims)
     CeilingsReport(arms=tuple(arms), ratios=tuple(found.ratios)).write(output / "ceilings.json")
-    compared = ComparisonReport(cells=tuple(cells.values()), claims=tuple(claims))
+    shown = with_more_seeds(list(cells.values()), more_runs.grid)
+    compared = ComparisonReport(cells=tuple(shown), claims=tuple(claims))
     compared.write(output / "comparison.json")
     metrics(cells, arms, found.ratios, claims).write(output / "metrics.json")
     for name, table in tables(found).items():
         write_text(output / "plots" / f"{name}.csv", table)
     content = page.Content(
-        cells=list(cells.values()),
+        cells=shown,
         arms=arms,
         ratios=found.ratios,
         claims=claims,
@@ -90,6 +91,16 @@ def main(
     print_report(cells, arms)
     # Whole, for a terminal that makes a link of it.
     console.print(f"the page: {written}; with times and machine: {copy}", soft_wrap=True)
+
+
+def with_more_seeds(cells: Sequence[CellSummary], more: Sequence[CellSummary]) -> list[CellSummary]:
+    """The cells, those that are among `more` as these say: as they are of more seeds."""
+
+    def place(cell: CellSummary) -> tuple[str, str, float]:
+        return cell.variant, cell.activation, cell.learning_rate
+
+    tested = {place(cell): cell for cell in more}
+    return [tested.get(place(cell), cell) for cell in cells]
 
 
 def read_findings(grid: Grid, train: Path, search: Path, theory: Path) -> Findings:

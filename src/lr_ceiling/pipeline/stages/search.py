@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from lr_ceiling.errors import one_line_errors
-from lr_ceiling.evidence.records import Study
+from lr_ceiling.evidence.records import Conditions, Study
+from lr_ceiling.evidence.early_calls import unused
 from lr_ceiling.evidence.study import journal_of, write_study
 from lr_ceiling.execution.progress import SearchProgress
 from lr_ceiling.execution.provenance import (
@@ -49,6 +50,8 @@ def main(
     rules = AuditReport.read(audit).rules
     problem = problem_of(values, variant, activation, rules, splits, digest)
     trials = problem.trials(question)
+    if reason := unused(rules, Conditions.of(trials.template)):
+        console.print(f"{output.name}: no trial is ended early, since {reason}", soft_wrap=True)
     end_with_dvc()
     with LaterImports(["lr_ceiling.tracking", "lr_ceiling.report.figures"]) as imports:
         progress = _Progress(output.name, imports)

@@ -80,11 +80,12 @@ def worst(effects: Sequence[tuple[float, float]]) -> Mapping[str, float]:
 
 
 def spread(rates: Sequence[float]) -> Mapping[str, object]:
-    """Median, least and most, to four digits, and over how many seeds one was found."""
+    """Median, least and most, to four digits, over how many seeds one was found, and each."""
+    each = sorted(map(significant, rates))
     if not rates:
-        return {"median": None, "least": None, "most": None, "n": 0}
-    values = {"median": statistics.median(rates), "least": min(rates), "most": max(rates)}
-    return {name: significant(value) for name, value in values.items()} | {"n": len(rates)}
+        return {"median": None, "least": None, "most": None, "n": 0, "rates": each}
+    values = {"median": significant(statistics.median(rates)), "least": each[0], "most": each[-1]}
+    return values | {"n": len(rates), "rates": each}
 
 
 def shown(rates: Sequence[float]) -> str:

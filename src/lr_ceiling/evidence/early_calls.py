@@ -1,0 +1,80 @@
+"""Which early calls may end a search's runs, and how sure they are, by the audit."""
+
+from collections.abc import Iterable, Sequence
+
+from lr_ceiling.evidence.records import AuditedArm, AuditedRule, Conditions
+from lr_ceiling.mnist.results import RunSummary
+from lr_ceiling.problems.judge import Label
+from lr_ceiling.search.posterior import Call, Calls, Tally
+
+# A call of success hides a failure, and where lr90 lies one run of ten fails: wrong in one call of
+# twenty, it would hide half of them. With none wrong among 199 it is in fewer than 1.5%.
+MOST_WRONG: dict[Label, float] = {"stable": 0.015}
+MOST_WRONG_FAILURE = 0.05
+
+
+def audited_under(
+    rules: Iterable[AuditedRule], conditions: Conditions
+) -> list[tuple[Label, AuditedArm]]:
+    """What an audit found under these very conditions, rule by rule.
+
+    What explodes without batch norm may learn with it, and what is lost after an epoch may come
+    back in three.
+    """
+    return [
+        (rule.rule, arm) for rule in rules for arm in rule.under if arm.conditions == conditions
+    ]
+
+
+def qualified(rules: Iterable[AuditedRule], conditions: Conditions) -> tuple[Label, ...]:
+    """The rules that may end a trial under these conditions."""
+    return tuple(
+        rule
+        for rule, arm in audited_under(rules, conditions)
+        if arm.wrong_share_below < MOST_WRONG.get(rule, MOST_WRONG_FAILURE)
+    )
+
+
+def calls_of(rules: Iterable[AuditedRule], conditions: Conditions) -> Calls:
+    """The early calls near the edge that an audit under these conditions did not follow."""
+    found = audited_under(rules, conditions)
+    return Calls(
+        failures=_tally(arm for rule, arm in found if rule != "stable"),
+        successes=_tally(arm for rule, arm in found if rule == "stable"),
+    )
+
+
+def _tally(arms: Iterable[AuditedArm]) -> Tally:
+    counted = [(arm.near, arm.wrong) for arm in arms]
+    return Tally(sum(near for near, _ in counted), sum(wrong for _, wrong in counted))
+
+
+def unused(rules: Sequence[AuditedRule], conditions: Conditions) -> str | None:
+    """Why the audit ends no trial under these conditions, in a line; None where it does."""
+    if qualified(rules, conditions):
+        return None
+    if found := audited_under(rules, conditions):
+        counts = ", ".join(f"{rule} {arm.wrong} of {arm.near}" for rule, arm in found)
+        return f"the audit's calls near the edge are too few, or wrong too often: {counts}"
+    of_arm = [arm.conditions for rule in rules for arm in rule.under]
+    of_arm = [one for one in of_arm if one.arm == conditions.arm]
+    if of_arm:
+        other, own = of_arm[0].model_dump(), conditions.model_dump()
+        differ = [name for name in own if own[name] != other[name]]
+        words = [f"{name} {other[name]}, not {own[name]}" for name in differ]
+        return f"the audit is of {'; '.join(words)}"
+    if any(rule.audited and not rule.under for rule in rules):
+        return "the audit does not tell its conditions: `make audit` makes it anew"
+    return f"no early call was audited of {conditions.arm}"
+
+
+def call_of(run: RunSummary) -> Call | None:
+    """What the judge predicted of a run, None if nothing: that it diverged is no prediction.
+
+    Of two calls the one that ended the run counts, and of a run that went on the first.
+    """
+    if run.called == "diverged":
+        return None
+    if run.called_stable_at is not None and (run.ran_whole or run.label == "stable"):
+        return "success"
+    return "failure" if run.called else None
