@@ -169,6 +169,7 @@ def answer(spec: RunSpec) -> RunResult:
         label=label,
         called=None if stable else label,
         called_at=None if stable else steps,
+        called_stable_at=None,
         steps=steps,
         parameters=93_322,
         steps_to_95=None,

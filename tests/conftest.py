@@ -255,6 +255,7 @@ def small_run(**changes: object) -> RunResult:
         "label": "stable",
         "called": None,
         "called_at": None,
+        "called_stable_at": None,
         "steps": 20,
         "parameters": 93_322,
         "steps_to_95": None,

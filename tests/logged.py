@@ -50,6 +50,7 @@ def make_run(
         label=label,
         called=None if label == "stable" else label,
         called_at=None if label == "stable" else 20,
+        called_stable_at=None,
         steps=steps[-1],
         parameters=93_322,
         steps_to_95=20 if label == "stable" else None,

@@ -67,7 +67,6 @@ def _measure_arm(
         batch_size=32,
         epochs=2,
         steps_per_epoch=15,
-        # Missed by all, so that batch norm's statistics are taken anew.
         target_accuracy=0.999,
         data_digest=splits_digest(splits),
     )
@@ -82,11 +81,11 @@ def _measure_arm(
 
 
 def judgements() -> list[list[object]]:
-    """What the judge says of runs made by hand, on any machine: called, when, skill, two labels."""
+    """What the judge says of runs made by hand, on any machine: called, when, success, skill, two labels."""
     generator = random.Random(0)
     said: list[list[object]] = []
     for _ in range(20):
-        judge = Judge(0.9)
+        judge = Judge(0.9, horizon=3000)
         accuracy = 0.1
         for chunk in range(120):
             # A new phase every ten chunks, on average.
@@ -98,7 +97,9 @@ def judgements() -> list[list[object]]:
             if chunk % 10 == 9 and judge.wants_gradient:
                 judge.probe(gradient)
         labels = [judge.label(accuracy, ended_early) for ended_early in (False, True)]
-        said.append([judge.called, judge.called_at, judge.steps_to_95, *labels])
+        said.append(
+            [judge.called, judge.called_at, judge.called_stable_at, judge.steps_to_95, *labels]
+        )
     return said
 
 

@@ -15,11 +15,12 @@ Steps = list[tuple[float, float]]
 
 CHANCE: Steps = [(2.303, 0.11)]
 LEARNING: Steps = [(0.2, 0.95)]
+HORIZON = 5625
 
 
 def judged(steps: Steps, gradient: float | None = None) -> Judge:
     """A judge that saw `steps`, and every 250 steps the largest gradient where it wanted it."""
-    judge = Judge(target_accuracy=0.9)
+    judge = Judge(0.9, HORIZON)
     for start in range(0, len(steps), 250):
         losses, accuracies = zip(*steps[start : start + 250], strict=True)
         judge.observe(losses, accuracies)
@@ -41,7 +42,7 @@ def test_divergence_takes_the_place_of_an_earlier_call() -> None:
 
 
 def test_non_finite_weights_have_diverged() -> None:
-    judge = Judge(0.9)
+    judge = Judge(0.9, HORIZON)
     judge.observe([2.3], [0.1], finite_weights=False)
     assert (judge.called, judge.called_at) == ("diverged", 1)
 
@@ -79,7 +80,7 @@ def test_vanished_gradients_at_two_probes_are_dead() -> None:
 
 
 def test_one_quiet_probe_is_not_dead() -> None:
-    judge = Judge(0.9)
+    judge = Judge(0.9, HORIZON)
     for gradient in (1e-12, 1e-3, 1e-12, 1e-3):
         judge.observe([2.3] * 250, [0.1] * 250)
         judge.probe(gradient)
@@ -87,7 +88,7 @@ def test_one_quiet_probe_is_not_dead() -> None:
 
 
 def test_two_quiet_probes_too_close_are_not_dead() -> None:
-    judge = Judge(0.9)
+    judge = Judge(0.9, HORIZON)
     for _ in range(2):
         judge.observe([2.3] * 100, [0.1] * 100)
         judge.probe(0.0)
@@ -95,7 +96,7 @@ def test_two_quiet_probes_too_close_are_not_dead() -> None:
 
 
 def test_a_gradient_that_is_no_number_is_not_dead() -> None:
-    judge = Judge(0.9)
+    judge = Judge(0.9, HORIZON)
     for _ in range(3):
         judge.observe([2.3] * 250, [0.1] * 250)
         judge.probe(math.nan)
@@ -138,7 +139,7 @@ def test_a_run_that_was_ended_is_what_it_was_called() -> None:
 
 
 def test_a_network_that_classified_between_two_quiet_probes_is_not_dead() -> None:
-    judge = Judge(0.9)
+    judge = Judge(0.9, HORIZON)
     for accuracies in ([0.1] * 250, [0.9] * 1500, [0.1] * 250):
         judge.observe([1.0] * len(accuracies), accuracies)
         if judge.wants_gradient:
@@ -170,7 +171,7 @@ def test_real_runs_are_called_what_they_were(
 ) -> None:
     run = np.load(record.FOLDER / f"{name}.npz")
     probes = dict(run["probes"].tolist())
-    judge = Judge(target_accuracy=0.9)
+    judge = Judge(0.9, HORIZON)
     for start in range(0, len(run["losses"]), CHUNK_STEPS):
         chunk = slice(start, start + CHUNK_STEPS)
         judge.observe(run["losses"][chunk].tolist(), (run["hits"][chunk] / 32).tolist())
@@ -208,7 +209,7 @@ curves = st.lists(
 def test_chunks_do_not_matter_and_labels_are_exhaustive(
     steps: Steps, cut: int, accuracy: float
 ) -> None:
-    whole, parts = Judge(0.9), Judge(0.9)
+    whole, parts = Judge(0.9, HORIZON), Judge(0.9, HORIZON)
     losses, accuracies = zip(*steps, strict=True)
     whole.observe(losses, accuracies)
     for start in range(0, len(steps), cut):
