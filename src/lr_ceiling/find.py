@@ -5,6 +5,7 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -19,9 +20,11 @@ from lr_ceiling.problems.devices import gpus
 from lr_ceiling.problems.outcome import Mode, Run
 from lr_ceiling.problems.problem import CallableProblem, Problem, is_a
 from lr_ceiling.rounding import short
-from lr_ceiling.search.ceiling import Ceiling
+from lr_ceiling.search.ceiling import Asked, Ceiling
 from lr_ceiling.search.schedule import Question
 
+# Runs that look up to where no accuracy is lost, and how much of a score counts as none.
+USABLE_RUNS, LOSS = 6, 0.01
 # Two decades beyond them still are numbers that a float holds.
 LEAST, MOST = 1e-300, 1e300
 
@@ -47,6 +50,9 @@ def find_ceiling(
     mode: Mode = "max",
     budget: float = 15,
     interval: float = 0.3,
+    confirmations: int = 12,
+    usable: bool | int = True,
+    loss: float | None = None,
     seed: int = 0,
     lag: int = 4,
     executor: Executor | None = None,
@@ -70,8 +76,14 @@ def find_ceiling(
         high: the highest one. Trials go up to two decades beyond both if the results ask for it.
         target: the score from which on a run is stable, in units of the score.
         mode: "max" if higher scores are better, "min" if lower ones are.
-        budget: full runs that the search may spend at most.
-        interval: the search ends earlier if the 95% interval of lr90 is so many decades wide.
+        budget: full runs that the search for lr90 may spend at most.
+        interval: it ends earlier if the 95% interval of lr90 is so many decades wide.
+        confirmations: how many fresh seeds, at most, then tell at lr90's lower limit whether there
+            is an lr90.
+        usable: whether runs below the edge then look up to where no accuracy is lost, and how many
+            they may be; True is six. They need scores.
+        loss: how much of the best score may be lost there, in units of the score; 0.01 if `mode`
+            is "max". There is no default for "min".
         seed: learning rates and seeds of the runs follow from it.
         lag: how many runs may be under way at once; more cost a few runs.
         executor: where the runs execute: any `concurrent.futures.Executor`, which stays open. The
@@ -85,7 +97,8 @@ def find_ceiling(
         progress: whether to show progress on stderr, or a Watch that is told of it.
 
     Returns:
-        The Ceiling: `lr90` and `lr50` with intervals, `exists`, `reason`, `trials`, `plot()`.
+        The Ceiling: `lr90`, `lr50` and `usable` with intervals, `exists`, `reason`, `trials`,
+        `plot()`.
 
     Raises:
         ParamsError: an argument is impossible.
@@ -96,9 +109,18 @@ def find_ceiling(
         LockedError: another search has `storage` open.
         WorkerError: a run ended its process three times, or no process can start.
     """
-    question = _question(low, high, interval, budget, seed, lag)
     _check_places(executor, workers)
     known = _known(problem, target, mode)
+    direction = known.better if isinstance(known, Problem) else "max"
+    allowed = _loss(loss, direction)
+    runs = _usable_runs(usable) if allowed is not None else 0
+    question = _question(low, high, interval, budget, seed, lag)
+    question = replace(
+        question,
+        confirmations=_at_least(0, "confirmations", confirmations),
+        usable_runs=runs,
+        usable_loss=allowed,
+    )
     path = None if storage is None else Path(storage)
     with contextlib.ExitStack() as stack:
         if isinstance(known, OwnTrials):
@@ -121,7 +143,10 @@ def find_ceiling(
             raise ProblemError(f"{error}{kept}") from error
         seen = [trials.observe(result) for result in driver.in_order]
         aim = trials.aim
-        return Ceiling(driver.study, aim.bounds, seen, aim.calls, driver.in_order)
+        return Ceiling(
+            driver.study, aim.bounds, seen, aim.calls, driver.in_order, driver.parts,
+            Asked(allowed, direction) if runs and allowed is not None else None,
+        )  # fmt: skip
 
 
 def _known(
@@ -221,6 +246,25 @@ def _whole(name: str, value: int) -> int:
 
 
 def _positive(name: str, value: int) -> int:
-    if _whole(name, value) < 1:
-        raise ParamsError(f"{name} is {value}: it must be at least 1")
+    return _at_least(1, name, value)
+
+
+def _at_least(least: int, name: str, value: int) -> int:
+    if _whole(name, value) < least:
+        raise ParamsError(f"{name} is {value}: it must be at least {least}")
     return int(value)
+
+
+def _usable_runs(usable: bool | int) -> int:
+    if isinstance(usable, bool):
+        return USABLE_RUNS if usable else 0
+    return _at_least(0, "usable", usable)
+
+
+def _loss(loss: float | None, mode: Mode) -> float | None:
+    """How much of the score may be lost; None where nobody said."""
+    if loss is None:
+        return LOSS if mode == "max" else None
+    if _finite("loss", loss) <= 0:
+        raise ParamsError(f"loss is {loss:g}: it must be above 0, in units of the score")
+    return float(loss)

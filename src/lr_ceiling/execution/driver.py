@@ -20,7 +20,7 @@ from optuna.trial import Trial, TrialState
 from lr_ceiling.errors import StudyError
 from lr_ceiling.execution.journal import beside, held, load_study
 from lr_ceiling.execution.runner import Ended, Task
-from lr_ceiling.search.ceiling import CALLS, RESULT
+from lr_ceiling.search.ceiling import CALLS, LOSS, RESULT
 from lr_ceiling.search.posterior import Observation
 from lr_ceiling.search.sampler import EXPECTED, INDEX, KNOWN, OBSERVATION, PART, CeilingSampler
 from lr_ceiling.search.schedule import Aim, Part, Schedule
@@ -116,6 +116,11 @@ class Driver:
         self._on_ended(index, ended)
 
     @property
+    def parts(self) -> list[Part]:
+        """What each trial of an ended study was for, in order of index."""
+        return self._schedule.parts
+
+    @property
     def in_order(self) -> list[Any]:
         """The results of an ended study, in order of index."""
         return [self.results[index] for index in range(self._schedule.index)]
@@ -137,7 +142,13 @@ class Driver:
 
 def sampler_of(aim: Aim) -> CeilingSampler:
     """The sampler of a study with this aim."""
-    return CeilingSampler(seed=aim.key, lag=aim.lag, expected=(aim.low, aim.high), calls=aim.calls)
+    return CeilingSampler(
+        seed=aim.key,
+        lag=aim.lag,
+        expected=(aim.low, aim.high),
+        calls=aim.calls,
+        loss=aim.usable_loss,
+    )
 
 
 @contextmanager
@@ -185,6 +196,7 @@ def _describe(study: Study, trials: Trials) -> None:
         MADE_BY: dict(trials.made_by()),
         EXPECTED: [aim.low, aim.high],
         CALLS: list(aim.calls),
+        LOSS: aim.usable_loss,
     }
     known = study.user_attrs
     for name, value in wanted.items():

@@ -115,6 +115,7 @@ class ProblemTrials:
 
     def __init__(self, problem: Problem, question: Question, parcel: Parcel) -> None:
         self.horizon = problem.horizon
+        self._better = problem.better
         self._parcel = parcel
         self._made_by: dict[str, str | float | int] = {
             # What is asked is told by its own names, whatever the problem's settings are called.
@@ -143,8 +144,13 @@ class ProblemTrials:
             called=outcome.called,
             ended=outcome.ended,
             cost=outcome.cost,
-            score=outcome.score if outcome.stable and not outcome.ended else None,
+            score=self._better_if_higher(outcome),
         )
+
+    def _better_if_higher(self, outcome: Outcome) -> float | None:
+        if outcome.score is None or not outcome.stable or outcome.ended:
+            return None
+        return outcome.score if self._better == "max" else -outcome.score
 
     def dump(self, result: Run) -> str:
         """A run as JSON."""
@@ -175,11 +181,17 @@ class ProblemTrials:
         return self._made_by
 
 
+# A larger budget goes on where a smaller one ended, and so do more runs of the later parts.
+NOT_OF_THE_STUDY = ("budget", "confirmations", "usable_runs", "usable_loss")
+
+
 def _named(question: Question) -> dict[str, float | int]:
     """What of a question a stored search must share, by the names of find_ceiling's arguments."""
     names = {"interval_decades": "interval"}
     return {
-        names.get(name, name): value for name, value in asdict(question).items() if name != "budget"
+        names.get(name, name): value
+        for name, value in asdict(question).items()
+        if name not in NOT_OF_THE_STUDY
     }
 
 

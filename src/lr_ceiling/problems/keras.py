@@ -14,7 +14,7 @@ from typing import Any
 from lr_ceiling.errors import MissingExtra, ProblemError
 from lr_ceiling.problems import keras_data
 from lr_ceiling.problems.keras_data import Arrays, Source
-from lr_ceiling.problems.monitors import AutoMode
+from lr_ceiling.problems.monitors import AutoMode, mode_of
 from lr_ceiling.problems.outcome import Outcome
 from lr_ceiling.problems.problem import Problem, Report, is_a
 
@@ -103,6 +103,8 @@ class KerasProblem(Problem):
         self.class_weight = class_weight
         self.steps_per_epoch, self.validation_steps = steps_per_epoch, validation_steps
         self.monitor, self.mode, self.target = monitor, mode, target
+        # Without a monitor it is accuracy.
+        self.better = "max" if monitor is None else mode_of(monitor, mode)
         self.version = version
         self.global_settings = global_settings()
         # What is None follows from the others.

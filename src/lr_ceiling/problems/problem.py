@@ -14,7 +14,8 @@ class Problem:
 
     `version` is its identity: raise it when what a run computes changes, and a stored search of the
     former version is not mixed with new runs. `libraries` are the packages whose versions decide
-    the result; `settings` are what else of it decides what a run comes to, by name: a stored search
+    the result; `better` says whether higher scores are better ("max") or lower ones; `settings` are
+    what else of it decides what a run comes to, by name: a stored search
     of others is refused; `horizon` is the length of a full run, in steps; `prepared_by` names a
     module whose import and whose `prepare()` make a process ready for runs; `uses_gpus` says that
     each process is to have a GPU of its own, where there are any.
@@ -22,6 +23,7 @@ class Problem:
 
     version: str = ""
     libraries: tuple[str, ...] = ()
+    better: Mode = "max"
     settings: Mapping[str, str | float | int] = MappingProxyType({})
     horizon: int = 1
     prepared_by: str | None = None
@@ -47,6 +49,7 @@ class CallableProblem(Problem):
 
     def __init__(self, function: Callable[[float, int], Any], target: float | None, mode: Mode):
         self.function, self.target, self.mode = function, target, mode
+        self.better = mode
         self.version = str(getattr(function, "version", ""))
         self.libraries = tuple(getattr(function, "libraries", ()))
         self.settings = {} if target is None else {"target": target, "mode": mode}

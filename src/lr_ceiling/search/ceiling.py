@@ -4,10 +4,10 @@ import html
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from optuna.distributions import FloatDistribution
@@ -30,9 +30,12 @@ from lr_ceiling.search.sampler import (
     INDEX,
     KNOWN,
     OBSERVATION,
+    PART,
     finished_trials,
     observed,
 )
+from lr_ceiling.search.schedule import Part
+from lr_ceiling.search.usable import Usable, nothing_usable, scored_of, usable_below
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,10 +43,20 @@ if TYPE_CHECKING:
 
 # The study's attribute with the early calls that were audited before, for who reads it later.
 CALLS = "calls"
+# The study's attribute with how much of the score may be lost up to the usable rate.
+LOSS = "loss"
 # The user attribute that holds a trial's result as text.
 RESULT = "result"
 # What belongs to the search itself.
-INTERNAL = (INDEX, KNOWN, OBSERVATION, RESULT)
+INTERNAL = (INDEX, KNOWN, OBSERVATION, PART, RESULT)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of the usable rate: how much of the score may be lost, and what is better."""
+
+    loss: float
+    mode: Literal["max", "min"] = "max"
 
 
 class Ceiling:
@@ -52,8 +65,9 @@ class Ceiling:
     `lr90` and `lr50` are the highest learning rates at which a fresh seed is stable with
     probability 0.9 and 0.5: each an Estimate with a 95% credible interval, and None where the
     trials don't bound it; `reason` says why `lr90` has no number. `exists` is the probability that
-    there is an lr90 at all: the intervals hold if there is. `study` is Optuna's. `runs` holds what
-    each trial's run came to, in order; it is empty if the ceiling was read from a study.
+    there is an lr90 at all: the intervals hold if there is. `usable` is the highest learning rate
+    up to which no accuracy is lost. `study` is Optuna's. `runs` holds what each trial's run came
+    to, in order; it is empty if the ceiling was read from a study.
     """
 
     def __init__(
@@ -63,10 +77,17 @@ class Ceiling:
         observations: Sequence[Observation],
         calls: Calls = NO_CALLS,
         runs: Sequence[Any] = (),
+        parts: Sequence[Part] = (),
+        asked: Asked | None = None,
     ) -> None:
-        """`bounds` are in log10; `observations` are the trials in order of their places."""
+        """`bounds` are in log10; `observations` are the trials in order of their places.
+
+        `parts` says what each of them was for; `asked` is what was asked of the usable rate.
+        """
         self.study = study
         self.runs = list(runs)
+        self.parts = list(parts)
+        self._asked = asked
         self.estimates = Estimates(Posterior(curves(bounds), observations, calls))
         self._observations = list(observations)
         # Taken now: a study that goes on, or had a larger budget before, has others as well.
@@ -87,7 +108,20 @@ class Ceiling:
     @cached_property
     def exists(self) -> float:
         """Probability that any learning rate is stable nine times in ten."""
-        return self._exists(TARGETS["lr90"])
+        return float(self.estimates.posterior.edge(TARGETS["lr90"]).exists)
+
+    @cached_property
+    def usable(self) -> Usable:
+        """The highest learning rate, not above lr90, up to which no accuracy is lost.
+
+        At it a typical seed that trains ends within `usable.loss` of the best score that any
+        learning rate reaches. Where there is no number, `usable.reason` says why.
+        """
+        if self._asked is None:
+            return nothing_usable(None, "loss= doesn't say how much of the score may be lost")
+        scored = scored_of(self._observations)
+        found = usable_below(self.estimates.posterior, scored, self._asked.loss)
+        return found if self._asked.mode == "max" else found.negated()
 
     def at(self, p: float) -> Estimate:
         """The highest learning rate at which a fresh seed is stable with probability `p`.
@@ -195,6 +229,7 @@ class Ceiling:
             "lr50": asdict(self.lr50),
             "exists": round(self.exists, 4),
             "reason": self.reason,
+            "usable": self.usable.content(),
             "trials": len(self._observations),
             "stable": sum(one.stable for one in self._observations),
             "full_runs": self.full_runs,
@@ -205,10 +240,11 @@ class Ceiling:
         """The answer in a line."""
         count = len(self._observations)
         trials = f"{count} trial{'s' * (count != 1)}"
-        answer = self.lr90.in_words(digits=3)
+        usable = self.usable.in_words(digits=3)
+        told = [] if usable is None else [f"no accuracy lost up to {usable}"]
         if self.reason is None:
-            return f"trains up to {answer}; {trials}"
-        return f"trains up to {answer}; {self.reason}" if answer else self.reason
+            return "; ".join([f"trains up to {self.lr90.in_words(digits=3)}", *told, trials])
+        return "; ".join([self.reason, *told])
 
     def __repr__(self) -> str:
         return f"<Ceiling: {self}>"
@@ -217,20 +253,20 @@ class Ceiling:
         """The answer as a small table, for notebooks."""
         rows = [
             ("trains up to (lr90)", self.lr90.in_words(digits=3) or "?"),
+            ("no accuracy lost up to (usable)", self.usable.in_words(digits=3) or "?"),
             ("half of all seeds train up to (lr50)", self.lr50.in_words(digits=3) or "?"),
             ("probability that there is an lr90", f"{self.exists:.2f}"),
             ("trials", f"{len(self._observations)}, {self.full_runs:g} full runs"),
         ]
         if self.reason:
-            rows.append(("why there is no number", self.reason))
+            rows.append(("why there is no lr90", self.reason))
+        if self.usable.reason:
+            rows.append(("why there is no usable", self.usable.reason))
         cells = "".join(
             f"<tr><th style='text-align:left'>{name}</th><td>{html.escape(value)}</td></tr>"
             for name, value in rows
         )
         return f"<table>{cells}</table>"
-
-    def _exists(self, p: float) -> float:
-        return float(self.estimates.posterior.edge(p).exists)
 
 
 def ceiling_of(study: Study) -> Ceiling:
@@ -264,8 +300,12 @@ def ceiling_of(study: Study) -> Ceiling:
     expected = study.user_attrs.get(EXPECTED, limits)
     bounds = Range(*(math.log10(rate) for rate in (*expected, *limits)))
     calls = Calls(*(Tally(*tally) for tally in study.user_attrs.get(CALLS, NO_CALLS)))
-    seen = [observed(trial, parameter) for trial in finished_trials(study, parameter)]
-    return Ceiling(study, bounds, seen, calls)
+    trials = finished_trials(study, parameter)
+    seen = [observed(trial, parameter) for trial in trials]
+    parts: list[Part] = [trial.user_attrs.get(PART, "edge") for trial in trials]
+    loss = study.user_attrs.get(LOSS)
+    asked = None if loss is None else Asked(loss)
+    return Ceiling(study, bounds, seen, calls, parts=parts, asked=asked)
 
 
 def plot_ceiling(study: Study, ax: "Axes | None" = None) -> "Axes":

@@ -58,6 +58,8 @@ class CeilingSampler(BaseSampler):
     `seed` decides which trials look above the interval for another stable range. `lag` is how many
     trials may be under way at once. `expected` says where the edge is likely to be, by default
     anywhere between the parameter's limits. `calls` counts early calls that were audited before.
+    `loss` is for trials that look up to where no more of the score is lost: find_ceiling asks for
+    such.
     `patience` is for how many seconds later trials wait for one that is under way: a process that
     was killed leaves its trial so for ever. Let it be longer than any run takes.
 
@@ -85,6 +87,7 @@ class CeilingSampler(BaseSampler):
         lag: int = 1,
         expected: tuple[float, float] | None = None,
         calls: Calls = NO_CALLS,
+        loss: float | None = None,
         patience: float = 3600,
     ) -> None:
         if lag < 1:
@@ -92,7 +95,7 @@ class CeilingSampler(BaseSampler):
         if expected is not None and not 0 < expected[0] < expected[1] < math.inf:
             raise ValueError(f"expected is {expected}: it must be (low, high), 0 < low < high")
         self._key, self._lag, self._expected, self._calls = str(seed), lag, expected, calls
-        self._patience = patience
+        self._patience, self._loss = patience, loss
         self._waited_since: dict[tuple[str, int], float] = {}
         self._explorers: dict[Range, Explorer] = {}
 
@@ -121,7 +124,9 @@ class CeilingSampler(BaseSampler):
         if self._expected and EXPECTED not in study.user_attrs:
             study.set_user_attr(EXPECTED, list(self._expected))
         bounds = Range(*(float(np.log10(rate)) for rate in (*expected, *limits)))
-        explorer = self._explorers.setdefault(bounds, Explorer(bounds, self._key, self._calls))
+        explorer = self._explorers.setdefault(
+            bounds, Explorer(bounds, self._key, self._calls, self._loss)
+        )
         index = place(trial)
         known = trial.user_attrs.get(KNOWN, index - self._lag + 1)
         observations, pending, edges = [], [], []
@@ -132,10 +137,14 @@ class CeilingSampler(BaseSampler):
                 observations.append(observed(earlier, param_name))
                 if earlier.user_attrs.get(PART, "edge") == "edge":
                     edges.append(observations[-1])
-        if trial.user_attrs.get(PART) == "confirm":
-            return float(np.clip(10 ** explorer.limit(edges), *limits))
-        rate = 10 ** explorer.choose(index, observations, np.array(pending))
-        return float(np.clip(rate, *limits))
+        part = trial.user_attrs.get(PART, "edge")
+        if part == "confirm":
+            u = explorer.limit(edges)
+        elif part == "usable":
+            u = explorer.below(observations, np.array(pending))
+        else:
+            u = explorer.choose(index, observations, np.array(pending))
+        return float(np.clip(10**u, *limits))
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
         """Keep that a trial gave NaN: Optuna makes it FAIL and forgets why."""

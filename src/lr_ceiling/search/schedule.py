@@ -6,7 +6,6 @@ A study has three parts, one after the other. `edge` trials go where they tell m
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -118,7 +117,7 @@ class Schedule:
         self.index = 0
         self.known = 0
         self.part: Part = "edge"
-        self.trials: Counter[Part] = Counter()
+        self.parts: list[Part] = []
         self._aim = aim
         self._explorer = Explorer(aim.bounds, aim.key, aim.calls, aim.usable_loss)
         self._tried: list[float] = []
@@ -148,7 +147,7 @@ class Schedule:
     def propose(self) -> float:
         """The log10 learning rate of the next trial: what CeilingSampler gives as well."""
         if self.part == "confirm":
-            return self._explorer.limit(self._seen[: self.trials["edge"]])
+            return self._explorer.limit(self._seen[: self.parts.count("edge")])
         if self.part == "usable":
             return self._explorer.below(self._seen, self._pending())
         return self._explorer.choose(self.index, self._seen, self._pending())
@@ -156,7 +155,7 @@ class Schedule:
     def started(self, u: float) -> None:
         """Take in where trial `index` is tried; the next one is looked at then."""
         self._tried.append(u)
-        self.trials[self.part] += 1
+        self.parts.append(self.part)
         self.index += 1
 
     def _goes_on(self, done: Mapping[int, Observation]) -> bool:
@@ -189,11 +188,13 @@ class Schedule:
         )
 
     def _may_confirm(self) -> bool:
-        return self.trials["confirm"] < self._aim.confirmations
+        return self.parts.count("confirm") < self._aim.confirmations
 
     def _may_look_below(self) -> bool:
+        # Who returns bools has no score to lose.
+        graded = any(one.score is not None or one.called == "success" for one in self._seen)
         likely = self.posterior().edge(0.9).exists >= LIKELY
-        return likely and self.trials["usable"] < self._aim.usable_runs
+        return graded and likely and self.parts.count("usable") < self._aim.usable_runs
 
     def _foreseen(self, posterior: Posterior, stable: bool) -> Posterior:
         """The posterior if all trials under way were stable, or none."""

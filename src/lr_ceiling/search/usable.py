@@ -15,10 +15,10 @@ is asked of f is asked of equally probable draws of it.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -102,20 +102,52 @@ class Scored(NamedTuple):
 class Usable(Estimate):
     """The highest learning rate at which a typical seed loses at most `loss` of the best score.
 
-    None where the runs don't bound it. `exists` is how probable it is that there is one among the
-    rates that runs cover. `best_rate` is where the curve is highest, `best_score` what it reaches
-    there.
+    None where the runs don't bound it: `reason` says why. `exists` is how probable it is that there
+    is one among the rates that runs cover. `best_rate` is where the curve is highest, `best_score`
+    what it reaches there.
     """
 
     exists: float
-    loss: float
+    loss: float | None
     best_rate: Estimate
     best_score: Estimate
+    reason: str | None = None
 
     def settled(self, decades: float = SETTLED) -> bool:
         """Whether the interval is bounded and at most so wide."""
         low, high = self.ci95
         return low is not None and high is not None and np.log10(high / low) <= decades
+
+    def negated(self) -> "Usable":
+        """The same where lower scores are better: runs were scored by their negatives."""
+        (low, high), middle = self.best_score.ci95, self.best_score.estimate
+        if middle is None or low is None or high is None:
+            return self
+        return replace(self, best_score=Estimate(estimate=-middle, ci95=(-high, -low)))
+
+    def content(self) -> dict[str, Any]:
+        """What reports hold of it."""
+        return {
+            "estimate": self.estimate,
+            "ci95": self.ci95,
+            "exists": self.exists,
+            "loss": self.loss,
+            "best": {"learning_rate": self.best_rate.estimate, "score": self.best_score.estimate},
+            "reason": self.reason,
+        }
+
+
+def nothing_usable(loss: float | None, reason: str) -> Usable:
+    """That there is no number, and why."""
+    return Usable(
+        estimate=None,
+        ci95=(None, None),
+        exists=0.0,
+        loss=loss,
+        best_rate=NOTHING,
+        best_score=NOTHING,
+        reason=reason,
+    )
 
 
 class Hyperparameters:
@@ -404,21 +436,27 @@ def usable_of(
     probability `ceiling_exists`; `loss` is in units of the score. Raises ValueError for a loss
     that is not above 0.
     """
+    if not 0 < loss < np.inf:
+        raise ValueError(f"loss is {loss}: it must be above 0, in units of the score")
+    count = len(response.scored)
+    if count < FEWEST:
+        told = f"{count} tell" if count > 1 else "one tells" if count else "none tells"
+        return nothing_usable(loss, f"of the runs that trained {told} a score: {FEWEST} are needed")
+    if not len(ceiling_us):
+        return nothing_usable(loss, "no learning rate is stable nine times in ten")
     drawn = _drawn(response, ceiling_us, loss)
-    if len(response.scored) < FEWEST or not len(drawn.usable):
-        return Usable(
-            estimate=None,
-            ci95=(None, None),
-            exists=0.0,
-            loss=loss,
-            best_rate=NOTHING,
-            best_score=NOTHING,
-        )
     exists = ceiling_exists * float(np.mean(drawn.usable >= response.lowest))
     low, median, high = np.quantile(drawn.usable, QUANTILES)
     below, above = low >= response.lowest, _is_bounded_above(response, drawn.usable)
+    reason = None
     if exists < LIKELY:
         below = above = False
+        reason = (
+            f"there is probably none among the rates that were tried (probability {1 - exists:.2f})"
+        )
+    elif not below or not above:
+        side = "from below" if above else "from above" if below else "from either side"
+        reason = f"the runs don't bound it {side}"
     return Usable(
         estimate=_rate(median) if below and above else None,
         ci95=(_rate(low) if below else None, _rate(high) if above else None),
@@ -426,6 +464,7 @@ def usable_of(
         loss=loss,
         best_rate=_estimate(10**drawn.best_us),
         best_score=_estimate(drawn.best),
+        reason=reason,
     )
 
 

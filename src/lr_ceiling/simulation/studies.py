@@ -36,8 +36,8 @@ def study(oracle: Oracle, seed: int) -> dict[str, float]:
         "cost": sum(one.cost for one in done.values()),
         "widened": float(ceiling.checks().widened),
         "fit": ceiling.fit,
-        "confirmations": float(schedule.trials["confirm"]),
-        "confirm_cost": sum(done[i].cost for i in range(schedule.trials["edge"], len(done))),
+        "confirmations": float(schedule.parts.count("confirm")),
+        "confirm_cost": sum(done[i].cost for i in range(schedule.parts.count("edge"), len(done))),
         "exists": ceiling.posterior.edge(0.9).exists,
         "printed": float(ceiling.estimate(0.9).estimate is not None),
     }

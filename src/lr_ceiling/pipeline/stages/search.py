@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from lr_ceiling.errors import one_line_errors
-from lr_ceiling.evidence.records import Conditions, Study
 from lr_ceiling.evidence.early_calls import unused
+from lr_ceiling.evidence.records import Conditions, Study
 from lr_ceiling.evidence.study import journal_of, write_study
 from lr_ceiling.execution.progress import SearchProgress
 from lr_ceiling.execution.provenance import (
