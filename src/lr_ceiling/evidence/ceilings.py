@@ -10,11 +10,19 @@ from scipy import stats
 
 from lr_ceiling.evidence.claims import not_above
 from lr_ceiling.evidence.comparison import mean_interval
-from lr_ceiling.evidence.records import Arm, ArmCeilings, CriticalRates, Ratio, Study, Theory
+from lr_ceiling.evidence.measurement import Measurement
+from lr_ceiling.evidence.records import (
+    Arm,
+    ArmCeilings,
+    CriticalRates,
+    Pooled,
+    Ratio,
+    Study,
+    Theory,
+)
 from lr_ceiling.rounding import significant
 from lr_ceiling.search.estimates import (
     NOTHING,
-    TARGETS,
     VALUES,
     Belief,
     Estimate,
@@ -23,42 +31,37 @@ from lr_ceiling.search.estimates import (
 )
 
 
-def held_against_theory(study: Study, belief: Belief, critical: Mapping[str, Any]) -> ArmCeilings:
+def held_against_theory(
+    study: Study, belief: Belief, critical: Mapping[str, Any], pooled: Pooled
+) -> ArmCeilings:
     """An arm of ceilings.json; `critical` is what the theory stage wrote of it."""
     found = {name: getattr(study, name) for name in Study.model_fields if name != "key"}
     theory = Theory(
         initial=_over_median(study, belief, critical["initial"]),
         trained=_over_median(study, belief, critical["trained"]),
     )
-    return ArmCeilings(**found, theory=theory)
+    return ArmCeilings(**found, theory=theory, pooled=pooled)
 
 
-def ratios(studies: Mapping[Arm, Study], beliefs: Mapping[Arm, Belief]) -> list[Ratio]:
+def ratios(found: Mapping[Arm, Measurement]) -> list[Ratio]:
     """How many times the baseline's ceilings batch norm's are, an activation each."""
-    found = []
-    for activation in dict.fromkeys(activation for _, activation in studies):
-        above: Arm = ("batchnorm", activation)
-        below: Arm = ("baseline", activation)
-        if above in studies and below in studies:
-            pairs = {
-                name: (
-                    _measured(studies[above], beliefs[above], name),
-                    _measured(studies[below], beliefs[below], name),
-                )
-                for name in TARGETS
-            }
-            exists = math.prod(studies[arm].checks.lr90_exists for arm in (above, below))
-            tail = not_above(*pairs["lr90"])
-            found.append(
+    ratios = []
+    for activation in dict.fromkeys(activation for _, activation in found):
+        arms: tuple[Arm, Arm] = ("batchnorm", activation), ("baseline", activation)
+        if all(arm in found for arm in arms):
+            above, below = (found[arm] for arm in arms)
+            tail = not_above(above.measured("lr90"), below.measured("lr90"))
+            ratios.append(
                 Ratio(
                     activation=activation,
-                    lr50=ratio(*pairs["lr50"]),
-                    lr90=ratio(*pairs["lr90"]),
-                    exists=round(exists, 4),
+                    lr50=ratio(above.measured("lr50"), below.measured("lr50")),
+                    lr90=ratio(above.measured("lr90"), below.measured("lr90")),
+                    usable=ratio(above.measured("usable"), below.measured("usable")),
+                    exists=round(above.exists * below.exists, 4),
                     not_higher=tail and round(tail, 4),
                 )
             )
-    return found
+    return ratios
 
 
 def typical(rates: Sequence[float]) -> Measured:

@@ -14,6 +14,7 @@ from lr_ceiling.mnist.specification import Activation, Optimizer, RunSpec, Varia
 from lr_ceiling.mnist.version import engine_digest, run_digest
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.search.estimates import Belief, Checks, Estimate
+from lr_ceiling.search.posterior import Calls
 
 
 class EarlyDecisions(Record):
@@ -22,6 +23,65 @@ class EarlyDecisions(Record):
     made: int
     audited: int
     wrong: int
+
+
+class Best(Record):
+    """Where the curve of the accuracy is highest, and what it reaches there."""
+
+    learning_rate: float | None
+    accuracy: float | None
+
+
+class UsableRate(Record):
+    """The highest learning rate at which a typical seed ends within `loss` of the best accuracy.
+
+    `exists` is how probable it is that there is one among the rates that runs cover; `reason` says
+    why there is no number.
+    """
+
+    estimate: float | None
+    ci95: tuple[float | None, float | None]
+    exists: float
+    loss: float | None
+    best: Best
+    reason: str | None = None
+
+
+class Lag(Record):
+    """What batch norm's moving averages cost the runs whose weights are sound, as saved."""
+
+    # Runs to their end that are stable by their weights.
+    n: int
+    # Accuracy by weights less that as saved: the median of these runs, and the most.
+    median: float
+    most: float
+    # P(the averages keep up | the weights are sound): that the run reaches its target as saved.
+    keeps_up: Estimate
+
+
+class AsSaved(Record):
+    """The ceilings of the models as they are saved, with the averages that training left."""
+
+    lr50: Estimate
+    lr90: Estimate
+    usable: UsableRate
+    lag: Lag | None
+
+
+class Confirmed(Record):
+    """Fresh seeds at lr90's lower limit, and how many of them were stable."""
+
+    learning_rate: float
+    seeds: int
+    stable: int
+
+
+class Spent(Record):
+    """Full runs that a search spent, by what its trials were for."""
+
+    edge: float
+    confirm: float
+    usable: float
 
 
 class Study(Record):
@@ -37,6 +97,15 @@ class Study(Record):
     # The highest learning rates at which a fresh seed is stable with probability 0.5 and 0.9.
     lr50: Estimate
     lr90: Estimate
+    # The highest rate up to which no accuracy is lost.
+    usable: UsableRate
+    # The same of the models as saved; None without batch norm, where they are the same.
+    as_saved: AsSaved | None
+    # None where nothing had to be confirmed.
+    confirmed: Confirmed | None
+    # Where the ceiling was expected, and the early calls that were audited before.
+    expected: tuple[float, float]
+    calls: Calls
     transition_decades: float
     bounded: Literal["both", "above only", "below only", "none"]
     # The highest learning rate of a stable trial; None where no trial was stable.
@@ -46,6 +115,7 @@ class Study(Record):
     labels: dict[Label, int]
     steps_spent: int
     full_run_equivalents: float
+    spent: Spent
     early_decisions: EarlyDecisions
     early_successes: EarlyDecisions = EarlyDecisions(made=0, audited=0, wrong=0)
     checks: Checks
@@ -57,6 +127,8 @@ class Ratio(Record):
     activation: Activation
     lr50: Estimate
     lr90: Estimate
+    # Of the rates up to which no accuracy is lost.
+    usable: Estimate | None = None
     # How probable it is that both lr90 exist: the ratio of lr90 holds where they do.
     exists: float | None = None
     # Where they do, how probable it is that batch norm's lr90 is not the higher one; None where the
@@ -132,11 +204,13 @@ class AuditedRule(Record):
 class VerifiedPoint(Record):
     """Fresh seeds at a point of an arm, all run to their horizon."""
 
-    # lr90 low, lr90 or lr50.
+    # usable, lr90 low, lr90 or lr50.
     at: str
     learning_rate: float
     seeds: int
     stable: int
+    # Median accuracy, by weights, of those that were stable; None where none was, and in format 1.
+    accuracy: float | None = None
     # The 95% interval of how many are stable, by the search's own posterior.
     predicted: tuple[int, int]
     right: bool
@@ -247,6 +321,22 @@ class CriticalRates(Record):
     lr50_over_median: Estimate
 
 
+class Pooled(Record):
+    """The ceilings by all runs of an arm that the same engine made."""
+
+    lr50: Estimate
+    lr90: Estimate
+    # Probability that there is an lr90.
+    exists: float
+    usable: UsableRate
+    # How many runs of each source.
+    runs: dict[str, int]
+    # lr90 without each source of fresh seeds: the verification of a pool can't be its own.
+    without: dict[str, Estimate]
+    # Runs of another engine, named.
+    left_out: tuple[str, ...]
+
+
 class Theory(Record):
     """Critical learning rates at initialisation, and after some steps of training."""
 
@@ -259,6 +349,8 @@ class ArmCeilings(Study):
 
     key: str = Field(default="", exclude=True)
     theory: Theory
+    # None in format 2 and before.
+    pooled: Pooled | None = None
 
 
 class RunTable(Record):

@@ -1,20 +1,27 @@
 """The study of one arm: its trials, and what they found."""
 
 import math
+import statistics
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pandas as pd
 from pydantic import BaseModel
+from scipy import stats
 
 from lr_ceiling.evidence.early_calls import call_of, calls_of, qualified
+from lr_ceiling.evidence.measurement import Measurement, usable_rate
 from lr_ceiling.evidence.records import (
+    AsSaved,
     AuditedRule,
     Conditions,
+    Confirmed,
     EarlyDecisions,
+    Lag,
+    Spent,
     Study,
 )
 from lr_ceiling.execution.files import write_json, write_text
@@ -23,9 +30,9 @@ from lr_ceiling.mnist.results import RunResult, RunSummary, write_runs
 from lr_ceiling.mnist.specification import RunSpec, Variant
 from lr_ceiling.mnist.task import PREPARED_BY, TrainingTask
 from lr_ceiling.mnist.version import run_digest
-from lr_ceiling.search.estimates import TARGETS, Estimates
-from lr_ceiling.search.posterior import Calls, Observation, Posterior, curves
-from lr_ceiling.search.schedule import AUDITED, Aim, Part, Question
+from lr_ceiling.search.estimates import TARGETS, Estimate
+from lr_ceiling.search.posterior import CREDIBLE, Call, Calls, Observation
+from lr_ceiling.search.schedule import AUDITED, PARTS, Aim, Part, Question
 
 
 class ArmTrials:
@@ -143,18 +150,28 @@ def observation(run: RunSummary) -> Observation:
     )
 
 
-def posterior_of(aim: Aim, runs: Sequence[RunResult]) -> Posterior:
-    """The posterior of these trials."""
-    return Posterior(curves(aim.bounds), list(map(observation, runs)), aim.calls)
+def as_saved(run: RunSummary) -> Observation:
+    """The same of the model as it is saved; a run that was ended is what it was called."""
+    seen = observation(run)
+    if not run.ran_whole or run.called == "diverged":
+        return seen
+    stable = run.validation_accuracy >= run.spec.target_accuracy
+    score = run.validation_accuracy if stable and seen.score is not None else None
+    return seen._replace(stable=stable, score=score)
 
 
-def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Estimates) -> Study:
-    """What the trials of this aim found."""
+def measure(aim: Aim, observations: Sequence[Observation]) -> Measurement:
+    """What these trials say."""
+    return Measurement.of(observations, aim.bounds, aim.calls, aim.usable_loss)
+
+
+def summarise(
+    aim: Aim, runs: Sequence[RunResult], parts: Sequence[Part], found: Measurement
+) -> Study:
+    """What the trials of this aim found; `parts` is what each of them was for."""
+    ceiling, spec = found.estimates, runs[0].spec
     stable = [run.spec.learning_rate for run in runs if run.label == "stable"]
     steps = sum(run.steps for run in runs)
-    audited = [run for run in runs if run.ran_whole and call_of(run) == "failure"]
-    promised = [run for run in runs if run.ran_whole and call_of(run) == "success"]
-    spec = runs[0].spec
     return Study(
         variant=spec.variant,
         activation=spec.activation,
@@ -164,44 +181,108 @@ def summarise(aim: Aim, runs: Sequence[RunResult], ceiling: Estimates) -> Study:
         key=aim.key,
         lr50=ceiling.estimate(TARGETS["lr50"]),
         lr90=ceiling.estimate(TARGETS["lr90"]),
+        usable=usable_rate(found.usable),
+        as_saved=_as_saved(aim, runs) if spec.variant == "batchnorm" else None,
+        confirmed=_confirmed(runs, parts),
+        expected=(aim.low, aim.high),
+        calls=aim.calls,
         transition_decades=round(ceiling.posterior.width(), 4),
         bounded=ceiling.bounds_of(TARGETS["lr90"]),
         highest_stable=max(stable, default=None),
-        stopped=ceiling.ended(aim.interval_decades) or "budget",
+        stopped=_edges_ended(aim, runs, parts),
         trials=len(runs),
         labels=dict(sorted(Counter(run.label for run in runs).items())),
         steps_spent=steps,
         full_run_equivalents=round(steps / spec.horizon, 3),
-        early_decisions=EarlyDecisions(
-            made=sum(not run.ran_whole and call_of(run) == "failure" for run in runs),
-            audited=len(audited),
-            wrong=sum(run.label == "stable" for run in audited),
-        ),
-        early_successes=EarlyDecisions(
-            made=sum(not run.ran_whole and call_of(run) == "success" for run in runs),
-            audited=len(promised),
-            wrong=sum(run.label != "stable" for run in promised),
-        ),
+        spent=Spent(**{part: _spent(runs, parts, part) for part in PARTS}),
+        early_decisions=_decisions(runs, "failure"),
+        early_successes=_decisions(runs, "success"),
         checks=ceiling.checks(),
     )
 
 
-def write_study(folder: Path, aim: Aim, runs: Sequence[RunResult]) -> Study:
+def _edges_ended(
+    aim: Aim, runs: Sequence[RunResult], parts: Sequence[Part]
+) -> Literal["interval", "range", "budget"]:
+    """Why the search for the edge ended: what came after it may have moved the edge."""
+    edges = [observation(run) for run, part in zip(runs, parts, strict=True) if part == "edge"]
+    return measure(aim, edges).estimates.ended(aim.interval_decades) or "budget"
+
+
+def _confirmed(runs: Sequence[RunResult], parts: Sequence[Part]) -> Confirmed | None:
+    seeds = [run for run, part in zip(runs, parts, strict=True) if part == "confirm"]
+    if not seeds:
+        return None
+    return Confirmed(
+        learning_rate=seeds[0].spec.learning_rate,
+        seeds=len(seeds),
+        stable=sum(run.label == "stable" for run in seeds),
+    )
+
+
+def _spent(runs: Sequence[RunResult], parts: Sequence[Part], part: Part) -> float:
+    steps = sum(run.steps for run, of in zip(runs, parts, strict=True) if of == part)
+    return round(steps / runs[0].spec.horizon, 3)
+
+
+def _decisions(runs: Sequence[RunResult], call: Call) -> EarlyDecisions:
+    called = [run for run in runs if call_of(run) == call]
+    audited = [run for run in called if run.ran_whole]
+    return EarlyDecisions(
+        made=len(called) - len(audited),
+        audited=len(audited),
+        wrong=sum((run.label == "stable") == (call == "failure") for run in audited),
+    )
+
+
+def _as_saved(aim: Aim, runs: Sequence[RunResult]) -> AsSaved:
+    found = measure(aim, [as_saved(run) for run in runs])
+    return AsSaved(
+        lr50=found.estimates.estimate(TARGETS["lr50"]),
+        lr90=found.estimates.estimate(TARGETS["lr90"]),
+        usable=usable_rate(found.usable),
+        lag=lag_of(runs),
+    )
+
+
+def lag_of(runs: Iterable[RunSummary]) -> Lag | None:
+    """What the moving averages cost sound weights; None where no run says it."""
+    sound = [run for run in runs if run.label == "stable" and run.ran_whole]
+    if not sound:
+        return None
+    cost = [run.accuracy_by_weights - run.validation_accuracy for run in sound]
+    kept = sum(run.validation_accuracy >= run.spec.target_accuracy for run in sound)
+    interval = stats.binomtest(kept, len(sound)).proportion_ci(CREDIBLE, method="exact")
+    return Lag(
+        n=len(sound),
+        median=round(statistics.median(cost), 4),
+        most=round(max(cost), 4),
+        keeps_up=Estimate(
+            estimate=round(kept / len(sound), 4),
+            ci95=(round(float(interval.low), 4), round(float(interval.high), 4)),
+        ),
+    )
+
+
+def write_study(folder: Path, aim: Aim, runs: Sequence[RunResult], parts: Sequence[Part]) -> Study:
     """Write all that a search leaves into its folder, and give what its trials found."""
-    ceiling = Estimates(posterior_of(aim, runs))
-    study = summarise(aim, runs, ceiling)
+    found = measure(aim, list(map(observation, runs)))
+    study = summarise(aim, runs, parts, found)
     write_runs(folder / "runs.json", runs)
-    write_trials(folder / "trials.csv", runs)
-    write_json(folder / "posterior.json", asdict(ceiling.belief()))
+    write_trials(folder / "trials.csv", runs, parts)
+    _, usable = found.measured("usable")
+    belief = replace(found.estimates.belief(), usable=tuple(usable))
+    write_json(folder / "posterior.json", asdict(belief))
     write_json(folder / "study.json", study.model_dump())
     return study
 
 
-def write_trials(path: Path, runs: Sequence[RunResult]) -> None:
+def write_trials(path: Path, runs: Sequence[RunResult], parts: Sequence[Part]) -> None:
     """Write the trial table, a row a trial in order of index."""
     rows = [
         {
             "index": index,
+            "part": part,
             "learning_rate": run.spec.learning_rate,
             "seed": run.spec.seed,
             "label": run.label,
@@ -212,7 +293,7 @@ def write_trials(path: Path, runs: Sequence[RunResult]) -> None:
             "validation_accuracy": run.validation_accuracy,
             "reestimated_accuracy": run.reestimated_accuracy,
         }
-        for index, run in enumerate(runs)
+        for index, (run, part) in enumerate(zip(runs, parts, strict=True))
     ]
     frame = pd.DataFrame(rows).astype({"called_at": "Int64", "called_stable_at": "Int64"})
     write_text(path, frame.to_csv(index=False, lineterminator="\n"))

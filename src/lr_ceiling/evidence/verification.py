@@ -11,11 +11,13 @@ from lr_ceiling.rounding import short
 
 # What reports call lr90's lower limit.
 LIMIT = "lr90 low"
+USABLE = "usable"
 
 
 def points_of(study: Study) -> dict[str, float]:
-    """Where an arm is verified: lr90's lower limit, lr90 and lr50, those that the trials bound."""
+    """Where an arm is verified: usable, lr90's lower limit, lr90, lr50, those that are bounded."""
     rates = {
+        USABLE: study.usable.estimate,
         LIMIT: study.lr90.ci95[0],
         "lr90": study.lr90.estimate,
         "lr50": study.lr50.estimate,

@@ -346,7 +346,7 @@ class _Study:
 
         runs = self._driver.in_order
         output = folder / self._arm
-        study = write_study(output, self._aim, runs)
+        study = write_study(output, self._aim, runs, self._driver.parts)
         write_study_facts(self._aim.key, [run.spec.key for run in runs])
         figure = draw_study(output, folder)
         files = [output / "trials.csv", figure]

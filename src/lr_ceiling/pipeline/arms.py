@@ -29,6 +29,9 @@ def question_of(values: Params, variant: str, activation: str) -> Question:
         budget=search.budget(f"{variant}-{activation}"),
         seed=search.seed,
         lag=search.lag,
+        confirmations=search.confirmations,
+        usable_runs=values.usable.runs,
+        usable_loss=values.usable.loss,
     )
 
 

@@ -140,6 +140,7 @@ class Search(Section):
     interval_decades: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     # By arm, such as baseline-relu; `default` is for all others.
     budget_runs: dict[str, Annotated[float, Field(ge=1, allow_inf_nan=False)]]
+    confirmations: Annotated[int, Field(ge=0)]
     range: dict[Variant, Range]
 
     @field_validator("budget_runs")
@@ -159,6 +160,13 @@ class Search(Section):
     def budget(self, arm: str) -> float:
         """Full runs that the search of `arm` may spend."""
         return self.budget_runs.get(arm, self.budget_runs["default"])
+
+
+class Usable(Section):
+    """How much accuracy may be lost up to the usable learning rate, and how it is looked for."""
+
+    loss: Annotated[float, Field(gt=0, lt=1)]
+    runs: Annotated[int, Field(ge=0)]
 
 
 class Workers(Section):
@@ -185,6 +193,7 @@ class Params(Section):
     training: Training
     train: Train
     search: Search
+    usable: Usable
     promote: Promote
     workers: Workers
 

@@ -16,12 +16,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from lr_ceiling.evidence.comparison import mean_by_step, training_curve, validation_curve
-from lr_ceiling.evidence.records import Ratio, Study, read_belief, read_study
+from lr_ceiling.evidence.measurement import Measurement
+from lr_ceiling.evidence.records import Arm, Ratio, Study, read_belief, read_study
 from lr_ceiling.execution.files import write_bytes
 from lr_ceiling.mnist.results import RunResult, read_runs
 from lr_ceiling.mnist.specification import Variant
 from lr_ceiling.problems.judge import Label
-from lr_ceiling.report.words import in_short, lr90_times
+from lr_ceiling.report.words import in_short
 from lr_ceiling.rounding import short
 from lr_ceiling.search.estimates import Belief, Estimate
 
@@ -82,7 +83,7 @@ LABEL_MARKS: dict[Label, tuple[str, str]] = {
 }
 # In `ceilings_of_arms`, whose unit of height is a line of text: from one activation to the next,
 # from an activation's first arm to its second, and from an arm up to its numbers.
-GROUP, ARM, NUMBERS = 8.8, 4.8, 0.75
+GROUP, ARM, NUMBERS, BESIDE = 10.8, 5.4, 0.55, 1.1
 
 
 def pair_of_curves(cells: Mapping[Variant, Sequence[RunResult]], title: str) -> Figure:
@@ -128,42 +129,45 @@ def training_and_inference(cells: Mapping[str, Sequence[RunResult]]) -> Figure:
     return figure
 
 
-def ceilings_of_arms(studies: Sequence[Study], ratios: Sequence[Ratio] = ()) -> Figure:
-    """lr90 and lr50 of each arm with 95% intervals, on a log axis; a triangle where one-sided.
+def ceilings_of_arms(arms: Mapping[Arm, Measurement], ratios: Sequence[Ratio] = ()) -> Figure:
+    """Two marks an arm with 95% intervals, on a log axis; a triangle where one-sided.
 
-    An arrow leads from the baseline's lr90 to batch norm's, with the ratio of the two.
+    Up to the one it trains, up to the other no accuracy is lost. Beside batch norm's stands how
+    many times the baseline's they are.
     """
-    activations = list(dict.fromkeys(study.activation for study in studies))
-    heights = _heights(studies, activations)
+    activations = list(dict.fromkeys(activation for _, activation in arms))
+    heights = _heights(list(arms), activations)
     figure = Figure(figsize=(WIDTH, 0.17 * (max(heights) + 6)))
     axes = figure.subplots()
-    found = [rate for study in studies for rate in _rates(study.lr90) + _rates(study.lr50)]
-    _rate_axis(axes, found)
-    axes.set(ylim=(max(heights) + 1.6, -1.8), yticks=heights)
-    axes.set_yticklabels([f"{study.activation}\n{study.variant}" for study in studies])
+    marks = {arm: (one.measured("lr90")[0], one.measured("usable")[0]) for arm, one in arms.items()}
+    _rate_axis(axes, [rate for pair in marks.values() for found in pair for rate in _rates(found)])
+    axes.set(ylim=(max(heights) + 1.8, -1.8), yticks=heights)
+    axes.set_yticklabels([f"{activation}\n{variant}" for variant, activation in arms])
     axes.grid(axis="y", visible=False)
-    for study, height in zip(studies, heights, strict=True):
-        colour = VARIANT_COLOURS[study.variant]
-        _draw_estimate(axes, study.lr90, height, colour, width=5)
-        _draw_estimate(axes, study.lr50, height + 0.7, colour, width=1.5)
-        _write(axes, _rates(study.lr90), height - NUMBERS, in_short(study.lr90))
-    for ratio in ratios:
-        pair = {s.variant: s.lr90 for s in studies if s.activation == ratio.activation}
-        height = GROUP * activations.index(ratio.activation) + ARM / 2
-        rates = _rates(pair["baseline"]) + _rates(pair["batchnorm"])
-        start, end = pair["baseline"].estimate, pair["batchnorm"].estimate
-        if start is not None and end is not None:
-            rates = (start, end)
-            arrow = {"arrowstyle": "->", "color": PALETTE["muted"], "shrinkA": 0}
-            axes.annotate("", (end, height), (start, height), arrowprops=arrow)
-        if ratio.lr90.ci95 != (None, None):
-            _write(axes, rates, height - 0.25, lr90_times(ratio))
-    marks = [
-        Line2D([], [], color=PALETTE["muted"], marker="o", linewidth=width, label=name)
-        for name, width in (("lr90, 95% interval", 5), ("lr50", 1.5))
+    times = {ratio.activation: ratio for ratio in ratios}
+    for (arm, (trains, usable)), height in zip(marks.items(), heights, strict=True):
+        variant, activation = arm
+        colour = VARIANT_COLOURS[variant]
+        _draw_estimate(axes, trains, height - BESIDE, colour, width=5)
+        _draw_estimate(axes, usable, height + BESIDE, colour, width=5, marker="D")
+        ratio = times.get(activation) if variant == "batchnorm" else None
+        _write(axes, _rates(trains), height - BESIDE - NUMBERS, _told(trains, ratio and ratio.lr90))
+        _write(
+            axes, _rates(usable), height + BESIDE - NUMBERS, _told(usable, ratio and ratio.usable)
+        )
+    handles = [
+        Line2D([], [], color=PALETTE["muted"], marker=marker, linewidth=5, label=name)
+        for name, marker in (("trains up to (lr90)", "o"), ("no accuracy lost up to (usable)", "D"))
     ]
-    figure.legend(handles=marks, loc="outside lower center", ncols=2)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
+
+
+def _told(found: Estimate, times: Estimate | None) -> str:
+    """A rate in a few words, and how many times the baseline's it is if that has a number."""
+    if times is None or times.estimate is None:
+        return in_short(found)
+    return f"{in_short(found)}, {short(times.estimate, 2)} times the baseline's"
 
 
 def probability_of_arms(
@@ -269,12 +273,12 @@ def _accuracy_axis(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda accuracy, _: f"{accuracy:g}"))
 
 
-def _heights(studies: Sequence[Study], activations: Sequence[str]) -> list[float]:
+def _heights(arms: Sequence[Arm], activations: Sequence[str]) -> list[float]:
     met = dict.fromkeys(activations, 0.0)
     heights = []
-    for study in studies:
-        heights.append(GROUP * activations.index(study.activation) + met[study.activation])
-        met[study.activation] += ARM
+    for _, activation in arms:
+        heights.append(GROUP * activations.index(activation) + met[activation])
+        met[activation] += ARM
     return heights
 
 
@@ -294,7 +298,9 @@ def _write(axes: Axes, rates: Sequence[float], y: float, text: str) -> None:
     )
 
 
-def _draw_estimate(axes: Axes, found: Estimate, y: float, colour: str, width: float) -> None:
+def _draw_estimate(
+    axes: Axes, found: Estimate, y: float, colour: str, width: float, marker: str = "o"
+) -> None:
     low, high = found.ci95
     size = 4 + width / 1.5
     if low is not None and high is not None:
@@ -304,7 +310,7 @@ def _draw_estimate(axes: Axes, found: Estimate, y: float, colour: str, width: fl
     elif high is not None:
         axes.plot([high], [y], marker="<", color=colour, markersize=size)
     if found.estimate is not None:
-        axes.plot([found.estimate], [y], marker="o", color=colour, markersize=size)
+        axes.plot([found.estimate], [y], marker=marker, color=colour, markersize=size)
 
 
 def _mark(axes: Axes, runs: Sequence[RunResult], heights: Sequence[float]) -> None:

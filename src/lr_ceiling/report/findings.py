@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from lr_ceiling.evidence import ceilings
-from lr_ceiling.evidence.records import Arm, Ratio, Study, read_belief, read_study
+from lr_ceiling.evidence.pooling import Pool, pool
+from lr_ceiling.evidence.records import (
+    Arm,
+    Ratio,
+    RunTable,
+    Study,
+    read_belief,
+    read_study,
+)
 from lr_ceiling.execution.files import read_json
 from lr_ceiling.mnist.results import RunResult, read_runs
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
@@ -53,16 +61,25 @@ class Findings:
     cells: Mapping[Cell, Runs]
     searches: Mapping[Arm, Search]
     critical: Mapping[Arm, Mapping[str, Any]]
+    # Runs of fresh seeds at the ceilings.
+    verification: Sequence[RunTable] = ()
 
     @classmethod
     def read(
-        cls, cells: Sequence[Cell], arms: Sequence[Arm], train: Path, search: Path, theory: Path
+        cls,
+        cells: Sequence[Cell],
+        arms: Sequence[Arm],
+        train: Path,
+        search: Path,
+        theory: Path,
+        verification: Sequence[RunTable] = (),
     ) -> "Findings":
         """Read what the stages wrote of these cells and arms into their folders."""
         return cls(
             {cell: read_runs(train / name_of(cell) / "runs.json") for cell in cells},
             {arm: Search.read(search / name_of(arm)) for arm in arms},
             {arm: read_json(theory / f"{name_of(arm)}.json") for arm in arms},
+            verification,
         )
 
     @property
@@ -82,12 +99,18 @@ class Findings:
         return [*chain(*self.cells.values()), *chain(*trials)]
 
     @cached_property
+    def pools(self) -> dict[Arm, Pool]:
+        """All runs of each arm that the same engine made."""
+        cells = [run for runs in self.cells.values() for run in runs]
+        return {
+            arm: pool(search.study, search.trials, self.verification, cells)
+            for arm, search in self.searches.items()
+        }
+
+    @cached_property
     def ratios(self) -> list[Ratio]:
-        """How many times the baseline's ceilings batch norm's are."""
-        return ceilings.ratios(
-            {arm: search.study for arm, search in self.searches.items()},
-            {arm: search.belief for arm, search in self.searches.items()},
-        )
+        """How many times the baseline's ceilings batch norm's are, by all their runs."""
+        return ceilings.ratios({arm: one.measurement for arm, one in self.pools.items()})
 
     @property
     def pairs(self) -> dict[str, dict[Variant, Runs]]:

@@ -11,7 +11,9 @@ def draw(folder: Path, found: Findings) -> list[str]:
     """Draw the figures of what was found into `folder`; returns their names."""
     searches = list(found.searches.values())
     drawings = {
-        "ceilings": figures.ceilings_of_arms(found.studies, found.ratios),
+        "ceilings": figures.ceilings_of_arms(
+            {arm: one.measurement for arm, one in found.pools.items()}, found.ratios
+        ),
         "probability": figures.probability_of_arms(
             found.studies,
             [search.belief for search in searches],

@@ -1,7 +1,7 @@
 """The report page: one file that needs no other, its figures inline."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from lr_ceiling.report.words import (
     over,
 )
 from lr_ceiling.rounding import short
+from lr_ceiling.search.estimates import Estimate
 
 # From here on two digits say 1.
 CERTAIN = 0.995
@@ -112,13 +113,29 @@ def answer(ratios: Sequence[Ratio], studies: Sequence[Study]) -> str:
     if not ratios:
         found = (f"{study.variant}, {study.activation}: {in_words(study)}" for study in studies)
         return f"{'; '.join(found)}."
-    bounded = [one for one in ratios if one.lr90.ci95 != (None, None)]
-    times = [f"{in_times(one.lr90)} as high with {one.activation}{_if_any(one)}" for one in bounded]
-    unknown = [one.activation for one in ratios if one not in bounded]
-    parts = [f"With batch norm the learning rate can be {', and '.join(times)}"] if times else []
-    parts += [f"how much higher with {name}, the trials don't bound" for name in unknown]
-    sentence = "; ".join(parts)
-    return f"{sentence[0].upper()}{sentence[1:]}."
+    lossless = _times(ratios, lambda one: one.usable)
+    trains = _times(ratios, lambda one: None if one.lr90.estimate is None else one.lr90)
+    parts = []
+    if lossless:
+        parts.append(f"no accuracy is lost up to {lossless} the baseline's learning rate")
+    if trains:
+        parts.append(f"it trains up to {trains}")
+    if not parts:
+        return "How much higher batch norm's learning rates may be, the runs don't bound."
+    return f"With batch norm {', and '.join(parts)}."
+
+
+def _times(ratios: Sequence[Ratio], of: Callable[[Ratio], Estimate | None]) -> str:
+    """How many times the baseline's rate batch norm's is, an activation each, in words.
+
+    A ratio that is bounded on one side only grows with the budget, and is none.
+    """
+    found = [(one, of(one)) for one in ratios]
+    return " and ".join(
+        f"{in_times(times)} with {one.activation}{_if_any(one)}"
+        for one, times in found
+        if times is not None and times.estimate is not None
+    )
 
 
 def _if_any(ratio: Ratio) -> str:

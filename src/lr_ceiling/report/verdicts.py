@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from lr_ceiling.evidence.claims import bias_unnecessary, claims_of
 from lr_ceiling.evidence.comparison import all_more_accurate
 from lr_ceiling.evidence.family import together
-from lr_ceiling.evidence.records import Claim, Study
+from lr_ceiling.evidence.records import Claim
 from lr_ceiling.mnist.specification import Activation
 from lr_ceiling.report.findings import Findings
 
@@ -18,7 +18,7 @@ def claims(found: Findings) -> list[Claim]:
         for (variant, activation), critical in found.critical.items()
         if variant == "batchnorm"
     ]
-    tested = claims_of(found.cells, found.ratios, trials_of(found.studies))
+    tested = claims_of(found.cells, found.ratios, runs_of(found))
     return [*all_more_accurate(found.cells), *tested, *biases]
 
 
@@ -27,9 +27,9 @@ def updated(claims: Iterable[Claim], tested: Iterable[Claim]) -> list[Claim]:
     return together({claim.id: claim for claim in (*claims, *tested)}.values())
 
 
-def trials_of(studies: Iterable[Study]) -> dict[Activation, int]:
-    """How many trials the ratio of an activation's ceilings rests on."""
-    trials: Counter[Activation] = Counter()
-    for study in studies:
-        trials[study.activation] += study.trials
-    return dict(trials)
+def runs_of(found: Findings) -> dict[Activation, int]:
+    """How many runs the ratio of an activation's ceilings rests on."""
+    runs: Counter[Activation] = Counter()
+    for (_, activation), pool in found.pools.items():
+        runs[activation] += sum(map(len, pool.fresh.values()))
+    return dict(runs)

@@ -1,8 +1,41 @@
 """Results in words."""
 
-from lr_ceiling.evidence.records import Claim, Ratio, Study
+from lr_ceiling.evidence.records import ArmCeilings, Claim, Pooled, Ratio, Study
 from lr_ceiling.rounding import short
 from lr_ceiling.search.estimates import LIKELY, Estimate
+
+
+def trains_up_to(arm: ArmCeilings) -> str:
+    """Up to which learning rate an arm trains, by all its runs, in a few words."""
+    found, exists = headline(arm).lr90, headline(arm).exists
+    if exists < LIKELY:
+        return f"no rate trains nine times in ten (P = {1 - exists:.2f})"
+    low, high = found.ci95
+    if found.estimate is None and low is not None and high is None:
+        stable = arm.labels.get("stable", 0)
+        return f"no ceiling found up to {short(low, 2)}, {stable} of {arm.trials} stable"
+    return in_short(found)
+
+
+def no_accuracy_lost_up_to(arm: ArmCeilings) -> str:
+    """Up to which learning rate an arm loses no accuracy, by all its runs, in a few words."""
+    found = headline(arm).usable
+    return in_short(Estimate(estimate=found.estimate, ci95=found.ci95))
+
+
+def headline(arm: ArmCeilings) -> Pooled:
+    """The ceilings by all runs of an arm; those of its search where nothing was pooled."""
+    if arm.pooled is not None:
+        return arm.pooled
+    return Pooled(
+        lr50=arm.lr50,
+        lr90=arm.lr90,
+        exists=arm.checks.lr90_exists,
+        usable=arm.usable,
+        runs={"search": arm.trials},
+        without={},
+        left_out=(),
+    )
 
 
 def in_words(study: Study) -> str:

@@ -57,8 +57,8 @@ class Belief:
     """The posterior of an arm, thinned for figures and ratios.
 
     `probability` is the mean of P(stable) at each of `learning_rates`, `low` and `high` limit its
-    pointwise 95% interval; `lr50` and `lr90` are equally probable values, in order, empty where
-    the trials don't bound them from both sides.
+    pointwise 95% interval; `lr50`, `lr90` and `usable` are equally probable values, in order, empty
+    where the trials don't bound them from both sides.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID
@@ -69,6 +69,7 @@ class Belief:
     high: tuple[float, ...]
     lr50: tuple[float, ...]
     lr90: tuple[float, ...]
+    usable: tuple[float, ...] = ()
 
 
 TARGETS = {"lr50": 0.5, "lr90": 0.9}
@@ -144,6 +145,13 @@ class Estimates:
         low, high = _rate(edge.low) if below else None, _rate(edge.high) if above else None
         return Estimate(estimate=_rate(edge.median) if above and below else None, ci95=(low, high))
 
+    def measured(self, target: float) -> Measured:
+        """The edge with equally probable values of it; none where it is not bounded."""
+        found = self.estimate(target)
+        if found.estimate is None:
+            return found, []
+        return found, [_rate(u) for u in self.posterior.quantiles(target, VALUES)]
+
     def bounds_of(self, target: float) -> Literal["both", "above only", "below only", "none"]:
         """From which sides the trials bound the edge."""
         sides: dict[tuple[bool, bool], Literal["both", "above only", "below only", "none"]] = {
@@ -172,17 +180,13 @@ class Estimates:
         bounds = self.posterior.curves.bounds
         us = np.linspace(bounds.lowest, bounds.highest, POINTS)
         probability, low, high = self.posterior.band(us)
-        values = {
-            name: self.posterior.quantiles(target, VALUES)
-            for name, target in TARGETS.items()
-            if self.bounds_of(target) == "both" and self.estimate(target) != NOTHING
-        }
+        values = {name: self.measured(target)[1] for name, target in TARGETS.items()}
         return Belief(
             learning_rates=tuple(map(_rate, us)),
             probability=_rounded(probability),
             low=_rounded(low),
             high=_rounded(high),
-            **{name: tuple(map(_rate, values.get(name, []))) for name in TARGETS},
+            **{name: tuple(found) for name, found in values.items()},
         )
 
     def _flat_widths(self) -> float:

@@ -8,7 +8,7 @@ A study has three parts, one after the other. `edge` trials go where they tell m
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -27,6 +27,7 @@ AUDITED = 8
 ROUNDING = 1e-9
 
 Part = Literal["edge", "confirm", "usable"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass(frozen=True)

@@ -420,6 +420,15 @@ def response_of(scored: Sequence[Scored], bounds: Range) -> Response:
     return Response(scored, bounds.lowest, bounds.highest, link)
 
 
+def usable_values(
+    posterior: Posterior, scored: Sequence[Scored], loss: float, count: int
+) -> Floats:
+    """`count` equally probable values of the usable rate in log10, in order."""
+    ceilings = posterior.quantiles(CEILING, CEILINGS)
+    us = usable_us(response_of(scored, posterior.curves.bounds), ceilings, loss)
+    return np.quantile(us, (np.arange(count) + 0.5) / count)
+
+
 def usable_below(posterior: Posterior, scored: Sequence[Scored], loss: float) -> Usable:
     """The highest usable learning rate, by these scores and what is known of lr90."""
     ceilings = posterior.quantiles(CEILING, CEILINGS)

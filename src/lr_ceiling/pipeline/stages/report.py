@@ -11,7 +11,7 @@ from lr_ceiling.errors import one_line_errors
 from lr_ceiling.evidence.ceilings import held_against_theory
 from lr_ceiling.evidence.claims import subject_of
 from lr_ceiling.evidence.comparison import conditions_of, gap, summarise_cell
-from lr_ceiling.evidence.records import CellSummary, Study
+from lr_ceiling.evidence.records import ArmCeilings, CellSummary, RunTable
 from lr_ceiling.evidence.verification import verified_arms
 from lr_ceiling.execution.files import write_text
 from lr_ceiling.execution.provenance import root
@@ -31,7 +31,6 @@ from lr_ceiling.report.schemas import (
     ValidationReport,
     VerificationReport,
 )
-from lr_ceiling.report.words import in_words, interval
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -58,14 +57,17 @@ def main(
 ) -> None:
     """Report on the cells and arms that params.yaml lists."""
     grid = params.load().grid
-    found = read_findings(grid, train, search, theory)
     expected = ValidationReport.read(validation)
-    verified = VerificationReport.read(verification).under(conditions_of(found.spec)).arms
+    fresh = VerificationReport.read(verification)
+    found = read_findings(grid, train, search, theory, fresh.runs)
+    verified = fresh.under(conditions_of(found.spec)).arms
     more_runs = ClaimsReport.read(tested).about(subject_of(found.spec, grid))
     remove_what_left_the_grid(found, train, search, theory)
 
     cells = {name_of(cell): summarise_cell(runs) for cell, runs in found.cells.items()}
-    arms = [held_against_theory(one.study, one.belief, found.critical[arm])
+    arms = [held_against_theory(
+                one.study, one.belief, found.critical[arm], found.pools[arm].record()
+            )
             for arm, one in found.searches.items()]  # fmt: skip
     claims = verdicts.updated(verdicts.claims(found), more_runs.claims)
     CeilingsReport(arms=tuple(arms), ratios=tuple(found.ratios)).write(output / "ceilings.json")
@@ -103,11 +105,13 @@ def with_more_seeds(cells: Sequence[CellSummary], more: Sequence[CellSummary]) -
     return [tested.get(place(cell), cell) for cell in cells]
 
 
-def read_findings(grid: Grid, train: Path, search: Path, theory: Path) -> Findings:
+def read_findings(
+    grid: Grid, train: Path, search: Path, theory: Path, verification: Sequence[RunTable]
+) -> Findings:
     """Read what the stages before this one found of the grid."""
     cells = list(product(grid.variants, grid.activations, grid.learning_rates))
     arms = list(product(grid.variants, grid.activations))
-    return Findings.read(cells, arms, train, search, theory)
+    return Findings.read(cells, arms, train, search, theory, verification)
 
 
 def remove_what_left_the_grid(found: Findings, train: Path, search: Path, theory: Path) -> None:
@@ -139,7 +143,7 @@ def write_pages(output: Path, content: page.Content, found: Findings) -> tuple[P
     return written, copy
 
 
-def print_report(cells: Mapping[str, CellSummary], studies: Sequence[Study]) -> None:
+def print_report(cells: Mapping[str, CellSummary], studies: Sequence[ArmCeilings]) -> None:
     """Print the cells, the ceilings, and which searches made wrong early calls."""
     rows = [
         (
@@ -154,14 +158,15 @@ def print_report(cells: Mapping[str, CellSummary], studies: Sequence[Study]) -> 
     arms = [
         (
             f"{study.variant} {study.activation}",
-            in_words(study),
-            interval(study.lr50),
+            trains_up_to(study),
+            no_accuracy_lost_up_to(study),
             str(study.trials),
             f"{study.full_run_equivalents:.2f}",
         )
         for study in studies
     ]
-    print_table("ceilings", ("arm", "ceiling", "lr50", "trials", "full runs spent"), arms)
+    columns = ("arm", "trains up to", "no accuracy lost up to", "trials", "full runs spent")
+    print_table("ceilings", columns, arms)
     for study in studies:
         if wrong := study.early_decisions.wrong:
             console.print(

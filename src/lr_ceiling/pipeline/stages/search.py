@@ -55,19 +55,23 @@ def main(
     end_with_dvc()
     with LaterImports(["lr_ceiling.tracking", "lr_ceiling.report.figures"]) as imports:
         progress = _Progress(output.name, imports)
-        runs = find_ceiling(
+        found = find_ceiling(
             problem,
             low=question.low,
             high=question.high,
             budget=question.budget,
             interval=question.interval_decades,
+            confirmations=question.confirmations,
+            usable=question.usable_runs,
+            loss=question.usable_loss,
             seed=question.seed,
             lag=question.lag,
             workers=values.workers.processes,
             storage=journal_of(state, output.name, trials),
             progress=progress,
-        ).runs
-    study = write_study(output, trials.aim, runs)
+        )
+    runs = found.runs
+    study = write_study(output, trials.aim, runs, found.parts)
     _print_study(output.name, study)
     write_study_facts(study.key, [run.spec.key for run in runs])
     logged = digest_of(study.key, len(runs))

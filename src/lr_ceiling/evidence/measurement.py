@@ -1,0 +1,84 @@
+"""What runs of an arm say of its ceilings, whichever runs they are."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+from lr_ceiling.evidence.records import Best, UsableRate
+from lr_ceiling.rounding import significant
+from lr_ceiling.search.estimates import TARGETS, VALUES, Estimate, Estimates, Measured
+from lr_ceiling.search.posterior import Calls, Observation, Posterior, Range, curves
+from lr_ceiling.search.usable import (
+    Scored,
+    Usable,
+    nothing_usable,
+    scored_of,
+    usable_below,
+    usable_values,
+)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The ceilings that observations support.
+
+    `loss` is how much of the accuracy may be lost up to the usable rate; None asks for none.
+    """
+
+    posterior: Posterior
+    loss: float | None
+    scored: tuple[Scored, ...]
+
+    @classmethod
+    def of(
+        cls,
+        observations: Sequence[Observation],
+        bounds: Range,
+        calls: Calls,
+        loss: float | None,
+        others: Iterable[Observation] = (),
+    ) -> Self:
+        """That of these observations, in any order; of `others` the scores count alone."""
+        posterior = Posterior(curves(bounds), observations, calls)
+        return cls(posterior, loss, scored_of((*observations, *others)))
+
+    @cached_property
+    def estimates(self) -> Estimates:
+        """What is said of the edges."""
+        return Estimates(self.posterior)
+
+    @property
+    def exists(self) -> float:
+        """Probability that there is an lr90."""
+        return round(self.estimates.posterior.edge(TARGETS["lr90"]).exists, 4)
+
+    @cached_property
+    def usable(self) -> Usable:
+        """The highest rate up to which no accuracy is lost."""
+        if self.loss is None:
+            return nothing_usable(None, "nobody asked how much accuracy may be lost")
+        return usable_below(self.estimates.posterior, self.scored, self.loss)
+
+    def measured(self, name: str) -> Measured:
+        """lr50, lr90 or usable, with equally probable values where both sides are bounded."""
+        if name != "usable":
+            return self.estimates.measured(TARGETS[name])
+        found = self.usable
+        estimate = Estimate(estimate=found.estimate, ci95=found.ci95)
+        if found.estimate is None or self.loss is None:
+            return estimate, []
+        us = usable_values(self.estimates.posterior, self.scored, self.loss, VALUES)
+        return estimate, [significant(10**u) for u in us]
+
+
+def usable_rate(found: Usable) -> UsableRate:
+    """As reports hold it."""
+    return UsableRate(
+        estimate=found.estimate,
+        ci95=found.ci95,
+        exists=found.exists,
+        loss=found.loss,
+        best=Best(learning_rate=found.best_rate.estimate, accuracy=found.best_score.estimate),
+        reason=found.reason,
+    )
