@@ -31,6 +31,7 @@ from lr_ceiling.report.schemas import (
     ValidationReport,
     VerificationReport,
 )
+from lr_ceiling.report.words import no_accuracy_lost_up_to, trains_up_to
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
