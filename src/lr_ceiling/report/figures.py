@@ -151,18 +151,11 @@ def ceilings_of_arms(arms: Mapping[Arm, Measurement], ratios: Sequence[Ratio] = 
         _draw_estimate(axes, trains, height - BESIDE, colour, width=5)
         _draw_estimate(axes, usable, height + BESIDE, colour, width=5, marker="D")
         ratio = times.get(activation) if variant == "batchnorm" else None
-        _write(
-            axes,
-            _rates(trains),
-            height - BESIDE - NUMBERS,
-            _told(trains, ratio.lr90 if ratio else None),
-        )
-        _write(
-            axes,
-            _rates(usable),
-            height + BESIDE - NUMBERS,
-            _told(usable, ratio.usable if ratio else None),
-        )
+        for found, y, many in (
+            (trains, height - BESIDE, ratio.lr90 if ratio else None),
+            (usable, height + BESIDE, ratio.usable if ratio else None),
+        ):
+            _write(axes, _rates(found), y - NUMBERS, _told(found, many))
     handles = [
         Line2D([], [], color=PALETTE["muted"], marker=marker, linewidth=5, label=name)
         for name, marker in (("trains up to (lr90)", "o"), ("no accuracy lost up to (usable)", "D"))
