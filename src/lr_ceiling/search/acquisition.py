@@ -100,11 +100,9 @@ class Explorer:
 
     def below(self, observations: Sequence[Observation], pending: Floats) -> float:
         """The log10 learning rate of a trial that looks up to where no accuracy is lost."""
-        scored = scored_of(observations)
-        if not scored:
-            return self.limit(observations)
+        response = response_of(scored_of(observations), self._bounds)
         ceilings = self.posterior(observations).quantiles(TARGET, CEILINGS)
-        return next_rate(response_of(scored, self._bounds), pending, ceilings, self._asked_loss)
+        return next_rate(response, pending, ceilings, self._asked_loss)
 
     def usable(self, observations: Sequence[Observation]) -> Usable:
         """Up to where no accuracy is lost, as far as these trials tell."""

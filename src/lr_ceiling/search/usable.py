@@ -41,9 +41,8 @@ Link = Literal["logit", "identity"]
 # Between places where the curve is known, in decades; it is a line between them.
 STEP = 0.05
 # The curve is looked at from so far below the lowest scored rate on, in decades. Further below, the
-# best that it may reach there would be the prior's, not the runs'. A known fault: a curve falling
-# gently from below the lowest scored rate on is cut, its best is taken too low, and the interval
-# covers 37% (oracle "gentle", n = 38).
+# best that it may reach there would be the prior's, not the runs'. A curve that falls gently from
+# further below on would have its best cut off: FALLS tells of that.
 REACH = 0.25
 # The warp's place moves by so many places at a time: then curves of the prior serve again.
 SNAP = 5
@@ -73,6 +72,8 @@ ROUNDS = 8
 WIGGLE = 0.2
 # Curves that are drawn, and those that stand for them after that.
 RAW, DRAWS = 2000, 1000
+# Where so large a part of the loss is lost over the lowest decades, the best lies below them.
+FALLS, LOWER = 0.25, 0.5
 # With fewer scores nothing is said.
 FEWEST = 5
 # Accuracies are taken to be so much nearer to a half, so that 1 has a logit.
@@ -459,6 +460,8 @@ def usable_of(
     exists = ceiling_exists * float(np.mean(drawn.usable >= response.lowest))
     low, median, high = np.quantile(drawn.usable, QUANTILES)
     below, above = low >= response.lowest, _is_bounded_above(response, drawn.usable)
+    falls = falls_from_the_start(response, loss)
+    below = below and not falls
     reason = None
     if exists < LIKELY:
         below = above = False
@@ -468,6 +471,8 @@ def usable_of(
     elif not below or not above:
         side = "from below" if above else "from above" if below else "from either side"
         reason = f"the runs don't bound it {side}"
+        if falls:
+            reason += ": the score still falls at the lowest rate tried"
     return Usable(
         estimate=_rate(median) if below and above else None,
         ci95=(_rate(low) if below else None, _rate(high) if above else None),
@@ -491,6 +496,10 @@ def next_rate(response: Response, pending_us: Floats, ceiling_us: Floats, loss: 
     if not response.scored:
         start = np.median(ceiling_us) - START * (1 + len(pending_us))
         return float(np.clip(start, response.low, response.high))
+    if falls_from_the_start(response, loss):
+        # The best may be far below: what is lost is not known before it is.
+        steps = 1 + np.sum(pending_us < response.lowest)
+        return float(max(response.lowest - steps * LOWER, response.low))
     order = np.argsort(_drawn(response, ceiling_us, loss).usable, kind="stable")
     candidates = response.lattice[::STRIDE]
     gain = _information(
@@ -501,6 +510,13 @@ def next_rate(response: Response, pending_us: Floats, ceiling_us: Floats, loss: 
     )
     trains = np.mean(np.asarray(ceiling_us) >= candidates[:, None], axis=1)
     return float(candidates[np.argmax(gain * trains)])
+
+
+def falls_from_the_start(response: Response, loss: float) -> bool:
+    """Whether the score falls already at the lowest rates with one, so that the best lies below."""
+    until = min(_steps(LOWER), len(response.lattice) - 1)
+    lost = response.scores[:, 0] - response.scores[:, until]
+    return bool(np.median(lost) > FALLS * loss)
 
 
 def _information(curves: Floats, pending: Floats, noise: Floats, others: Floats) -> Floats:
