@@ -10,7 +10,8 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from lr_ceiling.identity import derived_seed
-from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Floats
+from lr_ceiling.problems.judge import SUCCESS_AT
+from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Call, Floats, Observation
 from lr_ceiling.search.usable import GOLDEN, Response, Scored, next_rate, usable_of
 
 # As in params.yaml, for the baselines, and two decades beyond.
@@ -37,8 +38,8 @@ Place = Callable[[Response, Floats, Floats, float], float]
 class Graded:
     """A made-up network, by x = u - shift in decades.
 
-    A fresh seed is stable with a probability that falls from .9 to .1 within `transition` decades
-    about `edge`. A score's logit is `curve` plus `scale` times a draw of `noise`, whose median is
+    A fresh seed is stable with a probability that falls from .9 to .1 within as many decades
+    about `top`. A score's logit is `curve` plus `scale` times a draw of `noise`, whose median is
     0; the share `stray` of those that train ends just above what counts as trained.
     `well_specified` says that the model can hold it.
     """
@@ -48,8 +49,9 @@ class Graded:
     scale: Callable[[Floats], Floats] = lambda x: np.full(np.shape(x), 0.15)
     noise: Callable[[np.random.Generator], float] = lambda rng: float(rng.standard_normal())
     stray: Callable[[Floats], Floats] = lambda x: np.zeros(np.shape(x))
-    edge: float = 0.0
-    transition: float = 0.15
+    top: float = 0.0
+    transition_decades: float = 0.15
+    failure_cost: float = 0.1
     well_specified: bool = True
 
     def shift(self, rng: np.random.Generator) -> float:
@@ -58,7 +60,7 @@ class Graded:
 
     def stable(self, x: Floats) -> Floats:
         """P(stable) of a fresh seed."""
-        return np.asarray(expit((self.edge - x) * WIDTH_OF_SCALE / self.transition))
+        return np.asarray(expit((self.top - x) * WIDTH_OF_SCALE / self.transition_decades))
 
     def typical(self, x: Floats) -> Floats:
         """The median score of seeds that train."""
@@ -70,15 +72,39 @@ class Graded:
 
     def lr90(self) -> float:
         """The highest x with P(stable) of .9."""
-        return self.edge - self.transition / 2
+        return self.top - self.transition_decades / 2
 
-    def usable(self, loss: float = LOSS) -> float:
+    def below(self, loss: float = LOSS) -> float:
         """The highest x, not above lr90, with a typical score within `loss` of the best."""
         x = np.append(LATTICE[self.lr90() > LATTICE], self.lr90())
         typical = self.typical(x)
         return float(x[typical >= typical.max() - loss].max())
 
-    def run(self, x: float, rng: np.random.Generator) -> float | None:
+    def theta(self, rng: np.random.Generator) -> float:
+        """The shift, as an Oracle has it."""
+        return self.shift(rng)
+
+    def edge(self, theta: float, target: float) -> float:
+        """The highest u with P(stable) of `target`."""
+        return float(theta + self.top - logit(target) * self.transition_decades / WIDTH_OF_SCALE)
+
+    def usable(self, theta: float) -> float:
+        """The highest u up to which no more than LOSS is lost."""
+        return theta + self.below()
+
+    def run(
+        self, u: float, theta: float, rng: np.random.Generator, let_run_on: bool = False
+    ) -> Observation:
+        """One run of a fresh seed at u: failures are called early, and so is success."""
+        score = self.score(u - theta, rng)
+        stable = score is not None
+        cost = SUCCESS_AT if stable else self.failure_cost
+        called: Call = "success" if stable else "failure"
+        if let_run_on:
+            return Observation(u, stable, called, score=score)
+        return Observation(u, stable, called, ended=True, cost=cost)
+
+    def score(self, x: float, rng: np.random.Generator) -> float | None:
         """The score of one fresh seed; None where it does not train."""
         at = np.array([x])
         trains, strays, noise = rng.random(), rng.random(), self.noise(rng)
@@ -111,14 +137,14 @@ SLOW = _table(
     (0.991, 0.9905, 0.988, 0.986, 0.963, 0.953, 0.961, 0.968, 0.960),
 )
 
-ORACLES = (
+GRADED = (
     # Batch norm with sigmoid, the baseline with relu, and the one with sigmoid.
     Graded("knee", _knee(4.5, 3.5, -0.7, 0.1)),
     Graded("slope", _knee(4.35, 1.3, -0.9, 0.2)),
     Graded("cut", _knee(3.95, 2.0, -0.05, 0.05)),
-    Graded("slow-decline", SLOW, edge=2.5, transition=0.4),
+    Graded("slow-decline", SLOW, top=2.5, transition_decades=0.4),
     Graded("peak", lambda x: 4.2 - 0.9 * (x + 1.1) ** 2),
-    Graded("gentle", lambda x: 4.3 - 0.45 * np.logaddexp(0, 2 * (x + 2)) / 2, edge=0.5),
+    Graded("gentle", lambda x: 4.3 - 0.45 * np.logaddexp(0, 2 * (x + 2)) / 2, top=0.5),
     Graded(
         "growing-noise",
         _knee(4.35, 1.3, -0.9, 0.2),
@@ -141,7 +167,7 @@ ORACLES = (
 
 def oracle_of(name: str) -> Graded:
     """The oracle of this name."""
-    return next(oracle for oracle in ORACLES if oracle.name == name)
+    return next(oracle for oracle in GRADED if oracle.name == name)
 
 
 class Phase(NamedTuple):
@@ -168,13 +194,13 @@ def phase(oracle: Graded, seed: int, runs: int = RUNS, place: Place = next_rate)
     ceilings = centre + CEILING_SD * norm.ppf((np.arange(CEILINGS) + 0.5) / CEILINGS)
     grid = (float(u) for u in np.repeat(GRID_US, GRID_SEEDS))
     played = Phase(
-        shift + oracle.usable(), ceilings, tuple((u, oracle.run(u - shift, rng)) for u in grid)
+        oracle.usable(shift), ceilings, tuple((u, oracle.score(u - shift, rng)) for u in grid)
     )
     for run in range(runs):
         known = max(run - LAG + 1, 0)
         pending = np.array([u for u, _ in played.runs[len(played.runs) - run + known :]])
         u = place(played.response(known), pending, ceilings, LOSS)
-        played = played._replace(runs=(*played.runs, (u, oracle.run(u - shift, rng))))
+        played = played._replace(runs=(*played.runs, (u, oracle.score(u - shift, rng))))
     return played
 
 

@@ -55,6 +55,9 @@ class Oracle:
             return -np.inf
         return float(theta + LATTICE[self.shape(LATTICE) >= target].max())
 
+    def usable(self, theta: float) -> None:
+        """None: its runs have no scores."""
+
     def run(
         self, u: float, theta: float, rng: np.random.Generator, let_run_on: bool = False
     ) -> Observation:

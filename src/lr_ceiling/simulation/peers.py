@@ -155,6 +155,55 @@ class Bisection:
         return self.next()
 
 
+def questplus(entropy_of_edge: bool) -> Callable[[np.random.Generator], Way]:
+    """QUEST+: where the posterior's entropy is expected to be least, of the edge or of all."""
+    return lambda rng: QuestPlus(entropy_of_edge)
+
+
+class QuestPlus:
+    """QUEST+ (Watson 2017): a grid of edge, width and lapse, and the query of least entropy.
+
+    It doesn't ask what a trial costs. Its answer is the mean of lr90.
+    """
+
+    WIDTHS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+    LAPSES = (0.0, 0.02, 0.05, 0.1)
+    STEP = 0.05
+
+    def __init__(self, entropy_of_edge: bool) -> None:
+        places = np.arange(np.log10(LOW), np.log10(HIGH) + self.STEP / 2, self.STEP)
+        axes = np.meshgrid(places, self.WIDTHS, self.LAPSES, indexing="ij")
+        theta, width, lapse = (axis.ravel() for axis in axes)
+        scale = width / WIDTH_OF_SCALE
+        self._places, self._edge = places, entropy_of_edge
+        self._lr90 = theta - scale * np.log(0.9 / (0.1 - lapse + 1e-9)) * (lapse < 0.1)
+        self._stable = (1 - lapse) / (1 + np.exp((places[:, None] - theta) / scale))
+        self._weights = np.full(len(theta), 1 / len(theta))
+        self._edges = len(self.WIDTHS) * len(self.LAPSES)
+
+    def next(self) -> float:
+        """The place whose outcome leaves the least entropy."""
+        expected = np.zeros(len(self._places))
+        for p in (self._stable, 1 - self._stable):
+            joint = p * self._weights
+            total = joint.sum(axis=1)
+            after = joint / np.maximum(total, 1e-300)[:, None]
+            if self._edge:
+                after = after.reshape(len(after), -1, self._edges).sum(axis=2)
+            expected -= total * (after * np.log(np.maximum(after, 1e-300))).sum(axis=1)
+        return float(self._places[expected.argmin()])
+
+    def tell(self, one: Observation) -> None:
+        """Take in a trial; the curve is taken where the nearest place is."""
+        p = self._stable[np.abs(self._places - one.u).argmin()]
+        self._weights = self._weights * (p if one.stable else 1 - p)
+        self._weights = self._weights / self._weights.sum()
+
+    def lr90(self) -> float:
+        """The mean of the edges at which a run is stable nine times in ten."""
+        return float(self._weights @ self._lr90)
+
+
 PEERS: dict[str, dict[str, Callable[[np.random.Generator], Way]]] = {
     "grid": {f"{n} points": grid(n) for n in (5, 9, 13, 17, 25, 41)},
     "random": {
@@ -167,4 +216,5 @@ PEERS: dict[str, dict[str, Callable[[np.random.Generator], Way]]] = {
         for fit in (True, False)
     },
     "bisection": {f"{n} a level": bisection(n) for n in (1, 2, 3, 5, 10, 20)},
+    "questplus": {"of all parameters": questplus(False), "of the edge": questplus(True)},
 }

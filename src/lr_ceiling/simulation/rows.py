@@ -16,24 +16,37 @@ def in_short(oracle: OracleResult) -> str:
 
 
 OURS = (
-    "oracle", "covers lr50", "covers lr90", "bias", "error", "interval", "trials", "full runs",
+    "oracle", "covers lr50", "covers lr90", "covers usable", "pooled", "prints lr90", "P(exists)",
+    "bias", "error", "interval", "edge", "confirm", "usable",
 )  # fmt: skip
 OTHERS = ("oracle", "error", "ours", *PEERS)
 
 
 def row(oracle: OracleResult) -> Sequence[str]:
     """What our search gave on an oracle, in decades and full runs: a row under OURS."""
+    pooled = (
+        oracle.coverage_pooled_lr50,
+        oracle.coverage_pooled_lr90,
+        oracle.coverage_pooled_usable,
+    )
     return (
         oracle.name,
-        f"{oracle.coverage_lr50:.1%}",
-        f"{oracle.coverage_lr90:.1%}",
+        _percent(oracle.coverage_lr50),
+        _percent(oracle.coverage_lr90),
+        _percent(oracle.coverage_usable),
+        ", ".join(map(_percent, pooled)),
+        _percent(oracle.claims_a_ceiling),
+        f"{oracle.exists:.2f}",
         # Adding 0 makes 0 of -0.
-        f"{round(oracle.bias_decades, 3) + 0:+.3f}",
-        f"{oracle.error_decades:.3f}",
-        f"{oracle.interval_decades:.2f}",
-        f"{oracle.trials:.1f}",
-        f"{oracle.full_run_equivalents:.1f}",
+        "-" if oracle.bias_decades is None else f"{round(oracle.bias_decades, 3) + 0:+.3f}",
+        "-" if oracle.error_decades is None else f"{oracle.error_decades:.3f}",
+        "-" if oracle.interval_decades is None else f"{oracle.interval_decades:.2f}",
+        *(f"{oracle.spent[part]:.1f}" for part in ("edge", "confirm", "usable")),
     )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
 
 
 def peers_row(oracle: OracleResult) -> Sequence[str]:
@@ -55,5 +68,6 @@ def _spent(peer: PeerResult) -> str:
 
 def markdown(oracles: Sequence[OracleResult]) -> list[str]:
     """Both tables as lines of Markdown, for docs/simulation.md."""
-    rows = [*map(row, oracles), *map(peers_row, oracles)]
+    compared = [oracle for oracle in oracles if oracle.peers]
+    rows = [*map(row, oracles), *map(peers_row, compared)]
     return [f"| {' | '.join(cells)} |" for cells in rows]

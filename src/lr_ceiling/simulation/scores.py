@@ -24,13 +24,28 @@ class OwnResult(Record):
     transition_decades: float
     failure_cost: float
     studies: int
+    # Of what is printed: where there is no such rate, it is right to print none.
     coverage_lr50: float
     coverage_lr90: float
-    bias_decades: float
-    error_decades: float
-    interval_decades: float
+    # None where runs have no scores.
+    coverage_usable: float | None
+    # The same pooled with fresh seeds at the ceilings.
+    coverage_pooled_lr50: float
+    coverage_pooled_lr90: float
+    coverage_pooled_usable: float | None
+    # Of one-sided limits of lr90 alone; None where none was printed.
+    one_sided_lr90: float | None
+    # How often an lr90 or a limit of it is printed, and how probable it is said to be on average.
+    claims_a_ceiling: float
+    exists: float
+    bias_decades: float | None
+    error_decades: float | None
+    interval_decades: float | None
+    usable_decades: float | None
     trials: float
+    # Full runs of the search for the edge; `spent` tells those of each part.
     full_run_equivalents: float
+    spent: dict[str, float]
     widened: float
 
 

@@ -10,10 +10,18 @@ import numpy as np
 from lr_ceiling.identity import derived_seed
 from lr_ceiling.search.estimates import TARGETS
 from lr_ceiling.search.posterior import Floats
+from lr_ceiling.simulation.graded import Graded
 from lr_ceiling.simulation.oracles import Oracle, oracle_of
 from lr_ceiling.simulation.peers import PEERS, Way
 from lr_ceiling.simulation.scores import OracleResult, OwnResult, PeerResult
-from lr_ceiling.simulation.studies import SAMPLE, digest_of_studies, error_of, study, summarise
+from lr_ceiling.simulation.studies import (
+    SAMPLE,
+    digest_of_studies,
+    error_of,
+    network,
+    study,
+    summarise,
+)
 
 # Full runs after which a peer is given up.
 CAP = 100
@@ -22,27 +30,37 @@ BOOTSTRAPS = 500
 CHOOSING, MEASURING = 30, 100
 
 
-def is_current(result: OracleResult, oracle: Oracle, studies: int, executor: Executor) -> bool:
+def is_current(
+    result: OracleResult, oracle: Oracle | Graded, studies: int, executor: Executor
+) -> bool:
     """Whether `result` is what so many studies of `oracle` give now."""
     if result.studies != studies or result.digest is None:
         return False
     return result.digest == digest_of_studies(_each(executor, _study, SAMPLE, oracle.name))
 
 
-def simulate(oracle: Oracle, studies: int, executor: Executor) -> OracleResult:
-    """Study an oracle by our search and by all other ways. `studies` are two or more."""
+def simulate(oracle: Oracle | Graded, studies: int, executor: Executor) -> OracleResult:
+    """Study an oracle by our search and by all other ways. `studies` are two or more.
+
+    The other ways look for lr90 alone: they are left out where there is none, and where runs have
+    scores.
+    """
     found = _each(executor, _study, range(studies), oracle.name)
     ours = summarise(oracle, found)
-    peers = tuple(measure(oracle, name, ours, executor) for name in PEERS)
+    peers: tuple[PeerResult, ...] = ()
+    if isinstance(oracle, Oracle) and ours.error_decades is not None:
+        error = ours.error_decades
+        peers = tuple(measure(oracle, name, ours, error, executor) for name in PEERS)
     return OracleResult(**ours.model_dump(), digest=digest_of_studies(found), peers=peers)
 
 
-def measure(oracle: Oracle, name: str, ours: OwnResult, executor: Executor) -> PeerResult:
-    """What a peer, in its best configuration, spends until its median error equals ours.
+def measure(
+    oracle: Oracle, name: str, ours: OwnResult, error: float, executor: Executor
+) -> PeerResult:
+    """What a peer, in its best configuration, spends until its median error is `error`, ours.
 
     The configuration is chosen on other seeds than it is measured on.
     """
-    error = ours.error_decades
 
     def merit(configuration: str) -> tuple[float, float]:
         # Of those that never get there, the one that ends nearest.
@@ -114,7 +132,7 @@ def _each(
 
 
 def _study(seed: int, oracle: str) -> dict[str, float]:
-    return study(oracle_of(oracle), seed)
+    return study(network(oracle), seed)
 
 
 def _peer(seed: int, oracle: str, name: str, configuration: str) -> Floats:

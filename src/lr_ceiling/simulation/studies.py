@@ -5,75 +5,151 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lr_ceiling.identity import derived_seed, digest_of
-from lr_ceiling.search.estimates import TARGETS, Estimates
-from lr_ceiling.search.posterior import Calls, Observation, Tally
+from lr_ceiling.search.estimates import TARGETS, Estimate, Estimates
+from lr_ceiling.search.posterior import Calls, Observation, Posterior, Tally
 from lr_ceiling.search.schedule import AUDITED, Aim, Schedule
-from lr_ceiling.simulation.oracles import HIGH, LOW, Oracle
+from lr_ceiling.search.usable import scored_of, usable_below
+from lr_ceiling.simulation.graded import GRADED, LOSS, RUNS, Graded
+from lr_ceiling.simulation.oracles import HIGH, LOW, ORACLES, Oracle
 from lr_ceiling.simulation.scores import OwnResult
 
 # As in params.yaml.
 INTERVAL, BUDGET, LAG, CONFIRMATIONS = 0.3, 15.0, 4, 12
-# As in reports/audit.json.
-CALLS = Calls(Tally(audited=118), Tally(audited=200))
-# The studies whose results say whether the search is still the same; 0.4 s each.
+# As in reports/audit.json, of an arm.
+CALLS = Calls(Tally(audited=59), Tally(audited=199))
+# The studies whose results say whether the search is still the same; 1 s each.
 SAMPLE = (0, 1)
+# Fresh seeds at each point that is verified, which are pooled with a search.
+SEEDS = 20
 
 
-def study(oracle: Oracle, seed: int) -> dict[str, float]:
-    """One study by the pipeline's own search: what it found, the truth, and what it cost."""
+def network(name: str) -> Oracle | Graded:
+    """The oracle of this name: names travel to other processes, a curve, a function, does not."""
+    return next(oracle for oracle in (*ORACLES, *GRADED) if oracle.name == name)
+
+
+def study(oracle: Oracle | Graded, seed: int) -> dict[str, float]:
+    """One study by the pipeline's own search: what it says, the truth, and what it cost."""
     rng = np.random.default_rng(derived_seed("simulation", oracle.name, seed))
     theta = oracle.theta(rng)
-    aim = Aim(str(seed), LOW, HIGH, INTERVAL, BUDGET, LAG, CONFIRMATIONS, calls=CALLS)
+    aim = Aim(str(seed), LOW, HIGH, INTERVAL, BUDGET, LAG, CONFIRMATIONS, RUNS, LOSS, CALLS)
     schedule = Schedule(aim)
     done: dict[int, Observation] = {}
     while schedule.may_start(done):
-        let_run_on = bool(rng.random() < 1 / AUDITED)
+        let_run_on = bool(rng.random() < 1 / AUDITED) or schedule.part == "usable"
         done[schedule.index] = oracle.run(schedule.propose(), theta, rng, let_run_on)
         schedule.started(done[schedule.index].u)
-    ceiling = Estimates(schedule.posterior())
+    posterior = schedule.posterior()
+    seen = [*done.values(), *verified(oracle, theta, Estimates(posterior), rng)]
+    pooled = Posterior(posterior.curves, seen, CALLS)
+    costs = {
+        part: sum(done[i].cost for i, of in enumerate(schedule.parts) if of == part)
+        for part in ("edge", "confirm", "usable")
+    }
+    checks = Estimates(posterior).checks()
     found = {
         "trials": float(len(done)),
-        "cost": sum(one.cost for one in done.values()),
-        "widened": float(ceiling.checks().widened),
-        "fit": ceiling.fit,
-        "confirmations": float(schedule.parts.count("confirm")),
-        "confirm_cost": sum(done[i].cost for i in range(schedule.parts.count("edge"), len(done))),
-        "exists": ceiling.posterior.edge(0.9).exists,
-        "printed": float(ceiling.estimate(0.9).estimate is not None),
+        "widened": float(checks.widened),
+        "fit": checks.fit,
+        "exists": checks.lr90_exists,
+        **{f"cost_{part}": cost for part, cost in costs.items()},
+        **said(posterior, oracle, theta, ""),
+        **said(pooled, oracle, theta, "pooled_"),
     }
-    for name, target in TARGETS.items():
-        edge, truth = ceiling.posterior.edge(target), oracle.edge(theta, target)
-        found |= {
-            f"{name}_covered": float(edge.low <= truth <= edge.high),
-            f"{name}_error": edge.median - truth,
-            f"{name}_decades": edge.decades,
-        }
+    truth = oracle.usable(theta)
+    if truth is not None:
+        found |= held(usable_below(posterior, scored_of(done.values()), LOSS), truth, "usable")
+        found |= held(usable_below(pooled, scored_of(seen), LOSS), truth, "pooled_usable")
     return found
 
 
-def summarise(oracle: Oracle, studies: Sequence[Mapping[str, float]]) -> OwnResult:
+def verified(
+    oracle: Oracle | Graded, theta: float, found: Estimates, rng: np.random.Generator
+) -> list[Observation]:
+    """Fresh seeds, all run to their end, at lr90's lower limit, lr90 and lr50."""
+    lr90, lr50 = (found.estimate(target) for target in (0.9, 0.5))
+    rates = [rate for rate in (lr90.ci95[0], lr90.estimate, lr50.estimate) if rate is not None]
+    runs = [
+        oracle.run(float(np.log10(rate)), theta, rng, let_run_on=True)
+        for rate in rates
+        for _ in range(SEEDS)
+    ]
+    return [one._replace(called=None) for one in runs]
+
+
+def said(
+    posterior: Posterior, oracle: Oracle | Graded, theta: float, source: str
+) -> dict[str, float]:
+    """What is printed of lr50 and lr90, held against the truth."""
+    estimates = Estimates(posterior)
+    found: dict[str, float] = {}
+    for name, target in TARGETS.items():
+        truth = oracle.edge(theta, target)
+        found |= held(estimates.estimate(target), truth, f"{source}{name}")
+    return found
+
+
+def held(printed: Estimate, truth: float, name: str) -> dict[str, float]:
+    """Whether what is printed is so: its interval holds the truth; where there is none, nothing is.
+
+    A limit that is not known excludes nothing. NaN where there is nothing to compare.
+    """
+    low, high = (None if end is None else float(np.log10(end)) for end in printed.ci95)
+    claimed = (low, high) != (None, None)
+    if not np.isfinite(truth):
+        covered = not claimed
+    else:
+        covered = claimed and (low is None or low <= truth) and (high is None or truth <= high)
+    known = printed.estimate is not None and np.isfinite(truth)
+    one_sided = claimed and (low is None or high is None)
+    return {
+        f"{name}_covered": float(covered),
+        f"{name}_claimed": float(claimed),
+        f"{name}_one_sided": float(covered) if one_sided else np.nan,
+        f"{name}_error": float(np.log10(printed.estimate or np.nan)) - truth if known else np.nan,
+        f"{name}_decades": np.nan if low is None or high is None else high - low,
+    }
+
+
+def summarise(oracle: Oracle | Graded, studies: Sequence[Mapping[str, float]]) -> OwnResult:
     """What our search found of an oracle."""
 
-    def middle(name: str) -> float:
-        return round(float(np.median([one[name] for one in studies])), 4)
+    def of(name: str) -> list[float]:
+        return [one[name] for one in studies if name in one and not np.isnan(one[name])]
 
-    def share(name: str) -> float:
-        return round(float(np.mean([one[name] for one in studies])), 4)
+    def middle(name: str) -> float | None:
+        return round(float(np.median(of(name))), 4) if of(name) else None
 
+    def share(name: str) -> float | None:
+        return round(float(np.mean(of(name))), 4) if of(name) else None
+
+    def known(name: str) -> float:
+        return round(float(np.mean(of(name))), 4)
+
+    costs = {part: known(f"cost_{part}") for part in ("edge", "confirm", "usable")}
     return OwnResult(
         name=oracle.name,
         well_specified=oracle.well_specified,
         transition_decades=oracle.transition_decades,
         failure_cost=oracle.failure_cost,
         studies=len(studies),
-        coverage_lr50=share("lr50_covered"),
-        coverage_lr90=share("lr90_covered"),
+        coverage_lr50=known("lr50_covered"),
+        coverage_lr90=known("lr90_covered"),
+        coverage_usable=share("usable_covered"),
+        coverage_pooled_lr50=known("pooled_lr50_covered"),
+        coverage_pooled_lr90=known("pooled_lr90_covered"),
+        coverage_pooled_usable=share("pooled_usable_covered"),
+        one_sided_lr90=share("lr90_one_sided"),
+        claims_a_ceiling=known("lr90_claimed"),
+        exists=known("exists"),
         bias_decades=middle("lr90_error"),
-        error_decades=error_of([one["lr90_error"] for one in studies]),
+        error_decades=error_of(of("lr90_error")) if of("lr90_error") else None,
         interval_decades=middle("lr90_decades"),
-        trials=share("trials"),
-        full_run_equivalents=share("cost"),
-        widened=share("widened"),
+        usable_decades=middle("usable_decades"),
+        trials=known("trials"),
+        full_run_equivalents=costs["edge"],
+        spent=costs,
+        widened=known("widened"),
     )
 
 

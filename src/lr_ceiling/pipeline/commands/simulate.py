@@ -11,6 +11,7 @@ from lr_ceiling.errors import one_line_errors
 from lr_ceiling.execution.executor import cores
 from lr_ceiling.pipeline.terminal import console, print_table
 from lr_ceiling.report.schemas import SimulationReport
+from lr_ceiling.simulation.graded import GRADED
 from lr_ceiling.simulation.oracles import ORACLES
 from lr_ceiling.simulation.rows import OTHERS, OURS, in_short, peers_row, row
 from lr_ceiling.simulation.scores import OracleResult
@@ -28,7 +29,7 @@ def main(studies: int, output: Path) -> None:
     known = SimulationReport.read(output).oracles if output.exists() else ()
     found = {oracle.name: oracle for oracle in known}
     with ProcessPoolExecutor(cores(), get_context("spawn")) as executor:
-        for oracle in ORACLES:
+        for oracle in (*ORACLES, *GRADED):
             before = found.get(oracle.name)
             if not before or not is_current(before, oracle, studies, executor):
                 found[oracle.name] = simulate(oracle, studies, executor)
@@ -37,12 +38,13 @@ def main(studies: int, output: Path) -> None:
     report = report_of(found)
     report.write(output)
     print_table("our search", OURS, map(row, report.oracles))
-    print_table("full runs until the error is as small", OTHERS, map(peers_row, report.oracles))
+    compared = [oracle for oracle in report.oracles if oracle.peers]
+    print_table("full runs until the error is as small", OTHERS, map(peers_row, compared))
 
 
 def report_of(found: Mapping[str, OracleResult]) -> SimulationReport:
     """What was found of the oracles that there are, in their order."""
-    results = (found.get(oracle.name) for oracle in ORACLES)
+    results = (found.get(oracle.name) for oracle in (*ORACLES, *GRADED))
     return SimulationReport(oracles=tuple(result for result in results if result))
 
 
