@@ -352,6 +352,21 @@ class ArmCeilings(Study):
     # None in format 2 and before.
     pooled: Pooled | None = None
 
+    @property
+    def headline(self) -> Pooled:
+        """The ceilings by all runs of the arm; those of its search where nothing was pooled."""
+        if self.pooled is not None:
+            return self.pooled
+        return Pooled(
+            lr50=self.lr50,
+            lr90=self.lr90,
+            exists=self.checks.lr90_exists,
+            usable=self.usable,
+            runs={"search": self.trials},
+            without={},
+            left_out=(),
+        )
+
 
 class RunTable(Record):
     """Runs without their courses, in few words: what all of them share is said once.

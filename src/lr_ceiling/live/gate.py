@@ -1,7 +1,7 @@
 """The gate: a challenger goes live only if it has earned it, on images that nothing else reads.
 
-The challenger is the best model at or below its arm's ceiling. All that is measured, the decision
-and its reason go to `state/promotion.json` and, in short, to the version's tags.
+The challenger is the best model at or below its arm's usable learning rate. All that is measured,
+the decision and its reason go to `state/promotion.json` and, in short, to the version's tags.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Literal
 
 from lr_ceiling.errors import RegistryError, ResultsError
 from lr_ceiling.evidence.comparison import best_run
-from lr_ceiling.evidence.records import Study
+from lr_ceiling.evidence.records import ArmCeilings
 from lr_ceiling.execution.files import sha256_of, write_text
 from lr_ceiling.execution.provenance import commit, read_facts, root
 from lr_ceiling.execution.record import Record
@@ -168,18 +168,18 @@ def promote(
 
 
 def choose(
-    cells: Mapping[str, Sequence[RunResult]], arms: Sequence[Study], models: Path
+    cells: Mapping[str, Sequence[RunResult]], arms: Sequence[ArmCeilings], models: Path
 ) -> Candidate | None:
     """The best seed of the cell with the best mean validation accuracy; None for none.
 
-    A cell counts if its learning rate is at or below lr90 of its arm, the highest rate at which a
-    fresh seed is stable with probability 0.9, or its lower limit where the search found no upper
-    one. An arm of which neither is known has no cell that counts: a model that one seed in five
-    fails to give was luck, and the next retraining would miss it.
+    A cell counts if its learning rate is at or below the usable one of its arm, up to which no
+    accuracy is lost, or its lower limit where the runs found no upper one. An arm of which neither
+    is known has no cell that counts: above it a model as good was luck, and the next retraining
+    would miss it. What is compared are the models as saved.
     """
     ceilings = {
         (arm.variant, arm.activation, arm.optimizer, arm.target, arm.horizon_steps): (
-            arm.lr90.estimate or arm.lr90.ci95[0]
+            arm.headline.usable.estimate or arm.headline.usable.ci95[0]
         )
         for arm in arms
     }
@@ -207,10 +207,10 @@ def _weigh(case: _Case, predictor: Predictor, without_champion: bool) -> bool:
     arms = CeilingsReport.read(inputs.ceilings).arms
     candidate = choose(_read_cells(inputs), arms, inputs.models)
     if candidate is None:
-        detail = "no cell of the grid is known to be at or below its arm's ceiling, lr90"
+        detail = "no cell of the grid is known to be at or below its arm's usable learning rate"
         return case.check("ceiling", False, detail)
     rate = candidate.run.spec.learning_rate
-    at = f"learning rate {rate:g} is at or below the ceiling {short(candidate.ceiling, 4)}"
+    at = f"learning rate {rate:g} is at or below the usable {short(candidate.ceiling, 4)}"
     case.check("ceiling", True, f"{candidate.cell}: {at}")
     if not candidate.file.is_file():
         raise ResultsError(f"{candidate.file} is missing: run `dvc repro` to make it")
@@ -264,7 +264,7 @@ def _hold_against_champion(
     )
 
 
-def _put_forward(case: _Case, candidate: Candidate, arms: Sequence[Study]) -> Version:
+def _put_forward(case: _Case, candidate: Candidate, arms: Sequence[ArmCeilings]) -> Version:
     """Register the candidate's model, unless it is the champion's own; look who is live."""
     digest = sha256_of(candidate.file)
     with open_store() as store:
@@ -311,7 +311,7 @@ def _read_cells(inputs: Inputs) -> dict[str, tuple[RunResult, ...]]:
     return cells
 
 
-def _origin_tags(candidate: Candidate, arms: Sequence[Study]) -> dict[str, str]:
+def _origin_tags(candidate: Candidate, arms: Sequence[ArmCeilings]) -> dict[str, str]:
     spec = candidate.run.spec
     facts = read_facts(spec.key)
     ceilings = {f"{arm.variant}-{arm.activation}": arm.lr90.estimate for arm in arms}

@@ -23,13 +23,19 @@ from lr_ceiling.report.figures import PALETTE
 from lr_ceiling.report.origin import Executed, Origin
 from lr_ceiling.report.schemas import ClaimsReport, ValidationReport
 from lr_ceiling.report.words import (
+    confirmed,
     figures_of,
     holds_together,
     in_short,
     in_times,
     in_words,
+    keeps_up,
     lr90_times,
+    no_accuracy_lost_up_to,
     over,
+    pooled_runs,
+    spent,
+    trains_up_to,
 )
 from lr_ceiling.rounding import short
 from lr_ceiling.search.estimates import Estimate
@@ -85,6 +91,12 @@ def render(figures: Path, content: Content, executed: Executed | None = None) ->
         "in_short": in_short,
         "holds_together": holds_together,
         "in_times": in_times,
+        "confirmed": confirmed,
+        "keeps_up": keeps_up,
+        "no_accuracy_lost_up_to": no_accuracy_lost_up_to,
+        "pooled_runs": pooled_runs,
+        "spent": spent,
+        "trains_up_to": trains_up_to,
         "lr90_times": lr90_times,
         "in_words": in_words,
         "number": number,

@@ -1,13 +1,23 @@
 """Results in words."""
 
-from lr_ceiling.evidence.records import ArmCeilings, Claim, Pooled, Ratio, Study
+from lr_ceiling.evidence.records import (
+    ArmCeilings,
+    Claim,
+    Confirmed,
+    Lag,
+    Pooled,
+    Ratio,
+    Spent,
+    Study,
+    UsableRate,
+)
 from lr_ceiling.rounding import short
 from lr_ceiling.search.estimates import LIKELY, Estimate
 
 
 def trains_up_to(arm: ArmCeilings) -> str:
     """Up to which learning rate an arm trains, by all its runs, in a few words."""
-    found, exists = headline(arm).lr90, headline(arm).exists
+    found, exists = arm.headline.lr90, arm.headline.exists
     if exists < LIKELY:
         return f"no rate trains nine times in ten (P = {1 - exists:.2f})"
     low, high = found.ci95
@@ -19,23 +29,38 @@ def trains_up_to(arm: ArmCeilings) -> str:
 
 def no_accuracy_lost_up_to(arm: ArmCeilings) -> str:
     """Up to which learning rate an arm loses no accuracy, by all its runs, in a few words."""
-    found = headline(arm).usable
-    return in_short(Estimate(estimate=found.estimate, ci95=found.ci95))
+    return in_short(arm.headline.usable)
 
 
-def headline(arm: ArmCeilings) -> Pooled:
-    """The ceilings by all runs of an arm; those of its search where nothing was pooled."""
-    if arm.pooled is not None:
-        return arm.pooled
-    return Pooled(
-        lr50=arm.lr50,
-        lr90=arm.lr90,
-        exists=arm.checks.lr90_exists,
-        usable=arm.usable,
-        runs={"search": arm.trials},
-        without={},
-        left_out=(),
+def confirmed(found: Confirmed | None) -> str:
+    """How many fresh seeds were stable at lr90's lower limit, in a few words."""
+    if found is None:
+        return "-"
+    return f"{found.stable} of {found.seeds} at {short(found.learning_rate, 3)}"
+
+
+def spent(found: Spent) -> str:
+    """The full runs of a search by what they were for."""
+    total = found.edge + found.confirm + found.usable
+    return (
+        f"{total:.1f}: {found.edge:.1f} edge, {found.confirm:.1f} confirming, "
+        f"{found.usable:.1f} usable"
     )
+
+
+def pooled_runs(found: Pooled) -> str:
+    """Where the runs come from, and what was left out."""
+    counts = [f"{count} {source}" for source, count in found.runs.items()]
+    return "; ".join([", ".join(counts), *(f"left out: {what}" for what in found.left_out)])
+
+
+def keeps_up(lag: Lag) -> str:
+    """How many of the runs with sound weights reach their target as saved."""
+    low, high = lag.keeps_up.ci95
+    share = lag.keeps_up.estimate
+    if share is None or low is None or high is None:
+        return "-"
+    return f"{share:.0%} ({low:.0%} to {high:.0%}) of {lag.n}"
 
 
 def in_words(study: Study) -> str:
@@ -81,9 +106,9 @@ def over(times: Estimate) -> str:
     return times.in_words(" times") or "-"
 
 
-def in_short(rate: Estimate) -> str:
+def in_short(rate: Estimate | UsableRate) -> str:
     """A learning rate with its 95% interval in a few words."""
-    return rate.in_words() or "not bounded"
+    return Estimate(estimate=rate.estimate, ci95=rate.ci95).in_words() or "not bounded"
 
 
 CLAIM_COLUMNS = ("claim", "estimate (95% interval)", "n", "verdict", "together")
