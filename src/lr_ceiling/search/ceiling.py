@@ -220,7 +220,7 @@ class Ceiling:
             raise _missing("plot()", "matplotlib")
         from lr_ceiling.search.figure import draw
 
-        return draw(self.estimates, self._observations, ax)
+        return draw(self.estimates, self.usable, self._observations, ax)
 
     def to_json(self) -> str:
         """The answer as JSON, without the trials' runs: null where there is no number."""

@@ -8,10 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from lr_ceiling.search.estimates import TARGETS, Estimates
+from lr_ceiling.search.estimates import TARGETS, Estimate, Estimates
 from lr_ceiling.search.posterior import Observation
 
-CURVE, STABLE, FAILED = "#33528c", "#33528c", "#b3423a"
+CURVE, STABLE, FAILED, USABLE = "#33528c", "#33528c", "#b3423a", "#00734f"
+# Where the usable rate is marked: below lr90's mark, clear of the trials.
+USABLE_HEIGHT = 0.75
 # Points of the curve.
 POINTS = 201
 # Below P = 0: the failed trials, and the legend.
@@ -22,11 +24,16 @@ MARGIN = 0.5
 PADDING = 0.05
 
 
-def draw(estimates: Estimates, observations: Sequence[Observation], ax: Axes | None = None) -> Axes:
-    """Draw P(stable) with its 95% band over learning rates, the trials, and lr90's interval."""
+def draw(
+    estimates: Estimates,
+    usable: Estimate,
+    observations: Sequence[Observation],
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw P(stable) with its 95% band over learning rates, the trials, and both answers."""
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-    low, high = _span(estimates, observations)
+    low, high = _span(estimates, usable, observations)
     us = np.linspace(low, high, POINTS)
     mean, below, above = estimates.posterior.band(us)
     ax.fill_between(10**us, below, above, color=CURVE, alpha=0.15, linewidth=0, label="95% band")
@@ -36,7 +43,8 @@ def draw(estimates: Estimates, observations: Sequence[Observation], ax: Axes | N
         label = f"{len(rates)} {'stable' if stable else 'failed'}"
         # Repeated ones are darker.
         ax.plot(rates, [height] * len(rates), mark, color=colour, alpha=0.6, label=label)
-    _mark(ax, estimates)
+    trains = estimates.estimate(TARGETS["lr90"])
+    _mark(ax, trains, usable)
     ax.set_xscale("log")
     ax.set_xlim(10 ** (low - PADDING), 10 ** (high + PADDING))
     # Over a decade or so they would lie on one another.
@@ -50,27 +58,37 @@ def draw(estimates: Estimates, observations: Sequence[Observation], ax: Axes | N
     return ax
 
 
-def _mark(ax: Axes, estimates: Estimates) -> None:
-    p = TARGETS["lr90"]
-    found = estimates.estimate(p)
-    words = found.in_words(digits=3)
-    ax.set_title(f"trains up to {words}" if words else "no learning rate found", fontsize="medium")
+def _mark(ax: Axes, trains: Estimate, usable: Estimate) -> None:
+    told = [
+        f"{name} up to {words}"
+        for name, found in (("trains", trains), ("no accuracy lost", usable))
+        if (words := found.in_words(digits=3))
+    ]
+    ax.set_title("\n".join(told) or "no learning rate found", fontsize="medium")
+    _mark_one(ax, trains, TARGETS["lr90"], "black")
+    _mark_one(ax, usable, USABLE_HEIGHT, USABLE)
+
+
+def _mark_one(ax: Axes, found: Estimate, height: float, colour: str) -> None:
     low, high = found.ci95
     if low is not None and high is not None:
-        ax.plot([low, high], [p, p], color="black", linewidth=2, solid_capstyle="butt")
+        ax.plot([low, high], [height] * 2, color=colour, linewidth=2, solid_capstyle="butt")
     elif low is not None:
-        ax.plot([low], [p], ">", color="black")
+        ax.plot([low], [height], ">", color=colour)
     elif high is not None:
-        ax.plot([high], [p], "<", color="black")
+        ax.plot([high], [height], "<", color=colour)
     if found.estimate is not None:
-        ax.plot([found.estimate], [p], "|", color="black", markersize=14, markeredgewidth=2)
-        ax.plot([found.estimate] * 2, [0, 1], color="black", linewidth=0.7, linestyle=":")
+        ax.plot([found.estimate], [height], "|", color=colour, markersize=14, markeredgewidth=2)
+        ax.plot([found.estimate] * 2, [0, 1], color=colour, linewidth=0.7, linestyle=":")
 
 
-def _span(estimates: Estimates, observations: Sequence[Observation]) -> tuple[float, float]:
+def _span(
+    estimates: Estimates, usable: Estimate, observations: Sequence[Observation]
+) -> tuple[float, float]:
     bounds = estimates.posterior.curves.bounds
     if not observations:
         return bounds.lowest, bounds.highest
-    answer = [math.log10(end) for end in estimates.estimate(TARGETS["lr90"]).ci95 if end]
+    ends = (*estimates.estimate(TARGETS["lr90"]).ci95, *usable.ci95)
+    answer = [math.log10(end) for end in ends if end]
     us = [one.u for one in observations] + answer
     return max(min(us) - MARGIN, bounds.lowest), min(max(us) + MARGIN, bounds.highest)

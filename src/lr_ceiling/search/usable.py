@@ -43,12 +43,12 @@ STEP = 0.05
 # The curve is looked at from so far below the lowest scored rate on, in decades. Further below, the
 # best that it may reach there would be the prior's, not the runs'. A curve that falls gently from
 # further below on would have its best cut off: FALLS tells of that.
-REACH = 0.25
+REACH = 0.5
 # The warp's place moves by so many places at a time: then curves of the prior serve again.
 SNAP = 5
 # How far apart, in decades, scores are alike near the highest scored rate; the knees that were seen
 # are half a decade wide.
-LENGTHS = (0.7, 1.4)
+LENGTHS = (0.4, 0.9)
 # How many decades below that rate distances have shrunk by e, and the prior weight; the last is no
 # warp. Without warps, and looked at from half a decade below, usable's interval was 0.60 decades
 # wide where there is a knee, with them 0.25 (simulated, n = 60 and 40): the best might lie anywhere
@@ -72,8 +72,9 @@ ROUNDS = 8
 WIGGLE = 0.2
 # Curves that are drawn, and those that stand for them after that.
 RAW, DRAWS = 2000, 1000
-# Where so large a part of the loss is lost over the lowest decades, the best lies below them.
-FALLS, LOWER = 0.25, 0.5
+# Where so large a part of the loss is lost over the lowest decade with scores, the best may lie
+# below it, and the next run goes so many decades lower.
+FALLS, FALLS_OVER, LOWER = 0.3, 1.0, 0.5
 # With fewer scores nothing is said.
 FEWEST = 5
 # Accuracies are taken to be so much nearer to a half, so that 1 has a logit.
@@ -496,10 +497,10 @@ def next_rate(response: Response, pending_us: Floats, ceiling_us: Floats, loss: 
     if not response.scored:
         start = np.median(ceiling_us) - START * (1 + len(pending_us))
         return float(np.clip(start, response.low, response.high))
-    if falls_from_the_start(response, loss):
-        # The best may be far below: what is lost is not known before it is.
-        steps = 1 + np.sum(pending_us < response.lowest)
-        return float(max(response.lowest - steps * LOWER, response.low))
+    looked_below = len(pending_us) > 0 and pending_us.min() < response.lowest
+    if falls_from_the_start(response, loss) and not looked_below:
+        # What is lost is not known before the best is.
+        return float(max(response.lowest - LOWER, response.low))
     order = np.argsort(_drawn(response, ceiling_us, loss).usable, kind="stable")
     candidates = response.lattice[::STRIDE]
     gain = _information(
@@ -514,8 +515,9 @@ def next_rate(response: Response, pending_us: Floats, ceiling_us: Floats, loss: 
 
 def falls_from_the_start(response: Response, loss: float) -> bool:
     """Whether the score falls already at the lowest rates with one, so that the best lies below."""
-    until = min(_steps(LOWER), len(response.lattice) - 1)
-    lost = response.scores[:, 0] - response.scores[:, until]
+    start = _steps(response.lowest - response.lattice[0])
+    end = min(start + _steps(FALLS_OVER), _steps(response.highest - response.lattice[0]))
+    lost = response.scores[:, start] - response.scores[:, end]
     return bool(np.median(lost) > FALLS * loss)
 
 

@@ -26,6 +26,13 @@ NAME = "__problem__"
 @click.option("--mode", type=click.Choice(["max", "min"]), default="max", show_default=True)
 @click.option("--budget", type=float, default=15, show_default=True, help="full runs at most")
 @click.option("--interval", type=float, default=0.3, show_default=True, help="decades, to end at")
+@click.option(
+    "--confirmations", type=int, default=12, show_default=True, help="fresh seeds at most"
+)
+@click.option(
+    "--usable", type=int, default=6, show_default=True, help="runs below the edge at most"
+)
+@click.option("--loss", type=float, help="of the score that counts as none lost; 0.01 for max")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--lag", type=int, default=4, show_default=True, help="runs under way at most")
 @click.option("--workers", type=int, help="runs at once; one a core by default")
@@ -34,7 +41,7 @@ NAME = "__problem__"
 @click.option("--quiet", is_flag=True, help="show no progress")
 @one_line_errors
 def main(problem: str, output: Path | None, quiet: bool, **question: Any) -> None:
-    """Measure the highest learning rate at which a problem still trains.
+    """Measure up to which learning rate a problem trains, and up to which no accuracy is lost.
 
     The problem is a KerasProblem, or a function of a learning rate and a seed that returns whether
     the run was stable, or a score.
