@@ -65,7 +65,7 @@ class SearchProgress(Watch):
             step_progress(
                 self._console,
                 self._name,
-                int(aim.budget * horizon),
+                int(aim.most_runs * horizon),
                 taken=round(self._spent * horizon),
                 may_end_early=True,
                 unit="steps" if horizon > 1 else "full runs",

@@ -63,6 +63,7 @@ def write_seeds(
     values["search"]["seed"] = search
     if budget is not None:
         values["search"]["budget_runs"] = {"default": budget}
+        values["search"]["confirmations"] = values["usable"]["runs"] = 0
     text = io.StringIO()
     yaml.dump(values, text)
     with tempfile.TemporaryDirectory() as folder:

@@ -322,7 +322,7 @@ class _Study:
         """Full runs that its trials may still take."""
         runs: Iterable[RunResult] = self._driver.results.values()
         spent = sum(run.steps / run.spec.horizon for run in runs)
-        return max(self._aim.budget - spent, 0.0)
+        return max(self._aim.most_runs - spent, 0.0)
 
     def next(self) -> Task | None:
         """The study's next trial."""

@@ -101,6 +101,11 @@ class Aim:
         return Range(low, high, low - BEYOND, high + BEYOND)
 
     @property
+    def most_runs(self) -> float:
+        """Full runs that all its parts may take."""
+        return self.budget + self.confirmations + self.usable_runs
+
+    @property
     def limits(self) -> tuple[float, float]:
         """The learning rates that no trial may leave."""
         return 10**self.bounds.lowest, 10**self.bounds.highest

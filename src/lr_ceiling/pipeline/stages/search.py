@@ -26,7 +26,7 @@ from lr_ceiling.pipeline.arms import problem_of, question_of
 from lr_ceiling.pipeline.terminal import console, print_table, quiet_option, trial_in_words
 from lr_ceiling.pipeline.workers import LaterImports, end_with_dvc
 from lr_ceiling.report.schemas import AuditReport
-from lr_ceiling.report.words import in_words, interval
+from lr_ceiling.report.words import confirmed, in_short, in_words, interval, spent
 from lr_ceiling.search.posterior import Observation
 
 
@@ -109,13 +109,19 @@ class _Progress(SearchProgress):
 
 def _print_study(arm: str, study: Study) -> None:
     labels = ", ".join(f"{count} {label}" for label, count in study.labels.items())
-    reason = {"interval": "the interval is narrow enough", "budget": "the budget is spent"}
+    reason = {
+        "interval": "the interval is narrow enough",
+        "range": "lr90 lies at the end of what may be tried",
+        "budget": "the budget is spent",
+    }
     rows = [
         ("ceiling", in_words(study)),
         ("lr50", interval(study.lr50)),
         ("trials", f"{study.trials} ({labels})"),
-        ("full runs spent", f"{study.full_run_equivalents:.2f}"),
-        ("stopped, since", reason[study.stopped]),
+        ("no accuracy lost up to", in_short(study.usable)),
+        ("confirmed", confirmed(study.confirmed)),
+        ("full runs spent", spent(study.spent)),
+        ("edge search stopped, since", reason[study.stopped]),
     ]
     print_table(arm, ("search", "found"), rows)
 
