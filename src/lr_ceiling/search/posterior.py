@@ -3,11 +3,12 @@
 With u the decimal logarithm of the learning rate, a fresh seed is stable with probability
 
     p(u) = g + (1 - g - l) upper(u) lower(u)
-    upper(u) = sigmoid((theta - u) / s)
+    upper(u) = (1 - a) sigmoid((theta - u) / s) + a sigmoid((theta - step - u) / s)
     lower(u) = 1 - depth (1 - sigmoid((u - theta + distance) / s0))
 
-a band with an upper edge theta, where p falls from 90% to 10% within w = 4.394 s decades, and a
-lower, too-slow edge, a nuisance, so many decades below it. l is how often a run fails within the
+a band with an upper edge theta, where p falls from 90% to 10% within w = 4.394 s decades, or in two
+steps of which the first takes the share a; and a lower, too-slow edge, a nuisance, so many decades
+below it. l is how often a run fails within the
 band, g how often one is stable outside. This is the psychometric function of psychophysics
 (Kontsevich & Tyler 1999; Watson 2017; lapse rates as nuisance: Prins 2013). Each trial is one
 Bernoulli draw from it.
@@ -46,6 +47,11 @@ LOWER_EDGES = (
     *((distance, 1.3, 0.5) for distance in (2.0, 3.0)),
     *((distance, 0.4, 0.25) for distance in (0.6, 1.3)),
 )
+# Upper edges that fall in two steps: how many decades the first lies below the other, and its
+# share; the prior weight of all of them, and the widest step. Where a third of the seeds fails 0.4
+# decades below the others, lr90's interval covered 89% without them, pooled 84% (n = 80).
+STEPS = tuple((decades, share) for decades in (0.3, 0.6) for share in (0.2, 0.4))
+IN_STEPS, WIDEST_STEP = 0.1, 0.3
 # A lower edge nearer than this share of the upper one's width leaves no band, as a lapse does.
 NEAREST = 0.8
 # Failures within the band (l), successes outside (g), and the prior weight of the pair. Most
@@ -73,8 +79,9 @@ LOWER_EDGE_WITHIN = 0.4
 # widens by itself as soon as trials say so.
 DECAY = 1.0
 CREDIBLE = 0.95
-# Fixed-point steps to an edge: the last moves it by less than 1e-6 decades.
-ROOT_STEPS = 40
+# Fixed-point steps to an edge: the last moves it by less than 1e-6 decades. Bisection begins so
+# many scales away.
+ROOT_STEPS, BISECTED = 40, 20.0
 # Curves that stand for the posterior where all of them are too many.
 DRAWS = 2000
 # No single trial may rule a curve out for ever.
@@ -167,11 +174,13 @@ class Band(NamedTuple):
     distance: float
     lower_width: float
     depth: float
+    step: float
+    share: float
     weight: float
 
 
-# Distance, width and depth of a lower edge that isn't there.
-NO_LOWER_EDGE = (0.0, 1.0, 0.0)
+# Distance, width and depth of a lower edge that isn't there, and a step that is none.
+NO_LOWER_EDGE, NO_STEP = (0.0, 1.0, 0.0), (0.0, 0.0)
 Bands = npt.NDArray[np.intp] | slice
 
 
@@ -193,8 +202,11 @@ class Curves:
             band for theta, width, weight in pairs for band in _bands(bounds, theta, width, weight)
         ]
         # No band at all: an upper edge far below all limits.
-        bands.append(Band(bounds.lowest - 100, WIDTHS[-1], *NO_LOWER_EDGE, NOTHING_TRAINS))
-        theta, self.width, distance, lower_width, depth, weight = np.array(bands).T
+        bands.append(
+            Band(bounds.lowest - 100, WIDTHS[-1], *NO_LOWER_EDGE, *NO_STEP, NOTHING_TRAINS)
+        )
+        columns = np.array(bands).T
+        theta, self.width, distance, lower_width, depth, self._step, self._share, weight = columns
         self._theta, self._scale = theta, self.width / WIDTH_OF_SCALE
         self._phi, self._lower_scale = theta - distance, lower_width / WIDTH_OF_SCALE
         self._depth = depth
@@ -243,7 +255,12 @@ class Curves:
         return self._sorted[target]
 
     def _upper(self, bands: Bands, u: Floats | float) -> Floats:
-        return _sigmoid((self._theta[bands] - u) / self._scale[bands])
+        theta, scale, share = self._theta[bands], self._scale[bands], self._share[bands]
+        whole = _sigmoid((theta - u) / scale)
+        if not np.any(share):
+            return whole
+        first = _sigmoid((theta - self._step[bands] - u) / scale)
+        return np.asarray((1 - share) * whole + share * first)
 
     def _lower(self, bands: Bands, u: Floats | float) -> Floats:
         above = _sigmoid((u - self._phi[bands]) / self._lower_scale[bands])
@@ -267,6 +284,8 @@ class Curves:
                 found[places] = following
                 # Most curves are there after one step, and stay: of 20 decades 5.5 s become 0.5.
                 places = places[(following != before) & ~np.isnan(following)]
+            in_steps = np.flatnonzero(self._share[bands] > 0)
+            found[in_steps] = self._edge_of_steps(bands[in_steps], needed[in_steps])
             reached = (
                 self._guess[lapses]
                 + self._gain[lapses] * self._upper(bands, found) * self._lower(bands, found)
@@ -274,6 +293,17 @@ class Curves:
         # A root that lies decades below every trial is none: the upper edge is not in sight there.
         edges = np.where(reached & (found > self.bounds.lowest - 1), found, -np.inf)
         return edges.reshape(self.prior.shape)
+
+    def _edge_of_steps(self, bands: npt.NDArray[np.intp], needed: Floats) -> Floats:
+        """The same of bands without a lower edge that fall in two steps, by bisection."""
+        theta, scale = self._theta[bands], self._scale[bands]
+        # Far enough below the first step, and above the other, for any share that can be needed.
+        low, high = theta - self._step[bands] - BISECTED * scale, theta + BISECTED * scale
+        for _ in range(ROOT_STEPS):
+            middle = (low + high) / 2
+            above = self._upper(bands, middle) >= needed
+            low, high = np.where(above, middle, low), np.where(above, high, middle)
+        return np.asarray(low)
 
 
 NO_CALLS = Calls()
@@ -464,10 +494,13 @@ def _bands(bounds: Range, theta: float, width: float, weight: float) -> Iterator
         for kind in LOWER_EDGES
         if kind[0] >= NEAREST * width and theta - kind[0] > bounds.lowest - kind[1] / 2
     ]
-    share = LOWER_EDGE_WITHIN * len(kinds) / len(LOWER_EDGES)
-    yield Band(theta, width, *NO_LOWER_EDGE, weight * (1 - share))
+    lower = LOWER_EDGE_WITHIN * len(kinds) / len(LOWER_EDGES)
+    stepped = IN_STEPS if width <= WIDEST_STEP else 0.0
+    yield Band(theta, width, *NO_LOWER_EDGE, *NO_STEP, weight * (1 - lower - stepped))
     for kind in kinds:
-        yield Band(theta, width, *kind, weight * share / len(kinds))
+        yield Band(theta, width, *kind, *NO_STEP, weight * lower / len(kinds))
+    for step in STEPS if stepped else ():
+        yield Band(theta, width, *NO_LOWER_EDGE, *step, weight * stepped / len(STEPS))
 
 
 def _sigmoid(x: Floats) -> Floats:

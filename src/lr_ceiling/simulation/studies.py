@@ -32,7 +32,8 @@ def study(oracle: Oracle | Graded, seed: int) -> dict[str, float]:
     """One study by the pipeline's own search: what it says, the truth, and what it cost."""
     rng = np.random.default_rng(derived_seed("simulation", oracle.name, seed))
     theta = oracle.theta(rng)
-    aim = Aim(str(seed), LOW, HIGH, INTERVAL, BUDGET, LAG, CONFIRMATIONS, RUNS, LOSS, CALLS)
+    runs = RUNS if isinstance(oracle, Graded) else 0
+    aim = Aim(str(seed), LOW, HIGH, INTERVAL, BUDGET, LAG, CONFIRMATIONS, runs, LOSS, CALLS)
     schedule = Schedule(aim)
     done: dict[int, Observation] = {}
     while schedule.may_start(done):
