@@ -65,7 +65,7 @@ class Pool:
         seen = [observation(run) for runs in fresh.values() for run in runs]
         scored = [observation(run) for runs in self.repeated.values() for run in runs]
         return Measurement.of(
-            seen, bounds, self.study.calls, self.study.usable.loss, within(scored, bounds)
+            seen, bounds, self.study.calls.tallies, self.study.usable.loss, within(scored, bounds)
         )
 
 

@@ -14,7 +14,7 @@ from lr_ceiling.mnist.specification import Activation, Optimizer, RunSpec, Varia
 from lr_ceiling.mnist.version import engine_digest, run_digest
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.search.estimates import Belief, Checks, Estimate
-from lr_ceiling.search.posterior import Calls
+from lr_ceiling.search.posterior import Calls, Tally
 
 
 class EarlyDecisions(Record):
@@ -76,6 +76,36 @@ class Confirmed(Record):
     stable: int
 
 
+class CountedCalls(Record):
+    """How many early calls of a kind an audit did not follow, and how many of these were wrong."""
+
+    audited: int
+    wrong: int
+
+
+class AuditedCalls(Record):
+    """Early calls of failure, and of success, by an audit under a search's conditions."""
+
+    failures: CountedCalls
+    successes: CountedCalls
+
+    @classmethod
+    def of(cls, calls: Calls) -> Self:
+        """As a report holds them."""
+        failures, successes = (
+            CountedCalls(audited=tally.audited, wrong=tally.wrong) for tally in calls
+        )
+        return cls(failures=failures, successes=successes)
+
+    @property
+    def tallies(self) -> Calls:
+        """As a posterior takes them."""
+        failures, successes = self.failures, self.successes
+        return Calls(
+            Tally(failures.audited, failures.wrong), Tally(successes.audited, successes.wrong)
+        )
+
+
 class Spent(Record):
     """Full runs that a search spent, by what its trials were for."""
 
@@ -105,7 +135,7 @@ class Study(Record):
     confirmed: Confirmed | None
     # Where the ceiling was expected, and the early calls that were audited before.
     expected: tuple[float, float]
-    calls: Calls
+    calls: AuditedCalls
     transition_decades: float
     bounded: Literal["both", "above only", "below only", "none"]
     # The highest learning rate of a stable trial; None where no trial was stable.

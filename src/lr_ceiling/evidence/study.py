@@ -16,6 +16,7 @@ from lr_ceiling.evidence.early_calls import call_of, calls_of, qualified
 from lr_ceiling.evidence.measurement import Measurement, usable_rate
 from lr_ceiling.evidence.records import (
     AsSaved,
+    AuditedCalls,
     AuditedRule,
     Conditions,
     Confirmed,
@@ -185,7 +186,7 @@ def summarise(
         as_saved=_as_saved(aim, runs) if spec.variant == "batchnorm" else None,
         confirmed=_confirmed(runs, parts),
         expected=(aim.low, aim.high),
-        calls=aim.calls,
+        calls=AuditedCalls.of(aim.calls),
         transition_decades=round(ceiling.posterior.width(), 4),
         bounded=ceiling.bounds_of(TARGETS["lr90"]),
         highest_stable=max(stable, default=None),

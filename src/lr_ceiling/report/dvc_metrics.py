@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
-from lr_ceiling.evidence.records import CellSummary, Claim, Ratio, Study
+from lr_ceiling.evidence.records import ArmCeilings, CellSummary, Claim, Ratio
 from lr_ceiling.report.schemas import ArmMetrics, CellMetrics, MetricsReport, RatioMetrics
 
 
 def metrics(
     cells: Mapping[str, CellSummary],
-    studies: Iterable[Study],
+    studies: Iterable[ArmCeilings],
     ratios: Iterable[Ratio],
     claims: Iterable[Claim],
 ) -> MetricsReport:
@@ -28,6 +28,9 @@ def metrics(
                 lr90=study.lr90.estimate,
                 lr90_low=study.lr90.ci95[0],
                 lr90_high=study.lr90.ci95[1],
+                usable=study.headline.usable.estimate,
+                usable_low=study.headline.usable.ci95[0],
+                usable_high=study.headline.usable.ci95[1],
                 full_run_equivalents=study.full_run_equivalents,
             )
             for study in studies

@@ -201,6 +201,10 @@ class ArmMetrics(Record):
     lr90: float | None
     lr90_low: float | None
     lr90_high: float | None
+    # By all runs of the arm that the same engine made.
+    usable: float | None = None
+    usable_low: float | None = None
+    usable_high: float | None = None
     full_run_equivalents: float
 
 
