@@ -514,11 +514,12 @@ def next_rate(response: Response, pending_us: Floats, ceiling_us: Floats, loss: 
 
 
 def falls_from_the_start(response: Response, loss: float) -> bool:
-    """Whether the score falls already at the lowest rates with one, so that the best lies below."""
+    """Whether the best of the rates with a score is the lowest, and the score falls from there."""
     start = _steps(response.lowest - response.lattice[0])
     end = min(start + _steps(FALLS_OVER), _steps(response.highest - response.lattice[0]))
-    lost = response.scores[:, start] - response.scores[:, end]
-    return bool(np.median(lost) > FALLS * loss)
+    known = response.scores[:, start : end + 1]
+    begins_best = np.median(known.argmax(axis=1)) == 0
+    return bool(begins_best and np.median(known[:, 0] - known[:, -1]) > FALLS * loss)
 
 
 def _information(curves: Floats, pending: Floats, noise: Floats, others: Floats) -> Floats:
