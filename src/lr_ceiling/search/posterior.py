@@ -51,7 +51,7 @@ LOWER_EDGES = (
 # share; the prior weight of all of them, and the widest step. Where a third of the seeds fails 0.4
 # decades below the others, lr90's interval covered 89% without them, pooled 84% (n = 80).
 STEPS = tuple((decades, share) for decades in (0.3, 0.6) for share in (0.2, 0.4))
-IN_STEPS, WIDEST_STEP = 0.1, 0.3
+IN_STEPS, WIDEST_STEP = 0.05, 0.3
 # A lower edge nearer than this share of the upper one's width leaves no band, as a lapse does.
 NEAREST = 0.8
 # Failures within the band (l), successes outside (g), and the prior weight of the pair. Most
