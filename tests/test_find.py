@@ -106,7 +106,7 @@ def with_edge(edge: float, rate: float, seed: int) -> bool:
                 stable=np.bool_(rate < EDGE),  # type: ignore[arg-type]
                 score=np.float32("nan"),  # type: ignore[arg-type]
                 cost=np.float64(1),
-                called=np.bool_(rate >= EDGE),  # type: ignore[arg-type]
+                called="failure" if rate >= EDGE else None,
             ),
             {},
         ),

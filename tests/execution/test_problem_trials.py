@@ -33,7 +33,7 @@ outcomes = st.builds(
     label=st.text(),
     cost=st.floats(0.01, 2),
     as_saved=st.none() | finite,
-    called=st.booleans(),
+    called=st.sampled_from([None, "failure", "success"]),
     ended=st.booleans(),
 )
 

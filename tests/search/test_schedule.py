@@ -16,7 +16,9 @@ EDGE = -1.3
 
 def outcome(index: int, u: float) -> Observation:
     stable = u < EDGE + random.Random(index).uniform(-0.1, 0.1)
-    return Observation(u, stable, called=not stable, ended=not stable, cost=1 if stable else 0.1)
+    if stable:
+        return Observation(u, stable)
+    return Observation(u, stable, called="failure", ended=True, cost=0.1)
 
 
 def make_aim(lag: int = 4, budget: float = 10, interval: float = 0.5) -> Aim:
@@ -68,13 +70,13 @@ def test_it_ends_as_soon_as_the_interval_is_narrow_enough() -> None:
     aim = make_aim(lag=1, budget=50)
     trials, _ = run(aim, random.Random(0))
 
-    def settled(count: int) -> bool:
+    def ended(count: int) -> str | None:
         posterior = Posterior(curves(aim.bounds), trials[:count])
-        return Estimates(posterior).settled(aim.interval_decades)
+        return Estimates(posterior).ended(aim.interval_decades)
 
-    assert [settled(count) for count in range(1, len(trials) + 1)] == [
-        *[False] * (len(trials) - 1),
-        True,
+    assert [ended(count) for count in range(1, len(trials) + 1)] == [
+        *[None] * (len(trials) - 1),
+        "interval",
     ]
     assert Posterior(curves(aim.bounds), trials).edge(0.5).low < EDGE
 

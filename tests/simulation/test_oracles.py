@@ -28,14 +28,17 @@ def test_a_logistic_oracle_is_as_wide_as_its_name_says(width: float) -> None:
     assert oracle.transition_decades == width
 
 
-def test_a_failure_is_called_and_ended_where_that_is_cheap() -> None:
+def test_a_run_is_called_and_ended_where_that_is_cheap() -> None:
     rng = np.random.default_rng(0)
-    assert SHARP.run(-3.0, -2, rng) == Observation(-3.0, stable=True)
-    assert SHARP.run(-1.0, -2, rng) == Observation(-1.0, False, called=True, ended=True, cost=0.1)
-    let_on = SHARP.run(-1.0, -2, rng, let_run_on=True)
-    assert let_on == Observation(-1.0, False, called=True, ended=False, cost=1.0)
+    success = Observation(-3.0, True, called="success", ended=True, cost=0.4)
+    failure = Observation(-1.0, False, called="failure", ended=True, cost=0.1)
+    for u, ended in ((-3.0, success), (-1.0, failure)):
+        assert SHARP.run(u, -2, rng) == ended
+        let_on = SHARP.run(u, -2, rng, let_run_on=True)
+        assert let_on == ended._replace(ended=False, cost=1.0)
     wide = next(oracle for oracle in ORACLES if oracle.name == "logistic-0.8")
-    assert wide.run(2.0, -2, rng) == Observation(2.0, False, called=False, ended=False, cost=1.0)
+    assert wide.run(2.0, -2, rng) == Observation(2.0, False)
+    assert wide.run(-4.0, -2, rng) == Observation(-4.0, True)
 
 
 def test_a_trial_is_an_observation() -> None:
