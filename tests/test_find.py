@@ -32,6 +32,7 @@ from lr_ceiling.errors import (
     WorkerError,
 )
 from lr_ceiling.execution.executor import CONTEXT
+from lr_ceiling.search.ceiling import ceiling_of
 
 EDGE = 0.03
 Runs = Callable[[float, int], Any]
@@ -289,6 +290,14 @@ def test_a_run_costs_something() -> None:
         ({"seed": 1.5}, "seed is 1.5: it must be a whole number"),
         ({"seed": "a"}, "seed is 'a': it must be a whole number"),
         ({"workers": 0}, "workers is 0: it must be at least 1"),
+        ({"confirmations": -1}, "confirmations is -1: it must be at least 0"),
+        ({"usable": -1}, "usable is -1: it must be at least 0"),
+        ({"usable": 1.5}, "usable is 1.5: it must be a whole number"),
+        ({"loss": 0}, "loss is 0: it must be above 0, in units of the score"),
+        ({"loss": -0.01}, "loss is -0.01: it must be above 0, in units of the score"),
+        ({"loss": -0.01, "mode": "min"}, "loss is -0.01: it must be above 0"),
+        ({"loss": math.nan}, "loss is nan: it must be a finite number"),
+        ({"loss": 0, "usable": False}, "loss is 0: it must be above 0"),
         ({"executor": 4}, "executor is a int: give a concurrent.futures.Executor"),
         ({"target": math.nan}, "target is nan: it must be a finite number"),
         ({"target": "high"}, "target is 'high'"),
@@ -598,3 +607,104 @@ def assert_holds(ceiling: Ceiling, truth: float) -> None:
         assert high is not None
         assert low < truth < high * 10**below
         assert math.log10(high / low) < 0.5
+
+
+def final_loss(rate: float, seed: int) -> float:
+    """Twenty hundredths up to 0.003, a hundredth more for each tenth of a decade from there on."""
+    luck = np.random.default_rng(seed).uniform(-0.1, 0.1)
+    if rate >= EDGE * 10**luck:
+        return 9.0
+    return float(0.2 + 0.1 * max(math.log10(rate / 0.003), 0) + 0.004 * luck)
+
+
+def gain(rate: float, seed: int) -> float:
+    return -final_loss(rate, seed)
+
+
+LOSSES: dict[str, Any] = {
+    "low": 1e-4, "budget": 8, "target": 1, "mode": "min", "loss": 0.02, "usable": 8,
+}  # fmt: skip
+
+
+@cache
+def losses() -> Ceiling:
+    return search(final_loss, **LOSSES)
+
+
+def test_the_usable_rate_of_a_loss_is_where_more_than_that_is_lost() -> None:
+    found = losses()
+    assert found.parts[-1] == "usable"
+    usable = found.usable
+    low, high = usable.ci95
+    assert usable.reason is None
+    assert low is not None
+    assert high is not None
+    assert low < 0.003 * 10**0.2 < high < EDGE
+    assert usable.best_score.estimate == pytest.approx(0.2, abs=0.01)
+    best_low, best_high = usable.best_score.ci95
+    assert best_low is not None
+    assert best_high is not None
+    assert 0.15 < best_low <= usable.best_score.estimate <= best_high < 0.25
+    assert usable.loss == 0.02
+    told = json.loads(found.to_json())["usable"]
+    assert told["estimate"] == usable.estimate
+    assert told["best"]["score"] == usable.best_score.estimate
+    assert f"no accuracy lost up to {usable.in_words(digits=3)}" in str(found)
+
+
+def test_a_loss_is_a_gain_turned_round() -> None:
+    turned = search(gain, **LOSSES | {"target": -1, "mode": "max"})
+    assert tried(turned) == tried(losses())
+    assert turned.usable == losses().usable.negated()
+    assert turned.usable.best_score != losses().usable.best_score
+
+
+def test_a_study_of_losses_is_read_as_such() -> None:
+    again = ceiling_of(losses().study)
+    assert again.lr90 == losses().lr90
+    assert again.usable == losses().usable
+
+
+def test_bools_tell_no_usable_rate_and_it_says_why() -> None:
+    found = plain()
+    assert "usable" not in found.parts
+    assert (found.usable.estimate, found.usable.ci95) == (None, (None, None))
+    assert found.usable.reason == "of the runs that trained none tells a score: 5 are needed"
+    assert json.loads(found.to_json())["usable"]["reason"] == found.usable.reason
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"loss": None}, {"usable": False}, {"usable": 0}],
+    ids=["no loss of a loss", "not asked", "no runs"],
+)
+def test_no_run_looks_for_what_is_not_asked(arguments: dict[str, Any]) -> None:
+    found = search(final_loss, **LOSSES | arguments)
+    assert "usable" not in found.parts
+    assert found.usable.estimate is None
+    assert found.usable.reason is not None
+    # The rest is the same.
+    edges = losses().parts.count("edge") + losses().parts.count("confirm")
+    assert tried(found) == tried(losses())[:edges]
+
+
+def test_accuracy_may_lose_a_point_where_nothing_else_is_said() -> None:
+    def accuracy(rate: float, seed: int) -> float:
+        return 0.98 - 0.1 * final_loss(rate, seed)
+
+    found = search(accuracy, low=1e-4, budget=8, target=0.9)
+    assert found.usable.loss == 0.01
+    assert 1 <= found.parts.count("usable") <= 6
+    assert found.usable.best_score.estimate == pytest.approx(0.96, abs=0.005)
+
+
+def test_so_many_seeds_confirm_and_no_more() -> None:
+    def lapses(rate: float, seed: int) -> bool:
+        return rate < EDGE and seed % 7 > 0
+
+    for confirmations in (0, 3):
+        found = search(lapses, budget=8, confirmations=confirmations)
+        assert found.parts.count("confirm") == confirmations
+    rates = {run.learning_rate for run, part in zip(found.runs, found.parts, strict=True)
+             if part == "confirm"}  # fmt: skip
+    assert len(rates) == 1
