@@ -122,11 +122,12 @@ def test_a_trial_that_looks_for_usable_is_not_ended_by_success() -> None:
     """The score at a run's end is what such a trial is for."""
     both = TEMPLATE.model_copy(update={"ended_by": ("dead", "stable")})
     study = ArmTrials(both, QUESTION, NO_CALLS, Path("splits.npz"))
-    for part, ended_by in (
-        ("edge", ("dead", "stable")),
-        ("confirm", ("dead", "stable")),
-        ("usable", ("dead",)),
-    ):
+    may_end: dict[Part, tuple[str, ...]] = {
+        "edge": ("dead", "stable"),
+        "confirm": ("dead", "stable"),
+        "usable": ("dead",),
+    }
+    for part, ended_by in may_end.items():
         found = {study.spec(index, 0.01, part).ended_by for index in range(50)}
         assert found == {(), ended_by}
     assert study.spec(3, 0.01, "edge").seed == study.spec(3, 0.01, "usable").seed

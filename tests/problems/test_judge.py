@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import record
 from lr_ceiling.mnist.training import CHUNK_STEPS, PROBE_STEPS
-from lr_ceiling.problems.judge import Judge
+from lr_ceiling.problems.judge import Judge, Label
 
 Steps = list[tuple[float, float]]
 
@@ -229,7 +229,8 @@ BELOW: Steps = [(0.2, 29 / 32)]
 
 def short(steps: Steps, horizon: int = SHORT) -> Judge:
     judge = Judge(0.9, horizon)
-    judge.observe(*zip(*steps, strict=True))
+    losses, accuracies = zip(*steps, strict=True)
+    judge.observe(losses, accuracies)
     return judge
 
 
@@ -274,7 +275,8 @@ def test_a_run_ends_by_those_calls_alone_that_may_end_it() -> None:
     assert not succeeded.ends({"dead", "lost"})
     assert dead.ends({"dead", "stable"})
     assert not dead.ends({"stable"})
-    assert all(diverged.ends(by) for by in ((), {"stable"}, {"dead"}))
+    may_end: tuple[tuple[Label, ...], ...] = ((), ("stable",), ("dead",))
+    assert all(diverged.ends(by) for by in may_end)
     assert not short(ABOVE * 399).ends({"stable"})
 
 

@@ -100,7 +100,7 @@ def test_an_arm_has_two_marks_with_their_numbers_and_batch_norm_its_ratios(
     ]
     assert words_of(figures.ceilings_of_arms(arms)) == numbers
     shown = [
-        (line.get_marker(), float(line.get_xdata()[0]))  # type: ignore[index]
+        (line.get_marker(), line.get_xdata()[0])  # type: ignore[index]
         for line in figure.axes[0].lines
         if line.get_marker() in ("o", "D")
     ]
