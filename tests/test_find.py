@@ -116,6 +116,8 @@ def with_edge(edge: float, rate: float, seed: int) -> bool:
 def test_whatever_says_the_same_has_the_same_ceiling(
     problem: Runs, judged: dict[str, Any], tmp_path: Path
 ) -> None:
+    # Bools have no score that could be lost.
+    judged = judged | {"usable": False}
     kept = search(problem, storage=tmp_path / "journal", **judged)
     assert tried(kept) == tried(plain())
     assert kept.lr90 == plain().lr90
@@ -194,7 +196,8 @@ def singular(rate: float, seed: int) -> float:
     "problem", [not_a_number, infinite, divides_by_zero, overflows, too_large, singular]
 )
 def test_what_is_not_finite_is_a_failed_run(problem: Runs, mode: str) -> None:
-    ceiling = search(problem, target=1, mode=mode)
+    # Bools have no score that could be lost.
+    ceiling = search(problem, target=1, mode=mode, usable=False)
     assert tried(ceiling) == tried(plain())
     assert {run.outcome.label for run in ceiling.runs} == {"stable", "diverged"}
 
@@ -410,11 +413,34 @@ def test_a_larger_budget_goes_on_and_a_smaller_one_has_what_it_had(tmp_path: Pat
     journal = tmp_path / "search.journal"
     small = search(trains, budget=3, storage=journal)
     large = search(trains, budget=6, storage=journal)
-    assert tried(large)[:3] == tried(small)
+    edges = small.parts.count("edge")
+    assert 3 <= edges < large.parts.count("edge")
+    assert tried(large)[:edges] == tried(small)[:edges]
     assert tried(large) == tried(search(trains, budget=6))
     again = search(trains, budget=3, storage=journal)
     assert again.to_json() == small.to_json()
     assert again.trials.equals(small.trials)
+
+
+def test_a_larger_budget_runs_no_trial_again_that_looked_for_the_edge(tmp_path: Path) -> None:
+    small = search(trains, budget=3, storage=tmp_path / "journal")
+    edges = small.parts.count("edge")
+    known = {(rate, seed) for rate, seed, _ in tried(small)[:edges]}
+
+    def trains_anew(rate: float, seed: int) -> bool:
+        if (rate, seed) in known:
+            raise ValueError("this one is known")
+        return rate < EDGE
+
+    large = search(trains_anew, budget=6, storage=tmp_path / "journal")
+    assert tried(large) == tried(search(trains, budget=6))
+
+
+def test_more_confirmations_go_on_where_fewer_ended(tmp_path: Path) -> None:
+    fewer = search(trains, confirmations=1, storage=tmp_path / "journal")
+    more = search(trains, confirmations=3, storage=tmp_path / "journal")
+    assert tried(more)[: len(fewer.runs)] == tried(fewer)
+    assert more.parts.count("confirm") == 3
 
 
 @pytest.mark.parametrize("content", [b"rate,stable\n0.1,1", b"\x00\x01\n\x02", b"{}\n[]\n"])
@@ -461,10 +487,10 @@ def test_two_searches_may_share_a_folder_and_a_stem(tmp_path: Path) -> None:
     class Nested(Problem):
         def run(self, learning_rate: float, seed: int, report: Callable[[int], None]) -> Outcome:
             # While the outer one has its journal open.
-            inner = search(trains, budget=1, storage=tmp_path / "net.0.2")
+            inner = search(trains, budget=1, confirmations=0, storage=tmp_path / "net.0.2")
             return Outcome(stable=learning_rate < EDGE, score=len(inner.runs))
 
-    outer = search(Nested(), storage=tmp_path / "net.0.1")
+    outer = search(Nested(), storage=tmp_path / "net.0.1", usable=False)
     assert tried(outer) == tried(plain())
     assert {run.outcome.score for run in outer.runs} == {1}
 
