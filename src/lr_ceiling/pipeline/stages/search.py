@@ -109,7 +109,11 @@ class _Progress(SearchProgress):
 
 def _print_study(arm: str, study: Study) -> None:
     labels = ", ".join(f"{count} {label}" for label, count in study.labels.items())
-    reason = {"interval": "the interval is narrow enough", "budget": "the budget is spent"}
+    reason = {
+        "interval": "the interval is narrow enough",
+        "range": "lr90 lies where no trial may go",
+        "budget": "the budget is spent",
+    }
     rows = [
         ("ceiling", in_words(study)),
         ("lr50", interval(study.lr50)),
