@@ -224,7 +224,7 @@ def search_cost(trials: int, epochs: int) -> Cost:
         runs = [driver.results[index] for index in range(trials)]
 
         def write() -> dict[str, object]:
-            found = write_study(folder, aim, runs)
+            found = write_study(folder, aim, runs, ["edge"] * len(runs))
             write_study_facts(aim.key, [run.spec.key for run in runs])
             return found.model_dump()
 

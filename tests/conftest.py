@@ -24,7 +24,7 @@ import wheels
 from browser import WAIT_SECONDS, Watched, started_chromium, watched_page
 from lr_ceiling import tracking
 from lr_ceiling.errors import DatasetError
-from lr_ceiling.evidence.records import Arm, ArmCeilings, Study
+from lr_ceiling.evidence.records import Arm, ArmCeilings, Study, UsableRate
 from lr_ceiling.execution.executor import CONTEXT
 from lr_ceiling.execution.files import write_json
 from lr_ceiling.live.seeds import search_seed, train_seeds
@@ -39,6 +39,7 @@ from lr_ceiling.pipeline.stages.fetch import check_digests, fetch
 from lr_ceiling.report.findings import Cell, Findings
 from lr_ceiling.report.schemas import CeilingsReport, ValidationReport
 from lr_ceiling.search.estimates import Belief, Estimate
+from lr_ceiling.search.posterior import NO_CALLS
 from smoke import change_params, lay_out
 from smoke import run as run_in
 
@@ -182,7 +183,8 @@ SMALL_PIPELINE: dict[str, dict[str, Any]] = {
     "grid": {"activations": ["relu"], "learning_rates": [0.003]},
     "training": {"epochs": 1, "steps_per_epoch": 60},
     "train": {"seeds": train_seeds(WEEK, 1)},
-    "search": {"seed": search_seed(WEEK), "budget_runs": {"default": 2}},
+    "search": {"seed": search_seed(WEEK), "budget_runs": {"default": 2}, "confirmations": 2},
+    "usable": {"runs": 1},
     # A worker takes 5 s to start, and pytest's processes keep the cores busy as it is.
     "workers": {"processes": 1},
 }
@@ -280,6 +282,11 @@ def small_study(**changes: object) -> Study:
         "key": "0123456789abcdef",
         "lr50": estimate,
         "lr90": estimate,
+        "usable": small_usable(),
+        "as_saved": None,
+        "confirmed": None,
+        "expected": (1e-4, 1.0),
+        "calls": NO_CALLS,
         "transition_decades": 0.2,
         "bounded": "both",
         "highest_stable": 0.01,
@@ -288,6 +295,7 @@ def small_study(**changes: object) -> Study:
         "labels": {"dead": 1, "stable": 1},
         "steps_spent": 25,
         "full_run_equivalents": 1.25,
+        "spent": {"edge": 1.25, "confirm": 0.0, "usable": 0.0},
         "early_decisions": {"made": 1, "audited": 0, "wrong": 0},
         "checks": {
             "lr50_exists": 1.0,
@@ -301,6 +309,18 @@ def small_study(**changes: object) -> Study:
     return Study.model_validate(found | changes)
 
 
+def small_usable(**changes: object) -> UsableRate:
+    """A usable rate made by hand, with some of it changed."""
+    found = {
+        "estimate": 0.006,
+        "ci95": (0.003, 0.009),
+        "exists": 1.0,
+        "loss": 0.01,
+        "best": {"learning_rate": 0.002, "accuracy": 0.95},
+    }
+    return UsableRate.model_validate(found | changes)
+
+
 def small_belief() -> Belief:
     """A posterior made by hand."""
     return Belief(
@@ -310,6 +330,7 @@ def small_belief() -> Belief:
         high=(1.0, 0.97, 0.1),
         lr50=(0.02, 0.03),
         lr90=(0.009, 0.011),
+        usable=(0.005, 0.007),
     )
 
 
@@ -409,6 +430,7 @@ def small_project(folder: Path, changes: dict[str, dict[str, Any]]) -> Path:
     params["training"] |= {"epochs": 2, "steps_per_epoch": 20}
     # A retraining rewrites the project's own.
     params["train"]["seeds"], params["search"]["seed"] = [0, 1, 2, 3], 0
+    params["search"]["confirmations"], params["usable"]["runs"] = 2, 1
     # A worker takes 5 s to start, and pytest's processes keep the cores busy as it is.
     params["workers"]["processes"] = 1
     for section, values in changes.items():

@@ -35,8 +35,8 @@ class Recorder(Judge):
 
     seen: "Recorder"
 
-    def __init__(self, target_accuracy: float) -> None:
-        super().__init__(target_accuracy)
+    def __init__(self, target_accuracy: float, horizon: int) -> None:
+        super().__init__(target_accuracy, horizon)
         self.losses: list[float] = []
         self.accuracies: list[float] = []
         self.probes: list[tuple[int, float]] = []
@@ -60,7 +60,7 @@ class Recorder(Judge):
 def main() -> None:
     """Record the runs."""
     splits = Path(sys.argv[1])
-    training.Judge = Recorder  # type: ignore[attr-defined]
+    training.Judge = Recorder  # type: ignore[attr-defined,assignment]
     FOLDER.mkdir(exist_ok=True)
     for name in sys.argv[2:] or RUNS:
         variant, activation, learning_rate, seed = RUNS[name]

@@ -28,7 +28,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "grid": {"learning_rates": [0.01]},
     "training": {"epochs": 2, "steps_per_epoch": 30},
     "train": {"seeds": [0, 1]},
-    "search": {"seed": 0, "budget_runs": {"default": 2}},
+    "search": {"seed": 0, "budget_runs": {"default": 2}, "confirmations": 2},
+    "usable": {"runs": 1},
 }
 
 

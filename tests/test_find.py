@@ -32,6 +32,7 @@ from lr_ceiling.errors import (
     WorkerError,
 )
 from lr_ceiling.execution.executor import CONTEXT
+from lr_ceiling.search.ceiling import ceiling_of
 
 EDGE = 0.03
 Runs = Callable[[float, int], Any]
@@ -106,7 +107,7 @@ def with_edge(edge: float, rate: float, seed: int) -> bool:
                 stable=np.bool_(rate < EDGE),  # type: ignore[arg-type]
                 score=np.float32("nan"),  # type: ignore[arg-type]
                 cost=np.float64(1),
-                called=np.bool_(rate >= EDGE),  # type: ignore[arg-type]
+                called="failure" if rate >= EDGE else None,
             ),
             {},
         ),
@@ -115,6 +116,8 @@ def with_edge(edge: float, rate: float, seed: int) -> bool:
 def test_whatever_says_the_same_has_the_same_ceiling(
     problem: Runs, judged: dict[str, Any], tmp_path: Path
 ) -> None:
+    # Bools have no score that could be lost.
+    judged = judged | {"usable": False}
     kept = search(problem, storage=tmp_path / "journal", **judged)
     assert tried(kept) == tried(plain())
     assert kept.lr90 == plain().lr90
@@ -193,7 +196,8 @@ def singular(rate: float, seed: int) -> float:
     "problem", [not_a_number, infinite, divides_by_zero, overflows, too_large, singular]
 )
 def test_what_is_not_finite_is_a_failed_run(problem: Runs, mode: str) -> None:
-    ceiling = search(problem, target=1, mode=mode)
+    # Bools have no score that could be lost.
+    ceiling = search(problem, target=1, mode=mode, usable=False)
     assert tried(ceiling) == tried(plain())
     assert {run.outcome.label for run in ceiling.runs} == {"stable", "diverged"}
 
@@ -289,6 +293,14 @@ def test_a_run_costs_something() -> None:
         ({"seed": 1.5}, "seed is 1.5: it must be a whole number"),
         ({"seed": "a"}, "seed is 'a': it must be a whole number"),
         ({"workers": 0}, "workers is 0: it must be at least 1"),
+        ({"confirmations": -1}, "confirmations is -1: it must be at least 0"),
+        ({"usable": -1}, "usable is -1: it must be at least 0"),
+        ({"usable": 1.5}, "usable is 1.5: it must be a whole number"),
+        ({"loss": 0}, "loss is 0: it must be above 0, in units of the score"),
+        ({"loss": -0.01}, "loss is -0.01: it must be above 0, in units of the score"),
+        ({"loss": -0.01, "mode": "min"}, "loss is -0.01: it must be above 0"),
+        ({"loss": math.nan}, "loss is nan: it must be a finite number"),
+        ({"loss": 0, "usable": False}, "loss is 0: it must be above 0"),
         ({"executor": 4}, "executor is a int: give a concurrent.futures.Executor"),
         ({"target": math.nan}, "target is nan: it must be a finite number"),
         ({"target": "high"}, "target is 'high'"),
@@ -401,11 +413,34 @@ def test_a_larger_budget_goes_on_and_a_smaller_one_has_what_it_had(tmp_path: Pat
     journal = tmp_path / "search.journal"
     small = search(trains, budget=3, storage=journal)
     large = search(trains, budget=6, storage=journal)
-    assert tried(large)[:3] == tried(small)
+    edges = small.parts.count("edge")
+    assert 3 <= edges < large.parts.count("edge")
+    assert tried(large)[:edges] == tried(small)[:edges]
     assert tried(large) == tried(search(trains, budget=6))
     again = search(trains, budget=3, storage=journal)
     assert again.to_json() == small.to_json()
     assert again.trials.equals(small.trials)
+
+
+def test_a_larger_budget_runs_no_trial_again_that_looked_for_the_edge(tmp_path: Path) -> None:
+    small = search(trains, budget=3, storage=tmp_path / "journal")
+    edges = small.parts.count("edge")
+    known = {(rate, seed) for rate, seed, _ in tried(small)[:edges]}
+
+    def trains_anew(rate: float, seed: int) -> bool:
+        if (rate, seed) in known:
+            raise ValueError("this one is known")
+        return rate < EDGE
+
+    large = search(trains_anew, budget=6, storage=tmp_path / "journal")
+    assert tried(large) == tried(search(trains, budget=6))
+
+
+def test_more_confirmations_go_on_where_fewer_ended(tmp_path: Path) -> None:
+    fewer = search(trains, confirmations=1, storage=tmp_path / "journal")
+    more = search(trains, confirmations=3, storage=tmp_path / "journal")
+    assert tried(more)[: len(fewer.runs)] == tried(fewer)
+    assert more.parts.count("confirm") == 3
 
 
 @pytest.mark.parametrize("content", [b"rate,stable\n0.1,1", b"\x00\x01\n\x02", b"{}\n[]\n"])
@@ -452,10 +487,10 @@ def test_two_searches_may_share_a_folder_and_a_stem(tmp_path: Path) -> None:
     class Nested(Problem):
         def run(self, learning_rate: float, seed: int, report: Callable[[int], None]) -> Outcome:
             # While the outer one has its journal open.
-            inner = search(trains, budget=1, storage=tmp_path / "net.0.2")
+            inner = search(trains, budget=1, confirmations=0, storage=tmp_path / "net.0.2")
             return Outcome(stable=learning_rate < EDGE, score=len(inner.runs))
 
-    outer = search(Nested(), storage=tmp_path / "net.0.1")
+    outer = search(Nested(), storage=tmp_path / "net.0.1", usable=False)
     assert tried(outer) == tried(plain())
     assert {run.outcome.score for run in outer.runs} == {1}
 
@@ -598,3 +633,104 @@ def assert_holds(ceiling: Ceiling, truth: float) -> None:
         assert high is not None
         assert low < truth < high * 10**below
         assert math.log10(high / low) < 0.5
+
+
+def final_loss(rate: float, seed: int) -> float:
+    """Twenty hundredths up to 0.003, a hundredth more for each tenth of a decade from there on."""
+    luck = np.random.default_rng(seed).uniform(-0.1, 0.1)
+    if rate >= EDGE * 10**luck:
+        return 9.0
+    return float(0.2 + 0.1 * max(math.log10(rate / 0.003), 0) + 0.004 * luck)
+
+
+def gain(rate: float, seed: int) -> float:
+    return -final_loss(rate, seed)
+
+
+LOSSES: dict[str, Any] = {
+    "low": 1e-4, "budget": 8, "target": 1, "mode": "min", "loss": 0.02, "usable": 8,
+}  # fmt: skip
+
+
+@cache
+def losses() -> Ceiling:
+    return search(final_loss, **LOSSES)
+
+
+def test_the_usable_rate_of_a_loss_is_where_more_than_that_is_lost() -> None:
+    found = losses()
+    assert found.parts[-1] == "usable"
+    usable = found.usable
+    low, high = usable.ci95
+    assert usable.reason is None
+    assert low is not None
+    assert high is not None
+    assert low < 0.003 * 10**0.2 < high < EDGE
+    assert usable.best_score.estimate == pytest.approx(0.2, abs=0.01)
+    best_low, best_high = usable.best_score.ci95
+    assert best_low is not None
+    assert best_high is not None
+    assert 0.15 < best_low < best_high < 0.25
+    assert usable.loss == 0.02
+    told = json.loads(found.to_json())["usable"]
+    assert told["estimate"] == usable.estimate
+    assert told["best"]["score"] == usable.best_score.estimate
+    assert f"no accuracy lost up to {usable.in_words(digits=3)}" in str(found)
+
+
+def test_a_loss_is_a_gain_turned_round() -> None:
+    turned = search(gain, **LOSSES | {"target": -1, "mode": "max"})
+    assert tried(turned) == tried(losses())
+    assert turned.usable == losses().usable.negated()
+    assert turned.usable.best_score != losses().usable.best_score
+
+
+def test_a_study_of_losses_is_read_as_such() -> None:
+    again = ceiling_of(losses().study)
+    assert again.lr90 == losses().lr90
+    assert again.usable == losses().usable
+
+
+def test_bools_tell_no_usable_rate_and_it_says_why() -> None:
+    found = plain()
+    assert "usable" not in found.parts
+    assert (found.usable.estimate, found.usable.ci95) == (None, (None, None))
+    assert found.usable.reason == "of the runs that trained none tells a score: 5 are needed"
+    assert json.loads(found.to_json())["usable"]["reason"] == found.usable.reason
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"loss": None}, {"usable": False}, {"usable": 0}],
+    ids=["no loss of a loss", "not asked", "no runs"],
+)
+def test_no_run_looks_for_what_is_not_asked(arguments: dict[str, Any]) -> None:
+    found = search(final_loss, **LOSSES | arguments)
+    assert "usable" not in found.parts
+    assert found.usable.estimate is None
+    assert found.usable.reason is not None
+    # The rest is the same.
+    edges = losses().parts.count("edge") + losses().parts.count("confirm")
+    assert tried(found) == tried(losses())[:edges]
+
+
+def test_accuracy_may_lose_a_point_where_nothing_else_is_said() -> None:
+    def accuracy(rate: float, seed: int) -> float:
+        return 0.98 - 0.1 * final_loss(rate, seed)
+
+    found = search(accuracy, low=1e-4, budget=8, target=0.9)
+    assert found.usable.loss == 0.01
+    assert 1 <= found.parts.count("usable") <= 6
+    assert found.usable.best_score.estimate == pytest.approx(0.96, abs=0.005)
+
+
+def test_so_many_seeds_confirm_and_no_more() -> None:
+    def lapses(rate: float, seed: int) -> bool:
+        return rate < EDGE and seed % 7 > 0
+
+    for confirmations in (0, 3):
+        found = search(lapses, budget=8, confirmations=confirmations)
+        assert found.parts.count("confirm") == confirmations
+    rates = {run.learning_rate for run, part in zip(found.runs, found.parts, strict=True)
+             if part == "confirm"}  # fmt: skip
+    assert len(rates) == 1

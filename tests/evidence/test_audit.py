@@ -8,20 +8,26 @@ from scipy import stats
 
 from conftest import ROOT, small_run, small_spec
 from lr_ceiling.evidence.audit import (
+    ABOUT,
     FEW,
+    GIVEN_UP,
     GROUNDS,
     LOOKS,
     NEAR,
     NEEDED,
+    NEEDED_SUCCESSES,
     RULES,
+    SUCCESS,
     Audited,
     Ground,
     Run,
     audit,
     audit_all,
     audit_rows,
+    audit_success,
     draw,
     in_words,
+    missing_successes,
     most_wrong,
     summarise,
 )
@@ -155,8 +161,11 @@ def test_all_rules_are_told_at_any_time_and_none_that_was_known_is_lost() -> Non
     )
     _, run = runner(share=0.7)
     states = list(audit_all(TEMPLATE, run, [known]))
-    assert [tuple(rule.rule for rule in rules) for rules in states] == [RULES] * 4
-    assert [rules[0].audited >= 2 * NEEDED for rules in states] == [False, True, True, True]
+    assert [tuple(rule.rule for rule in rules) for rules in states] == [(*RULES, SUCCESS)] * 6
+    assert [rules[0].audited >= 2 * NEEDED for rules in states] == [
+        False,
+        *[True] * 5,
+    ]
     assert states[0][1] == states[1][1] == known
     # Whatever is asked for, dead is called here: the rule's turn replaces what was known.
     assert states[2][1].audited == 0
@@ -166,14 +175,18 @@ def test_all_rules_are_told_at_any_time_and_none_that_was_known_is_lost() -> Non
 def test_rules_that_do_not_fire_cost_no_run_of_their_own() -> None:
     seen, run = runner(share=0.0)
     *_, _ = audit_all(TEMPLATE, run)
-    assert len(seen) == len(RULES) * len(GROUNDS) * LOOKS
-    assert len(set(seen)) == len(GROUNDS) * LOOKS
+    failures = len(RULES) * len(GROUNDS) * LOOKS
+    assert len(set(seen[:failures])) == len(GROUNDS) * LOOKS
+    # Nor does success, after the first runs that were looked at for it.
+    assert len(seen) == failures + len(GROUNDS) * NEEDED_SUCCESSES
 
 
 def test_words_and_rows() -> None:
     run = small_run(label="slow", called="dead", called_at=1234)
     assert in_words(run) == "baseline relu lr=0.003 seed=0: called dead after 1,234, then slow"
     assert in_words(small_run()).endswith(": not called, then stable")
+    both = small_run(label="lost", called="lost", called_at=9000, called_stable_at=2250)
+    assert in_words(both).endswith("called stable after 2,250, called lost after 9,000, then lost")
     rule = summarise("dead", [Audited(RELU, called(1))])
     assert audit_rows([rule, summarise("lost", [])]) == [
         ("dead", "baseline-relu", "1", "0", "0.950"), ("lost", "-", "0", "0", "1.000"),
@@ -185,3 +198,80 @@ def test_the_committed_limits_follow_from_the_committed_counts() -> None:
         assert rule.wrong_share_below == most_wrong(rule.wrong, rule.audited)
         for arm in rule.under:
             assert arm.wrong_share_below == most_wrong(arm.wrong, arm.near)
+
+
+def test_success_is_bounded_at_one_and_a_half_percent() -> None:
+    assert most_wrong(0, NEEDED_SUCCESSES) < 0.015 <= most_wrong(0, NEEDED_SUCCESSES - 1)
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2])
+def test_after_a_wrong_call_of_success_more_are_needed(wrong: int) -> None:
+    needed = missing_successes([False] * wrong) + wrong
+    assert most_wrong(wrong, needed) < 0.015 <= most_wrong(wrong, needed - 1)
+    assert (needed == NEEDED_SUCCESSES) == (wrong == 0)
+    # What is there is not asked for again, however the calls are mixed.
+    mixed = [True] * 50 + [False] * wrong + [True] * 30
+    assert missing_successes(mixed) == needed - len(mixed)
+    assert missing_successes([False] * wrong + [True] * (needed - wrong)) == 0
+    assert missing_successes([False] * wrong + [True] * 1000) == 0
+
+
+def test_after_three_wrong_calls_success_is_given_up() -> None:
+    assert GIVEN_UP == 3
+    assert missing_successes([True] * 10 + [False] * 3) == 0
+    assert missing_successes([False] * 2) > 0
+
+
+def success(share: float, wrong: int = 0) -> tuple[list[RunSpec], Run]:
+    """Runs, a share of which are called stable; the first of these become slow."""
+    seen: list[RunSpec] = []
+    fired: list[RunSpec] = []
+
+    def one(spec: RunSpec) -> RunSummary:
+        if np.random.default_rng(spec.seed).random() >= share:
+            return small_run(**spec.model_dump(), label="slow")
+        fired.append(spec)
+        label = "slow" if len(fired) <= wrong else "stable"
+        return small_run(**spec.model_dump(), label=label, called_stable_at=8)
+
+    def run(specs: Sequence[RunSpec]) -> Sequence[RunSummary]:
+        seen.extend(specs)
+        return [one(spec) for spec in specs]
+
+    return seen, run
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_success_is_audited_about_the_edge_until_it_is_bounded(wrong: int) -> None:
+    seen, run = success(share=0.6, wrong=wrong)
+    (arm,) = summarise(SUCCESS, [Audited(RELU, audit_success(RELU, TEMPLATE, run))]).under
+    assert (arm.wrong, arm.wrong_share_below < 0.015) == (wrong, True)
+    assert arm.near == len(arm.learning_rates) >= NEEDED_SUCCESSES
+    assert arm.near < len(seen) < 3 * arm.near
+    rates = [spec.learning_rate for spec in seen]
+    assert RELU.low / ABOUT <= min(rates) < 0.6 * RELU.low
+    assert 1.7 * RELU.low < max(rates) <= RELU.low * ABOUT
+    assert len({spec.seed for spec in seen}) == len(seen)
+    failures = {draw(index, RELU, TEMPLATE).seed for index in range(len(seen))}
+    assert not failures & {spec.seed for spec in seen}
+
+
+def test_success_that_is_wrong_is_given_up_before_more_runs() -> None:
+    seen, run = success(share=0.9, wrong=20)
+    (arm,) = summarise(SUCCESS, [Audited(RELU, audit_success(RELU, TEMPLATE, run))]).under
+    assert (arm.wrong, len(seen)) == (20, NEEDED_SUCCESSES)
+    assert arm.wrong_share_below > 0.05
+
+
+def test_success_that_never_fires_ends_after_the_first_runs() -> None:
+    seen, run = success(share=0.0)
+    assert audit_success(RELU, TEMPLATE, run) == []
+    assert len(seen) == NEEDED_SUCCESSES
+
+
+def test_runs_that_look_for_success_end_where_a_failure_may_end_them() -> None:
+    seen, run = runner(share=1.0)
+    *_, rules = audit_all(TEMPLATE, run)
+    assert {spec.ended_by for spec in seen[-NEEDED_SUCCESSES:]} == {("dead",)}
+    assert rules[-1].rule == SUCCESS
+    assert (rules[-1].audited, rules[-1].under) == (0, ())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from conftest import VARIANTS, small_run, small_spec, small_study
+from conftest import VARIANTS, small_run, small_spec, small_study, small_usable
 from lr_ceiling.evidence import fresh_seeds
 from lr_ceiling.evidence.fresh_seeds import (
     Search,
@@ -38,7 +38,8 @@ def test_points_are_the_ceilings_that_are_known() -> None:
     study = small_study(
         lr90=Estimate(estimate=None, ci95=(0.005, None)), lr50=Estimate(estimate=0.02, ci95=(0, 1))
     )
-    low, high = verify_points(Search(study, POSTERIOR, TEMPLATE), run)
+    usable, low, high = verify_points(Search(study, POSTERIOR, TEMPLATE), run)
+    assert (usable.at, usable.learning_rate, usable.stable) == ("usable", 0.006, 20)
     assert (low.at, low.learning_rate) == ("lr90 low", 0.005)
     assert (low.stable, low.seeds) == (20, 20)
     assert (high.at, high.stable, high.right) == ("lr50", 0, True)
@@ -50,13 +51,59 @@ def test_what_is_predicted_is_an_interval_of_counts(rate: float, low: int, high:
     assert low <= least <= most <= high
 
 
+def first_stable(stable: int, accuracy: float = 0.95) -> fresh_seeds.Run:
+    """Of all the seeds that are asked for at once, so many are stable, of this accuracy."""
+    return lambda specs: [
+        small_run(
+            **spec.model_dump(),
+            label="stable" if place < stable else "slow",
+            validation_accuracy=accuracy if place < stable else 0.5,
+        )
+        for place, spec in enumerate(specs)
+    ]
+
+
 def test_at_the_lower_limit_four_in_five_must_be_stable(monkeypatch: pytest.MonkeyPatch) -> None:
     study = small_study(lr90=Estimate(estimate=0.005, ci95=(0.005, None)))
     monkeypatch.setattr(fresh_seeds, "predicted", lambda *_: (10, 20))
     for stable, right in ((15, False), (16, True)):
-        monkeypatch.setattr(fresh_seeds, "count_stable", lambda *_, stable=stable: stable)
-        low, middle, _ = verify_points(Search(study, POSTERIOR, TEMPLATE), run)
-        assert (low.right, middle.right) == (right, True)
+        search = Search(study, POSTERIOR, TEMPLATE)
+        _, low, middle, _ = verify_points(search, first_stable(stable))
+        assert (low.stable, low.right, middle.right) == (stable, right, True)
+
+
+@pytest.mark.parametrize(
+    ("stable", "accuracy", "right"),
+    [(20, 0.95, True), (20, 0.938, True), (20, 0.936, False), (18, 0.94, True), (5, 0.95, False)],
+)
+def test_at_usable_the_typical_seed_must_be_near_the_best(
+    stable: int, accuracy: float, right: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within 1.3 points of the best accuracy, which is .95; seeds that don't train don't count."""
+    monkeypatch.setattr(fresh_seeds, "predicted", lambda *_: (10, 20))
+    search = Search(small_study(), POSTERIOR, TEMPLATE)
+    usable, *others = verify_points(search, first_stable(stable, accuracy))
+    assert (usable.at, usable.accuracy, usable.right) == ("usable", accuracy, right)
+    assert [point.right for point in others if point.at != "lr90 low"] == [stable >= 10] * 2
+
+
+def test_at_usable_it_is_the_weights_that_are_judged() -> None:
+    def averages_lag(specs: Sequence[RunSpec]) -> list[RunResult]:
+        return [
+            small_run(**spec.model_dump(), validation_accuracy=0.4, reestimated_accuracy=0.95)
+            for spec in specs
+        ]
+
+    usable, *_ = verify_points(Search(small_study(), POSTERIOR, TEMPLATE), averages_lag)
+    assert usable.accuracy == 0.95
+
+
+def test_where_no_seed_trains_usable_is_wrong() -> None:
+    usable, *_ = verify_points(Search(small_study(), POSTERIOR, TEMPLATE), first_stable(0))
+    assert (usable.stable, usable.accuracy, usable.right) == (0, None, False)
+    nowhere = small_study(usable=small_usable(estimate=None, ci95=(None, 0.01)))
+    points = verify_points(Search(nowhere, POSTERIOR, TEMPLATE), first_stable(20))
+    assert [point.at for point in points] == ["lr90 low", "lr90", "lr50"]
 
 
 def test_where_no_trial_may_go_nothing_is_said() -> None:
@@ -78,7 +125,7 @@ def test_fresh_seeds_are_fresh() -> None:
         return run(specs)
 
     for name in ("lr90", "lr50"):
-        assert fresh_seeds.count_stable("key", name, 0.001, 5, TEMPLATE, kept) == 5
+        assert len(fresh_seeds.fresh_seeds("key", name, 0.001, 5, TEMPLATE, kept)) == 5
     assert len({spec.seed for spec in seen}) == 10
     assert {spec.ended_by for spec in seen} == {()}
 
@@ -102,12 +149,12 @@ def none(specs: Sequence[RunSpec]) -> list[RunResult]:
 def test_every_arm_is_verified_before_any_range_test() -> None:
     states = list(verify(SEARCHES, lambda one: SUGGESTIONS, run))
     assert [[(len(arm.points), len(arm.finders)) for arm in arms] for arms in states] == [
-        [(3, 0)], [(3, 0)] * 2, [(3, 2), (3, 0)], [(3, 2)] * 2,
+        [(4, 0)], [(4, 0)] * 2, [(4, 2), (4, 0)], [(4, 2)] * 2,
     ]  # fmt: skip
     never, low = states[-1][0].finders
     assert (never.name, never.stable, never.seeds, never.stopped) == ("fastai edge", 0, 5, False)
     assert (low.stable, low.probability) == (5, None)
-    assert runs_to_verify(SEARCHES, 2) == 2 * (3 * 20 + 2 * 5)
+    assert runs_to_verify(SEARCHES, 2) == 2 * (4 * 20 + 2 * 5)
 
 
 def test_what_is_known_is_not_run_again_but_held_against_the_search_as_it_is() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from conftest import small_run, small_spec
+from lr_ceiling.evidence import initialisation
 from lr_ceiling.evidence.initialisation import (
     BUDGET,
     SIGN,
@@ -131,12 +132,24 @@ def test_without_an_upper_edge_there_is_a_lower_limit_only() -> None:
     assert not values
 
 
-def test_where_nothing_is_stable_the_band_has_no_width() -> None:
+@pytest.mark.parametrize(
+    ("budget", "found"),
+    [
+        # Eight runs an edge leave room for a narrow band between them.
+        (BUDGET, Estimate(estimate=None, ci95=(None, None))),
+        (3 * BUDGET, Estimate(estimate=1.0, ci95=(1.0, 1.0))),
+    ],
+)
+def test_where_nothing_is_stable_for_long_the_band_has_no_width(
+    budget: float, found: Estimate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(initialisation, "BUDGET", budget)
     dead = [run.model_copy(update={"label": "dead"}) for run in UNSCALED]
     pair = searched(Oracle(lowest=1e6, highest=1e6), dead)
     band = band_of(*pair)
-    assert existence(*pair, band) < 0.05
-    assert width(*pair, band)[0] == Estimate(estimate=1.0, ci95=(1.0, 1.0))
+    assert (existence(*pair, band) < 0.05) == (found.estimate == 1)
+    assert existence(*pair, band) < 0.5
+    assert width(*pair, band)[0] == found
 
 
 def test_runs_that_both_searches_know_count_once(band: tuple[EdgeSearch, EdgeSearch]) -> None:

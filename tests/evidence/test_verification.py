@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import ROOT, small_study
+from conftest import ROOT, small_study, small_usable
 from lr_ceiling.evidence.records import Study, TriedFinder, VerifiedArm, VerifiedPoint
 from lr_ceiling.evidence.verification import (
     FINDER_COLUMNS,
@@ -60,8 +60,10 @@ ARMS = tuple(map(arm_of, STUDIES))
 
 
 def test_points_are_those_that_the_trials_bound() -> None:
-    assert points_of(STUDIES[0]) == {"lr90 low": 0.005, "lr90": 0.01, "lr50": 0.01}
-    assert points_of(STUDIES[1]) == {"lr90 low": 9000, "lr50": 0.01}
+    assert points_of(STUDIES[0]) == {
+        "usable": 0.006, "lr90 low": 0.005, "lr90": 0.01, "lr50": 0.01,
+    }  # fmt: skip
+    assert points_of(STUDIES[1]) == {"usable": 0.006, "lr90 low": 9000, "lr50": 0.01}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,8 @@ def test_an_arm_is_verified_where_its_points_are_its_ceilings(
 
 def test_an_arm_without_a_point_is_not_verified() -> None:
     nothing = Estimate(estimate=None, ci95=(None, None))
-    study = small_study(lr90=nothing, lr50=nothing)
+    usable = small_usable(estimate=None, ci95=(None, None))
+    study = small_study(lr90=nothing, lr50=nothing, usable=usable)
     assert verified_arms([arm_of(study)], [study]) == []
 
 
@@ -92,7 +95,7 @@ def test_arms_come_in_the_order_of_the_studies() -> None:
 
 def test_rows_are_for_people() -> None:
     arms = ARMS[1:]
-    assert point_rows(arms)[0] == (
+    assert point_rows(arms)[1] == (
         "batchnorm relu, lr90 low", "9,000", "18 of 20", "15 to 20", "29%", "yes",
     )  # fmt: skip
     assert finder_rows(arms) == [
@@ -100,7 +103,7 @@ def test_rows_are_for_people() -> None:
         ("batchnorm relu, keras edge: never stopped", "10", "0 of 5", "-"),
     ]
     assert points_in_words(arms[0].points).startswith(
-        "18 of 20 at lr90 low 9,000, predicted 15 to 20"
+        "18 of 20 at usable 0.006, predicted 15 to 20, 18 of 20 at lr90 low 9,000, predicted "
     )
     assert markdown(arms)[-2] == "| batchnorm relu, fastai edge | 12,350 | 2 of 5 | 0.500 |"
     assert points_in_words([]) == "nothing to verify"

@@ -1,10 +1,11 @@
 """The driver: the same trials for any order of endings, any interruption, any damage of a kill."""
 
+import contextlib
 import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from lr_ceiling.execution.journal import beside, held, load_study
 from lr_ceiling.execution.runner import Ended, Report, Task, work
 from lr_ceiling.identity import derived_seed
 from lr_ceiling.search import acquisition
-from lr_ceiling.search.posterior import Observation
-from lr_ceiling.search.sampler import INDEX, finished_trials
-from lr_ceiling.search.schedule import Aim
+from lr_ceiling.search.posterior import Call, Observation
+from lr_ceiling.search.sampler import INDEX, PART, finished_trials
+from lr_ceiling.search.schedule import PARTS, Aim, Part
 
 EDGE = 0.1
 # What a failed run costs, in full runs.
@@ -58,7 +59,7 @@ class OracleTrials:
     def __init__(self, lag: int = 4, budget: float = 8, low: float = 1e-4) -> None:
         self.aim = Aim("test", low, 10, interval_decades=0.05, budget=budget, lag=lag)
 
-    def task(self, index: int, learning_rate: float) -> Oracle:
+    def task(self, index: int, learning_rate: float, part: Part) -> Oracle:
         return Oracle(learning_rate, derived_seed("test", index))
 
     def is_of(self, result: dict[str, Any], task: Oracle) -> bool:
@@ -69,7 +70,8 @@ class OracleTrials:
 
         stable = result["stable"]
         cost = 1.0 if stable else FAILED
-        return Observation(log10(result["rate"]), stable, not stable, not stable, cost)
+        called: Call | None = None if stable else "failure"
+        return Observation(log10(result["rate"]), stable, called, not stable, cost)
 
     def dump(self, result: dict[str, Any]) -> str:
         return json.dumps(result)
@@ -205,6 +207,51 @@ def test_two_studies_share_a_runner(undisturbed: Results, tmp_path: Path) -> Non
         work(DisorderedRunner(places=2), {"a": first, "b": second}, {})  # type: ignore[arg-type]
         assert first.in_order == undisturbed
         assert second.in_order == undisturbed[: len(second.in_order)]
+
+
+class ThreeParts(OracleTrials):
+    """Trials whose scores fall with the learning rate; those of each part have seeds of their own.
+
+    What a part's trials are is so seen in their results.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aim = replace(
+            self.aim, interval_decades=0.5, confirmations=3, usable_runs=2, usable_loss=0.01
+        )
+
+    def task(self, index: int, learning_rate: float, part: Part) -> Oracle:
+        return Oracle(learning_rate, derived_seed("test", index, part))
+
+    def observe(self, result: dict[str, Any]) -> Observation:
+        seen = super().observe(result)
+        return seen._replace(score=0.98 - 0.02 * (seen.u + 4) ** 2) if seen.stable else seen
+
+
+def test_the_parts_of_a_study_are_the_same_after_any_interruption(tmp_path: Path) -> None:
+    def parts_of(journal: Path, lives: int, seed: int) -> tuple[Results, list[Part]]:
+        with opened(journal, ThreeParts()) as driver:
+            work(DisorderedRunner(seed, lives), {"study": driver}, {})  # type: ignore[arg-type]
+            return driver.in_order, driver.parts
+
+    whole, parts = parts_of(tmp_path / "whole.journal", 10**9, 0)
+    assert parts == sorted(parts, key=PARTS.index)
+    assert set(parts) == set(PARTS)
+    assert [result["seed"] for result in whole] == [
+        derived_seed("test", index, part) for index, part in enumerate(parts)
+    ]
+    # One result a life, and at last one that finds all there.
+    journal = tmp_path / "study.journal"
+    for life in range(len(whole)):
+        with contextlib.suppress(KilledError):
+            parts_of(journal, 1, life)
+    assert parts_of(journal, 0, 0) == (whole, parts)
+    with left_in(journal, sampler_of(ThreeParts().aim)) as study:
+        told = {trial.user_attrs[INDEX]: trial.user_attrs[PART]
+                for trial in study.get_trials(states=[TrialState.COMPLETE])}  # fmt: skip
+        assert [told[index] for index in range(len(whole))] == parts
+        assert replays(study, ThreeParts())
 
 
 def cut_the_last_line(journal: Path) -> None:

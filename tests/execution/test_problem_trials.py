@@ -33,7 +33,7 @@ outcomes = st.builds(
     label=st.text(),
     cost=st.floats(0.01, 2),
     as_saved=st.none() | finite,
-    called=st.booleans(),
+    called=st.sampled_from([None, "failure", "success"]),
     ended=st.booleans(),
 )
 
@@ -55,7 +55,7 @@ def test_text_of_another_form_is_no_run(text: str) -> None:
 
 def test_the_seeds_follow_from_the_question_but_its_budget() -> None:
     def seeds(question: Question) -> list[int]:
-        return [trials(question).task(index, 0.1).seed for index in range(3)]
+        return [trials(question).task(index, 0.1, "edge").seed for index in range(3)]
 
     assert len(set(seeds(QUESTION))) == 3
     assert seeds(replace(QUESTION, budget=99.0)) == seeds(QUESTION)
@@ -72,12 +72,12 @@ def test_what_is_asked_is_known_whatever_a_problem_calls_its_settings() -> None:
 
 def test_a_result_is_that_of_its_task_alone() -> None:
     known = trials()
-    task = known.task(0, 0.05)
+    task = known.task(0, 0.05, "edge")
     run = task(lambda steps: None)
     assert run.outcome.stable
     assert known.is_of(run, task)
-    assert not known.is_of(run, known.task(1, 0.05))
-    assert not known.is_of(run, known.task(0, 0.06))
+    assert not known.is_of(run, known.task(1, 0.05, "edge"))
+    assert not known.is_of(run, known.task(0, 0.06, "edge"))
 
 
 def test_a_problem_is_sent_once_where_files_are_shared(tmp_path: Path) -> None:

@@ -81,7 +81,10 @@ def _measure_arm(
 
 
 def judgements() -> list[list[object]]:
-    """What the judge says of runs made by hand, on any machine: called, when, success, skill, two labels."""
+    """What the judge says of runs made by hand, on any machine.
+
+    A row a run: called, when, success, skill, two labels.
+    """
     generator = random.Random(0)
     said: list[list[object]] = []
     for _ in range(20):

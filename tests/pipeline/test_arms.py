@@ -10,6 +10,7 @@ from lr_ceiling.evidence.records import AuditedArm, AuditedRule, Conditions
 from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.arms import trials_of
 from lr_ceiling.pipeline.params import Params
+from lr_ceiling.search.posterior import NO_CALLS, Calls, Tally
 
 # As a small project trains.
 CONDITIONS = Conditions(
@@ -38,10 +39,12 @@ def test_trials_are_those_of_the_section_search(tmp_path: Path) -> None:
     low, high = values.search.range["baseline"].low, values.search.range["baseline"].high
     aim = trials.aim
     assert (aim.low, aim.high, aim.budget, aim.lag) == (low, high, 7, 2)
-    assert (aim.calls.audited, aim.calls.wrong) == (59, 0)
+    assert aim.calls == Calls(failures=Tally(59, 0))
+    assert aim.confirmations == values.search.confirmations
+    assert (aim.usable_runs, aim.usable_loss) == (values.usable.runs, values.usable.loss)
     assert trials.template.ended_by == ("dead",)
     other = trials_of(values, "baseline", "sigmoid", AUDIT, tmp_path / "splits.npz", "0" * 16)
-    assert (other.aim.budget, other.aim.calls.audited, other.template.ended_by) == (3, 0, ())
+    assert (other.aim.budget, other.aim.calls, other.template.ended_by) == (3, NO_CALLS, ())
     assert other.aim.key != aim.key
 
 

@@ -7,12 +7,23 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from conftest import ROOT, small_belief, small_study
+from conftest import ROOT, small_belief, small_study, small_usable
 from lr_ceiling.evidence.ceilings import held_against_theory
+from lr_ceiling.evidence.records import Pooled
 from lr_ceiling.pipeline.commands import ceiling
+from lr_ceiling.search.estimates import NOTHING as UNBOUNDED
 
 NOTHING = {"estimate": None, "ci95": [None, None]}
 UNKNOWN: dict[str, Any] = {"median": None, "least": None, "most": None, "n": 0, "rates": []}
+POOLED = Pooled(
+    lr50=UNBOUNDED,
+    lr90=UNBOUNDED,
+    exists=0.9,
+    usable=small_usable(),
+    runs={"search": 12},
+    without={},
+    left_out=(),
+)
 CRITICAL = {"initial": UNKNOWN, "trained": UNKNOWN}
 
 
@@ -24,7 +35,7 @@ def make_arm(variant: str = "batchnorm", **changes: Any) -> dict[str, Any]:
         "trials": 12,
         "full_run_equivalents": 9.84,
     }
-    arm = held_against_theory(small_study(**found | changes), small_belief(), CRITICAL)
+    arm = held_against_theory(small_study(**found | changes), small_belief(), CRITICAL, POOLED)
     return arm.model_dump(mode="json")
 
 

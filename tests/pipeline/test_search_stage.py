@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -13,10 +14,13 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from conftest import children_of, is_alive, run_command, small_project, wait_until
+from conftest import children_of, is_alive, run_command, small_project, small_study, wait_until
+from lr_ceiling.evidence.records import Study
 from lr_ceiling.execution.files import read_json, write_json
 from lr_ceiling.mnist.results import read_runs
+from lr_ceiling.pipeline.stages import search as stage
 from lr_ceiling.pipeline.stages.search import main
+from lr_ceiling.search.schedule import PARTS
 
 OUTPUT = Path("data/search/baseline-relu")
 # A run is called dead at its second probe, after 500 steps.
@@ -99,7 +103,14 @@ def test_the_results_agree_with_one_another(undisturbed: Path) -> None:
     study = read_json(undisturbed / OUTPUT / "study.json")
     table = pd.read_csv(undisturbed / OUTPUT / "trials.csv")
     assert study["trials"] == len(runs) == len(table) >= 5
-    assert study["steps_spent"] == sum(run.steps for run in runs) <= 5 * HORIZON
+    assert study["steps_spent"] == sum(run.steps for run in runs)
+    spent = study["spent"]
+    assert 4 < spent["edge"] <= 5
+    assert sum(spent.values()) == pytest.approx(study["full_run_equivalents"], abs=0.002)
+    parts = list(table["part"])
+    assert parts == sorted(parts, key=PARTS.index)
+    assert parts.count("confirm") <= 2
+    assert parts.count("usable") <= 1
     stable = table[table["label"] == "stable"]["learning_rate"]
     assert study["highest_stable"] == (stable.max() if len(stable) else None)
     assert table["learning_rate"].between(1e-5, 100).all()
@@ -179,3 +190,9 @@ def test_an_audit_of_another_horizon_ends_no_trial_and_the_search_says_so(
     runs = read_runs(project / OUTPUT / "runs.json")
     assert {run.spec.ended_by for run in runs} == {()}
     assert {run.steps for run in runs} == {300}
+
+
+@pytest.mark.parametrize("stopped", get_args(Study.model_fields["stopped"].annotation))
+def test_whatever_ended_a_search_is_told(stopped: str, capsys: pytest.CaptureFixture[str]) -> None:
+    stage._print_study("baseline-relu", small_study(stopped=stopped))
+    assert "stopped, since" in capsys.readouterr().out

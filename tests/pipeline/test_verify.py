@@ -68,14 +68,14 @@ def test_the_command_verifies_every_arm(
     assert report.conditions == conditions_of(spec)
     (found,) = report.arms
     assert (found.variant, found.activation) == ("baseline", "relu")
-    assert [point.at for point in found.points] == ["lr90 low", "lr90", "lr50"]
+    assert [point.at for point in found.points] == ["usable", "lr90 low", "lr90", "lr50"]
     assert {point.seeds for point in found.points} == {2}
     assert [one.name for one in found.finders] == [
         "fastai suggestion", "fastai edge", "keras suggestion", "keras edge",
     ]  # fmt: skip
     assert all(0 <= one.stable <= one.seeds == 1 for one in found.finders)
     (table,) = report.runs
-    assert len(table.runs) == 3 * 2 + 4
+    assert len(table.runs) == 4 * 2 + 4
     # In another clone, nothing is run again; in a process of its own, since this one's TensorFlow
     # may have been set before.
     first = path.read_bytes()
@@ -101,7 +101,7 @@ def verify_project(splits: Path) -> Result:
 def test_a_verification_that_was_stopped_goes_on_in_another_clone(
     small_splits: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner = StandIn(oracle, lives=75)
+    runner = StandIn(oracle, lives=95)
     monkeypatch.setattr(verify, "workers", runner.started)
     monkeypatch.setattr("lr_ceiling.mnist.engine.configure", lambda: None)
     read_off = [Suggestion("fastai edge", 10.0, False), Suggestion("keras edge", 0.001, True)]
@@ -112,13 +112,13 @@ def test_a_verification_that_was_stopped_goes_on_in_another_clone(
     path = project / "verification.json"
     half = VerificationReport.read(path)
     assert [(arm.variant, len(arm.points), arm.finders) for arm in half.arms] == [
-        ("baseline", 3, ())
+        ("baseline", 4, ())
     ]
-    assert [len(table.runs) for table in half.runs] == [75]
+    assert [len(table.runs) for table in half.runs] == [95]
     shutil.rmtree(project / "state")
     runner.lives = 10**9
     assert verify_project(small_splits).exit_code == 0
-    assert len(runner.ran) == 2 * (3 * 20 + 2 * 5)
+    assert len(runner.ran) == 2 * (4 * 20 + 2 * 5)
     first = path.read_bytes()
     path.unlink()
     shutil.rmtree(project / "state")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import record
 from lr_ceiling.mnist.training import CHUNK_STEPS, PROBE_STEPS
-from lr_ceiling.problems.judge import Judge
+from lr_ceiling.problems.judge import Judge, Label
 
 Steps = list[tuple[float, float]]
 
@@ -216,6 +216,71 @@ def test_chunks_do_not_matter_and_labels_are_exhaustive(
         parts.observe(losses[start : start + cut], accuracies[start : start + cut])
     assert (whole.called, whole.called_at) == (parts.called, parts.called_at)
     assert whole.steps_to_95 == parts.steps_to_95
+    assert whole.called_stable_at == parts.called_stable_at
     label = whole.label(accuracy)
     assert (label == "stable") == (accuracy >= 0.9 and whole.called != "diverged")
     assert label in ("stable", "slow") or label == whole.called
+
+
+SHORT = 1000
+ABOVE: Steps = [(0.2, 30 / 32)]
+BELOW: Steps = [(0.2, 29 / 32)]
+
+
+def short(steps: Steps, horizon: int = SHORT) -> Judge:
+    judge = Judge(0.9, horizon)
+    losses, accuracies = zip(*steps, strict=True)
+    judge.observe(losses, accuracies)
+    return judge
+
+
+@pytest.mark.parametrize(("horizon", "step"), [(1000, 400), (5625, 2250), (251, 101), (50, 100)])
+def test_success_is_called_at_two_fifths_of_the_horizon_and_only_there(
+    horizon: int, step: int
+) -> None:
+    """Three points above the target, over 100 steps; never before there are so many."""
+    assert short(ABOVE * (step - 1), horizon).called_stable_at is None
+    assert short(ABOVE * step, horizon).called_stable_at == step
+    assert short(ABOVE * step + CHANCE * 50, horizon).called_stable_at == step
+
+
+def test_who_is_not_far_enough_there_is_not_called_later() -> None:
+    assert short(BELOW * SHORT).called_stable_at is None
+    assert short(CHANCE * 301 + ABOVE * (SHORT - 301)).called_stable_at is None
+    assert short(CHANCE * 300 + ABOVE * 100).called_stable_at == 400
+    assert short(ABOVE * 300 + BELOW * 100 + ABOVE * 600).called_stable_at is None
+
+
+def test_success_is_never_called_after_a_failure() -> None:
+    healed = short([(1e4, 0.1)] * 200 + ABOVE * 300)
+    assert (healed.called, healed.called_stable_at) == ("exploded", None)
+    diverged = short(ABOVE * 100 + [(math.nan, 1.0)] + ABOVE * 400)
+    assert (diverged.called, diverged.called_stable_at) == ("diverged", None)
+    # A burst that was never called is none.
+    assert short([(1e4, 0.1)] * 199 + ABOVE * 300).called_stable_at == 400
+
+
+def test_a_failure_may_still_be_called_after_success_and_the_end_decides() -> None:
+    judge = short(ABOVE * 500 + CHANCE * 700, SHORT)
+    assert (judge.called_stable_at, judge.called) == (400, "lost")
+    assert judge.label(0.3) == "lost"
+    assert judge.label(0.95) == "stable"
+    assert judge.label(0.95, ended_early=True) == "lost"
+
+
+def test_a_run_ends_by_those_calls_alone_that_may_end_it() -> None:
+    succeeded, dead = short(ABOVE * 400), judged(CHANCE * 1000, gradient=0.0)
+    diverged = short([(math.nan, 0.1)])
+    assert succeeded.ends({"stable"})
+    assert not succeeded.ends({"dead", "lost"})
+    assert dead.ends({"dead", "stable"})
+    assert not dead.ends({"stable"})
+    may_end: tuple[tuple[Label, ...], ...] = ((), ("stable",), ("dead",))
+    assert all(diverged.ends(by) for by in may_end)
+    assert not short(ABOVE * 399).ends({"stable"})
+
+
+def test_a_run_that_success_ended_is_stable_whatever_its_accuracy_there() -> None:
+    succeeded = short(ABOVE * 400)
+    assert succeeded.label(0.5, ended_early=True) == "stable"
+    assert succeeded.label(0.5) == "slow"

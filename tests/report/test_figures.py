@@ -1,5 +1,7 @@
 """Figures: the same bytes each time, real text, nothing left out."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -7,11 +9,15 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from conftest import small_run, small_study
-from lr_ceiling.evidence.records import Ratio
+from conftest import small_run
+from lr_ceiling.evidence.measurement import Measurement
+from lr_ceiling.evidence.records import Arm, Ratio
 from lr_ceiling.mnist.specification import Variant
 from lr_ceiling.report import figures
 from lr_ceiling.report.figures import LABEL_MARKS
+from lr_ceiling.report.words import in_short
+from lr_ceiling.search.estimates import NOTHING
+from lr_ceiling.search.posterior import NO_CALLS, Observation, Range
 
 
 def test_figures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
@@ -45,28 +51,93 @@ def words_of(figure: Figure) -> list[str]:
     return [text.get_text() for axes in figure.axes for text in axes.texts if text.get_text()]
 
 
-def test_ceilings_have_their_numbers_and_ratios() -> None:
-    bounded = {"estimate": 2.0, "ci95": (1.0, 4.0)}
-    above = small_study(variant="batchnorm", lr50=bounded, lr90=bounded)
-    ratio = Ratio.model_validate(
-        {"activation": "relu", "lr50": bounded, "lr90": {"estimate": 200, "ci95": (80, 420)}}
+BOUNDS = Range(-4, 0, -6, 2)
+US = np.linspace(-3.5, -0.5, 40)
+
+
+def measured(trials: Sequence[Observation]) -> Measurement:
+    return Measurement.of(trials, BOUNDS, NO_CALLS, 0.01)
+
+
+def graded(shift: float) -> Measurement:
+    """Trains below -1.5, and loses accuracy from -2 on."""
+    return measured(
+        [
+            Observation(u + shift, True, score=0.98 - 0.1 * max(u + 2, 0))
+            if u < -1.5
+            else Observation(u + shift, False)
+            for u in US
+        ]
     )
-    figure = figures.ceilings_of_arms([small_study(), above], [ratio])
+
+
+@pytest.fixture(scope="module")
+def arms() -> dict[Arm, Measurement]:
+    return {("baseline", "relu"): graded(0.0), ("batchnorm", "relu"): graded(0.5)}
+
+
+def test_an_arm_has_two_marks_with_their_numbers_and_batch_norm_its_ratios(
+    arms: dict[Arm, Measurement],
+) -> None:
+    ratio = Ratio.model_validate(
+        {
+            "activation": "relu",
+            "lr50": NOTHING,
+            "lr90": {"estimate": 200, "ci95": (80, 420)},
+            "usable": {"estimate": 3.21, "ci95": (2, 5)},
+        }
+    )
+    figure = figures.ceilings_of_arms(arms, [ratio])
+    numbers = [
+        in_short(one.measured(name)[0]) for one in arms.values() for name in ("lr90", "usable")
+    ]
+    assert len(set(numbers)) == 4
+    assert all(re.fullmatch(r"\S+ \(\S+ to \S+\)", number) for number in numbers)
     assert words_of(figure) == [
-        "0.01 (0.005 to 0.02)", "2 (1 to 4)", "200 times (80 to 420)",
-    ]  # fmt: skip
+        *numbers[:2],
+        f"{numbers[2]}, 200 times the baseline's",
+        f"{numbers[3]}, 3.2 times the baseline's",
+    ]
+    assert words_of(figures.ceilings_of_arms(arms)) == numbers
+    shown = [
+        (line.get_marker(), line.get_xdata()[0])  # type: ignore[index]
+        for line in figure.axes[0].lines
+        if line.get_marker() in ("o", "D")
+    ]
+    assert shown == [
+        (marker, one.measured(name)[0].estimate)
+        for one in arms.values()
+        for name, marker in (("lr90", "o"), ("usable", "D"))
+    ]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["trains up to (lr90)", "no accuracy lost up to (usable)"]
+
+
+def test_a_ratio_without_a_number_is_not_told(arms: dict[Arm, Measurement]) -> None:
+    one_sided = {"estimate": None, "ci95": (12.0, None)}
+    ratio = Ratio.model_validate({"activation": "relu", "lr50": one_sided, "lr90": one_sided})
+    assert words_of(figures.ceilings_of_arms(arms, [ratio])) == words_of(
+        figures.ceilings_of_arms(arms)
+    )
 
 
 @pytest.mark.parametrize(
-    ("ci95", "words"),
-    [((0.3, None), "at least 0.3"), ((None, 0.3), "at most 0.3"), ((None, None), "not bounded")],
+    ("stable", "words", "marker"),
+    [(True, "at least ", ">"), (False, "at most ", "<"), (None, "not bounded", None)],
 )
 def test_a_ceiling_that_is_not_bounded_says_so(
-    ci95: tuple[float | None, float | None], words: str
+    stable: bool | None, words: str, marker: str | None
 ) -> None:
-    found = {"estimate": None, "ci95": ci95}
-    figure = figures.ceilings_of_arms([small_study(lr50=found, lr90=found)])
-    assert words_of(figure) == [words]
+    trials = [] if stable is None else [Observation(u, stable) for u in np.linspace(-5.5, 1.5, 9)]
+    if stable is False:
+        # One that trained, lest there is no ceiling at all.
+        trials = [Observation(-6.0, True)] * 4 + trials[3:]
+    figure = figures.ceilings_of_arms({("baseline", "relu"): measured(trials)})
+    trains, usable = words_of(figure)
+    assert trains.startswith(words)
+    assert usable == "not bounded"
+    triangles = [line.get_marker() for line in figure.axes[0].lines]
+    assert triangles == ([] if marker is None else [marker])
 
 
 def test_a_run_that_was_ended_has_a_cross_and_its_loss_may_be_no_number() -> None:

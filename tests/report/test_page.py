@@ -18,6 +18,7 @@ from lr_ceiling.evidence.verification import points_of
 from lr_ceiling.execution.files import read_json, write_json
 from lr_ceiling.pipeline import params
 from lr_ceiling.report import figures
+from lr_ceiling.report.findings import Findings
 from lr_ceiling.report.page import answer, counts, inline, median_steps, number, percent
 from lr_ceiling.search.estimates import Estimate
 
@@ -198,7 +199,7 @@ def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Pat
     text = (complete / "reports/index.html").read_text()
     assert "Not held against fresh seeds: batchnorm, relu." in text
     assert "<td>7 of 8</td><td>5 to 8</td><td>44%</td><td>yes</td>" in text
-    assert "3 of 3 counts lie in their interval. On average an interval allowed 44%" in text
+    assert "4 of 4 counts lie in their interval. On average an interval allowed 44%" in text
     assert "Some finder</th><td>0.2</td><td>0 of 8</td><td>0.250</td>" in text
 
 
@@ -279,28 +280,39 @@ def ratio(activation: str, estimate: float | None, low: float | None, high: floa
 
 def test_the_answer_is_a_sentence_whatever_is_bounded() -> None:
     both = [ratio("relu", 3456.0, 2212.0, 5987.0), ratio("sigmoid", None, 12.3, None)]
+    # What is bounded on one side only grows with the budget, and is no headline.
     assert answer(both, []) == (
-        "With batch norm the learning rate can be 3,500 times (2,200 to 6,000) as high with relu, "
-        "and at least 12 times as high with sigmoid."
+        "With batch norm it trains up to 3,500 times (2,200 to 6,000) the baseline's learning rate "
+        "with relu."
     )
     unsure = [one.model_copy(update={"exists": 0.634}) for one in both]
     assert answer(unsure, []) == (
-        "With batch norm the learning rate can be 3,500 times (2,200 to 6,000) as high with relu "
-        "(if both ceilings exist: probability 0.63), and at least 12 times as high with sigmoid "
-        "(if both ceilings exist: probability 0.63)."
+        "With batch norm it trains up to 3,500 times (2,200 to 6,000) the baseline's learning rate "
+        "with relu (if both ceilings exist: probability 0.63)."
     )
     sure = [one.model_copy(update={"exists": 0.998}) for one in both]
     assert answer(sure, []) == answer(both, [])
     nothing = ratio("elu", None, None, None)
-    assert answer([nothing], []) == "How much higher with elu, the trials don't bound."
-    assert answer([*both, nothing], []).endswith("with sigmoid; how much higher with elu, "
-                                                 "the trials don't bound.")  # fmt: skip
+    assert answer([nothing], []) == (
+        "How much higher batch norm's learning rates may be, the runs don't bound."
+    )
+    assert answer([*both, nothing], []) == answer(both, [])
+    usable = Estimate(estimate=48.0, ci95=(17.0, 75.0))
+    lossless = [one.model_copy(update={"usable": usable}) for one in both]
+    assert answer(lossless, []) == (
+        "With batch norm no accuracy is lost up to 48 times (17 to 75) the baseline's learning "
+        "rate with relu and 48 times (17 to 75) with sigmoid, and it trains up to 3,500 times "
+        "(2,200 to 6,000) the baseline's learning rate with relu."
+    )
     alone = answer([], [small_study()])
     assert alone == "baseline, relu: lr90 0.01 (95% interval 0.005 to 0.02)."
 
 
-def test_a_figure_in_a_page_has_its_own_ids_and_the_pages_colours(tmp_path: Path) -> None:
-    figures.save(figures.ceilings_of_arms([small_study()]), tmp_path / "one")
+def test_a_figure_in_a_page_has_its_own_ids_and_the_pages_colours(
+    findings: Findings, tmp_path: Path
+) -> None:
+    arms = {arm: pool.measurement for arm, pool in findings.pools.items()}
+    figures.save(figures.ceilings_of_arms(arms), tmp_path / "one")
     svg = inline(tmp_path / "one.svg", 'a "label" & more')
     assert 'role="img" aria-label="a &#34;label&#34; &amp; more"' in svg
     assert not re.search(r"#[0-9a-f]{6}\b", svg)

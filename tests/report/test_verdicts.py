@@ -1,9 +1,10 @@
 """Which claims a report holds, in which order, and from which runs."""
 
-from conftest import small_study
+from dataclasses import replace
+
 from lr_ceiling.evidence.records import Claim
 from lr_ceiling.report.findings import Findings
-from lr_ceiling.report.verdicts import claims, trials_of, updated
+from lr_ceiling.report.verdicts import claims, runs_of, updated
 
 
 def claim(name: str, n: int, p_value: float | None = None) -> Claim:
@@ -40,7 +41,9 @@ def test_the_claims_of_a_report_are_one_family() -> None:
     assert [one.holds_together for one in updated(few, more)] == [False, False]
 
 
-def test_a_ratio_rests_on_the_trials_of_both_arms() -> None:
-    studies = [small_study(variant=variant, trials=trials)
-               for variant, trials in (("baseline", 3), ("batchnorm", 5))]  # fmt: skip
-    assert trials_of([*studies, small_study(activation="tanh", trials=2)]) == {"relu": 8, "tanh": 2}
+def test_a_ratio_rests_on_the_fresh_seeds_of_both_arms(findings: Findings) -> None:
+    # Four trials an arm; the grid's runs count for the usable rate alone.
+    assert runs_of(findings) == {"relu": 8}
+    assert sum(map(len, findings.cells.values())) == 12
+    alone = replace(findings, searches={})
+    assert runs_of(alone) == {}

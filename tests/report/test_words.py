@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from conftest import small_study
-from lr_ceiling.evidence.records import Claim, Ratio
+from conftest import arm_of, small_run, small_study, small_usable
+from lr_ceiling.evidence.records import ArmCeilings, Claim, Pooled, Ratio
 from lr_ceiling.report.words import (
     CLAIM_COLUMNS,
     claim_row,
@@ -15,7 +15,9 @@ from lr_ceiling.report.words import (
     in_words,
     interval,
     lr90_times,
+    no_accuracy_lost_up_to,
     over,
+    trains_up_to,
 )
 from lr_ceiling.search.estimates import NOTHING, Estimate
 
@@ -109,3 +111,48 @@ def test_how_many_times_theory_in_a_few_words() -> None:
     assert over(Estimate(estimate=2.0, ci95=(1.0, 4.0))) == "2 times (1 to 4)"
     assert over(Estimate(estimate=None, ci95=(2.0, None))) == "at least 2 times"
     assert over(NOTHING) == "-"
+
+
+def arm(**changes: object) -> ArmCeilings:
+    return arm_of(small_run(), lr90=0.01).model_copy(update=changes)
+
+
+def test_trains_up_to_is_lr90_or_how_far_no_ceiling_was_found() -> None:
+    assert trains_up_to(arm()) == "0.01 (0.005 to 0.02)"
+    beyond = {"lr90": Estimate(estimate=None, ci95=(31_234.0, None)), "trials": 12}
+    assert trains_up_to(arm(**beyond, labels={"stable": 12})) == (
+        "no ceiling found up to 31,000, 12 of 12 stable"
+    )
+    assert trains_up_to(arm(**beyond, labels={"slow": 1, "stable": 11})) == (
+        "no ceiling found up to 31,000, 11 of 12 stable"
+    )
+    below = arm(lr90=Estimate(estimate=None, ci95=(None, 0.3)), labels={"dead": 12})
+    assert trains_up_to(below) == "at most 0.3"
+    assert trains_up_to(arm(lr90=NOTHING)) == "not bounded"
+
+
+def test_where_no_rate_trains_nine_times_in_ten_it_is_said_with_its_probability() -> None:
+    checks = replace(small_study().checks, lr90_exists=0.12)
+    beyond = Estimate(estimate=None, ci95=(5.0, None))
+    assert trains_up_to(arm(checks=checks, lr90=beyond)) == (
+        "no rate trains nine times in ten (P = 0.88)"
+    )
+
+
+def test_all_runs_of_an_arm_are_what_is_told_where_they_were_pooled() -> None:
+    pooled = Pooled(
+        lr50=NOTHING,
+        lr90=Estimate(estimate=0.015, ci95=(0.012, 0.017)),
+        exists=0.99,
+        usable=small_usable(estimate=0.008, ci95=(0.007, 0.009)),
+        runs={"search": 2, "verification": 60},
+        without={},
+        left_out=(),
+    )
+    assert trains_up_to(arm(pooled=pooled)) == "0.015 (0.012 to 0.017)"
+    assert no_accuracy_lost_up_to(arm(pooled=pooled)) == "0.008 (0.007 to 0.009)"
+    doubtful = pooled.model_copy(update={"exists": 0.3})
+    assert trains_up_to(arm(pooled=doubtful)) == "no rate trains nine times in ten (P = 0.70)"
+    assert no_accuracy_lost_up_to(arm()) == "0.006 (0.003 to 0.009)"
+    unbounded = small_usable(estimate=None, ci95=(None, None), reason="too few")
+    assert no_accuracy_lost_up_to(arm(usable=unbounded)) == "not bounded"

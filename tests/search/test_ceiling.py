@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,9 @@ from optuna.study import Study
 from optuna.trial import create_trial
 
 from lr_ceiling.errors import StudyError
-from lr_ceiling.search.ceiling import Ceiling, ceiling_of
-from lr_ceiling.search.sampler import EXPECTED
+from lr_ceiling.search.ceiling import LOSS, Ceiling, ceiling_of
+from lr_ceiling.search.posterior import Observation
+from lr_ceiling.search.sampler import EXPECTED, OBSERVATION, PART
 
 SPACE = FloatDistribution(1e-4, 10, log=True)
 EDGE = [(1e-3, True), (0.01, True), (0.03, True), (0.05, True), (0.08, False), (0.1, False)]
@@ -160,3 +162,57 @@ def test_scores_that_miss_the_target_are_told() -> None:
     reason = ceiling_of(study).reason
     assert reason is not None
     assert reason.endswith("failed between 0.01 and 1; their scores are 0.81 to 0.81")
+
+
+def graded(us: list[float], loss: float | None) -> Ceiling:
+    """A study that was told scores: trains below -1.5, and loses from -2.5 on."""
+    study = optuna.create_study(direction="maximize")
+    for u in us:
+        seen = Observation(u, u < -1.5, score=None if u >= -1.5 else 0.8 - 0.1 * max(u + 2.5, 0))
+        trial = create_trial(
+            params={"lr": 10**u}, distributions={"lr": SPACE}, value=float(seen.stable),
+            user_attrs={OBSERVATION: list(seen), PART: "edge"},
+        )  # fmt: skip
+        study.add_trial(trial)
+    study.set_user_attr(LOSS, loss)
+    return ceiling_of(study)
+
+
+US = [float(u) for u in np.linspace(-3.5, -0.6, 30)]
+
+
+def test_the_usable_rate_is_told_beside_lr90() -> None:
+    found = graded(US, loss=0.02)
+    low, high = found.usable.ci95
+    assert found.usable.estimate is not None
+    assert found.lr90.estimate is not None
+    assert low is not None
+    assert high is not None
+    assert low < 10**-2.3 < high
+    assert found.usable.estimate < found.lr90.estimate
+    words = found.usable.in_words(digits=3)
+    assert str(found) == (
+        f"trains up to {found.lr90.in_words(digits=3)}; no accuracy lost up to {words}; 30 trials"
+    )
+    assert f"<th style='text-align:left'>no accuracy lost up to (usable)</th><td>{words}</td>" in (
+        found._repr_html_()
+    )
+    told = json.loads(found.to_json())["usable"]
+    assert (told["estimate"], tuple(told["ci95"]), told["loss"]) == (
+        found.usable.estimate, found.usable.ci95, 0.02,
+    )  # fmt: skip
+    assert told["best"]["score"] == pytest.approx(0.8, abs=0.01)
+    assert found.parts == ["edge"] * 30
+
+
+def test_why_there_is_no_usable_rate_is_told(ceiling: Ceiling) -> None:
+    assert ceiling.usable.reason == "loss= doesn't say how much of the score may be lost"
+    few = graded([-3.0, -2.9, -2.8, -1.0, -0.9], loss=0.02)
+    assert few.usable.reason == "of the runs that trained 3 tell a score: 5 are needed"
+    assert "no accuracy lost" not in str(few)
+    assert few.usable.reason in few._repr_html_()
+    below = graded([u for u in US if u > -2.4], loss=0.001)
+    assert below.usable.ci95[0] is None
+    assert "don't bound it from below" in str(below.usable.reason) or (
+        "probably none among the rates" in str(below.usable.reason)
+    )

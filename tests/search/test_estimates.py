@@ -29,8 +29,8 @@ def test_trials_on_both_sides_give_a_number() -> None:
     assert high is not None
     assert estimate.estimate is not None
     assert 1e-3 < low < estimate.estimate < high < 10**-1.7
-    assert found.settled(1.0)
-    assert not found.settled(0.01)
+    assert found.ended(1.0) == "interval"
+    assert found.ended(0.01) is None
 
 
 def test_no_failure_gives_a_lower_limit_alone() -> None:
@@ -41,7 +41,8 @@ def test_no_failure_gives_a_lower_limit_alone() -> None:
     assert estimate.ci95[0] is not None
     assert estimate.ci95[0] > 1
     assert found.bounds_of(0.9) == "below only"
-    assert not found.settled(10)
+    # Where it ends is not where the ceiling lies: looking on would not find it.
+    assert found.ended(10) == "range"
     assert found.belief().lr90 == ()
 
 
@@ -51,7 +52,7 @@ def test_no_success_gives_no_number(failures: int) -> None:
     for target in (0.5, 0.9):
         assert found.estimate(target).estimate is None
         assert found.estimate(target).ci95[0] is None
-    assert not found.settled(10)
+    assert found.ended(10) is None
 
 
 def test_a_network_that_never_trains_surely_has_no_ceiling() -> None:

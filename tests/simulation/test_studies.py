@@ -8,11 +8,12 @@ import pytest
 from conftest import ROOT
 from lr_ceiling.pipeline import params
 from lr_ceiling.report.schemas import AuditReport
-from lr_ceiling.search.posterior import Calls, Observation
+from lr_ceiling.search.posterior import Calls, Observation, Tally
 from lr_ceiling.simulation.oracles import HIGH, LOW, Oracle, oracle_of
 from lr_ceiling.simulation.studies import (
     BUDGET,
     CALLS,
+    CONFIRMATIONS,
     INTERVAL,
     LAG,
     digest_of_studies,
@@ -29,10 +30,13 @@ def test_the_searches_are_those_of_the_params_and_the_audit() -> None:
     bounds = search.range["baseline"]
     assert (bounds.low, bounds.high) == (LOW, HIGH)
     assert (search.interval_decades, search.lag) == (INTERVAL, LAG)
+    assert search.confirmations == CONFIRMATIONS
     assert search.budget("baseline-sigmoid") == BUDGET
     rules = AuditReport.read(ROOT / "reports" / "audit.json").rules
-    calls = Calls(sum(rule.audited for rule in rules), sum(rule.wrong for rule in rules))
-    assert calls == CALLS
+    for of_success, tally in zip((False, True), CALLS, strict=True):
+        mine = [rule for rule in rules if (rule.rule == "stable") == of_success]
+        audited, wrong = sum(rule.audited for rule in mine), sum(rule.wrong for rule in mine)
+        assert Tally(audited, wrong) == tally
 
 
 def test_a_study_lets_one_trial_of_eight_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +59,8 @@ def test_a_study_allows_for_wrong_calls(monkeypatch: pytest.MonkeyPatch) -> None
         return sum(study(SHARP, seed)["cost"] for seed in range(2))
 
     sure = spent()
-    monkeypatch.setattr("lr_ceiling.simulation.studies.CALLS", Calls(audited=20, wrong=10))
+    doubtful = Calls(*[Tally(audited=20, wrong=10)] * 2)
+    monkeypatch.setattr("lr_ceiling.simulation.studies.CALLS", doubtful)
     assert spent() > sure
 
 

@@ -129,7 +129,7 @@ def answer(ratios: Sequence[Ratio], studies: Sequence[Study]) -> str:
     trains = _times(ratios, lambda one: None if one.lr90.estimate is None else one.lr90)
     parts = []
     if lossless:
-        parts.append(f"no accuracy is lost up to {lossless} the baseline's learning rate")
+        parts.append(f"no accuracy is lost up to {lossless}")
     if trains:
         parts.append(f"it trains up to {trains}")
     if not parts:
@@ -143,10 +143,15 @@ def _times(ratios: Sequence[Ratio], of: Callable[[Ratio], Estimate | None]) -> s
     A ratio that is bounded on one side only grows with the budget, and is none.
     """
     found = [(one, of(one)) for one in ratios]
-    return " and ".join(
-        f"{in_times(times)} with {one.activation}{_if_any(one)}"
+    bounded = [
+        (in_times(times), f"with {one.activation}{_if_any(one)}")
         for one, times in found
         if times is not None and times.estimate is not None
+    ]
+    # Of what they are a multiple is said once.
+    return " and ".join(
+        f"{times} {where}" if place else f"{times} the baseline's learning rate {where}"
+        for place, (times, where) in enumerate(bounded)
     )
 
 

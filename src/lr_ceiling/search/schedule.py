@@ -186,7 +186,7 @@ class Schedule:
                 is_doubtful(self._foreseen(posterior, stable)) for stable in (True, False)
             )
         if self.part == "usable":
-            return self._may_look_below()
+            return self._may_look_below() and not self._explorer.usable(self._seen).settled()
         ended = Estimates(posterior).ended(self._aim.interval_decades)
         return ended is None and not (
             self._explorer.waits(self._seen, pending)
