@@ -191,10 +191,10 @@ def probability_of_arms(
 
 
 def trials_of_arms(arms: Mapping[str, Sequence[RunResult]]) -> Figure:
-    """Validation accuracy by learning rate of every trial, a panel an arm, marked by label."""
+    """Validation accuracy, by weights, of every trial by learning rate, marked by label."""
     figure, panels = _panels_by_rate(list(arms.values()))
     for panel, (arm, runs) in zip(panels, arms.items(), strict=True):
-        _mark(panel, runs, [run.validation_accuracy for run in runs])
+        _mark(panel, runs, [run.accuracy_by_weights for run in runs])
         target = runs[0].spec.target_accuracy
         panel.axhline(target, color=PALETTE["muted"], linestyle=":")
         panel.set(ylim=(-0.1, 1.1), ylabel="accuracy", yticks=(0, 0.5, target))
