@@ -60,7 +60,7 @@ class Recorder(Judge):
 def main() -> None:
     """Record the runs."""
     splits = Path(sys.argv[1])
-    training.Judge = Recorder  # type: ignore[attr-defined,assignment]
+    training.Judge = Recorder  # type: ignore[attr-defined]
     FOLDER.mkdir(exist_ok=True)
     for name in sys.argv[2:] or RUNS:
         variant, activation, learning_rate, seed = RUNS[name]

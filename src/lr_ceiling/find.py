@@ -20,7 +20,7 @@ from lr_ceiling.problems.devices import gpus
 from lr_ceiling.problems.outcome import Mode, Run
 from lr_ceiling.problems.problem import CallableProblem, Problem, is_a
 from lr_ceiling.rounding import short
-from lr_ceiling.search.ceiling import Asked, Ceiling
+from lr_ceiling.search.ceiling import BETTER, Asked, Ceiling
 from lr_ceiling.search.schedule import Question
 
 # Runs that look up to where no accuracy is lost, and how much of a score counts as none.
@@ -132,6 +132,8 @@ def find_ceiling(
             trials = ProblemTrials(known, question, parcel)
         watch = stack.enter_context(_watch(progress))
         driver = stack.enter_context(opened(path, trials, _told(watch, trials)))
+        if direction == "min" and BETTER not in driver.study.user_attrs:
+            driver.study.set_user_attr(BETTER, direction)
         before = [trials.observe(result) for result in driver.results.values()]
         watch.begun(trials.aim, trials.horizon, before)
         runner = stack.enter_context(_runner(known, executor, workers, question.lag, watch.steps))

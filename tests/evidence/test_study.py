@@ -243,8 +243,8 @@ def test_what_ended_the_search_for_the_edge_is_not_moved_by_what_came_after(
     tmp_path: Path,
 ) -> None:
     edges: list[tuple[Part, float, Label, int]] = [
-        *(("edge", rate, "stable", 20) for rate in np.geomspace(0.001, 0.01, 12)),
-        *(("edge", rate, "dead", 5) for rate in np.geomspace(0.012, 0.1, 12)),
+        *(("edge", rate, "stable", 20) for rate in np.geomspace(0.002, 0.01, 30)),
+        *(("edge", rate, "dead", 5) for rate in np.geomspace(0.0105, 0.05, 30)),
     ]
     after: list[tuple[Part, float, Label, int]] = [("confirm", 0.006, "slow", 20)] * 8
     alone, whole = written(tmp_path, edges), written(tmp_path, [*edges, *after])

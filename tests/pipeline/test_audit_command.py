@@ -17,9 +17,13 @@ from lr_ceiling.problems.judge import Label
 from lr_ceiling.report.schemas import AuditReport
 from stand_in import StandIn
 
+RULES: tuple[Label, ...] = ("dead", "exploded", "stable")
+
 
 def oracle(task: TrainingTask) -> RunResult:
-    """Some of the runs explode, the others die."""
+    """Some of the runs explode, the others die; those below the ground are called stable."""
+    if task.spec.learning_rate < GROUNDS[0].low:
+        return small_run(**task.spec.model_dump(), called_stable_at=16, test_accuracy=None)
     called: Label = "exploded" if task.spec.seed % 2 else "dead"
     return small_run(
         **task.spec.model_dump(), label=called, called=called, called_at=9, test_accuracy=None
@@ -35,9 +39,11 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project in which four calls are enough, of two rules in one arm."""
+    """A project in which four calls are enough, of two rules and of success in one arm."""
     monkeypatch.chdir(small_project(tmp_path, {}))
     monkeypatch.setattr(auditing, "NEEDED", 4)
+    monkeypatch.setattr(auditing, "NEEDED_SUCCESSES", 4)
+    monkeypatch.setattr(auditing, "MOST_WRONG", {"stable": 0.6})
     monkeypatch.setattr(auditing, "LOOKS", 6)
     monkeypatch.setattr(auditing, "FEW", 1)
     monkeypatch.setattr(auditing, "GROUNDS", GROUNDS[:1])
@@ -56,17 +62,21 @@ def test_an_audit_goes_on_in_another_clone(
     project: Path, small_splits: Path, runner: StandIn
 ) -> None:
     path = project / "reports/audit.json"
-    runner.lives = 8
+    runner.lives = 7
     assert call(small_splits, "state/here") == 1
     half = AuditReport.read(path)
-    # Of the first six runs one exploded; three more are needed where it did.
-    assert [rule.audited for rule in half.rules] == [5, 0]
-    assert [len(table.runs) for table in half.runs] == [8]
+    # Of the first six runs two exploded; two more are needed where they did.
+    assert [rule.audited for rule in half.rules] == [4, 0, 0]
+    assert [len(table.runs) for table in half.runs] == [7]
     runner.lives = 10**9
     assert call(small_splits, "state/there") == 0
-    assert len(runner.ran) == 12
+    total = len(runner.ran)
     whole = AuditReport.read(path)
-    assert [(rule.rule, rule.audited) for rule in whole.rules] == [("dead", 5), ("exploded", 1)]
+    assert [(rule.rule, rule.audited >= 4) for rule in whole.rules] == [
+        (rule, True) for rule in RULES
+    ]
+    assert sum(len(table.runs) for table in whole.runs) == total
+
     for rule in whole.rules:
         (arm,) = rule.under
         assert (arm.conditions.arm, arm.conditions.horizon_steps) == ("baseline-relu", 40)
@@ -77,7 +87,7 @@ def test_an_audit_goes_on_in_another_clone(
     assert call(small_splits, "state/whole") == 0
     assert path.read_bytes() == first
     assert call(small_splits, "state/other") == 0
-    assert len(runner.ran) == 24
+    assert len(runner.ran) == 2 * total
     assert path.read_bytes() == first
 
 
@@ -92,14 +102,14 @@ def test_rules_that_are_known_stay_until_their_turn(
         AuditedRule(
             rule=rule, audited=59, wrong=0, wrong_share_below=0.0495, arms={"baseline-relu": 59}
         )
-        for rule in ("dead", "exploded")
+        for rule in RULES
     )
     empty.model_copy(update={"rules": known}).write(path)
     assert call(small_splits) == 1
     assert AuditReport.read(path).rules == known
     runner.lives = 6
     assert call(small_splits) == 1
-    assert [rule.audited for rule in AuditReport.read(path).rules] == [5, 59]
+    assert [rule.audited for rule in AuditReport.read(path).rules] == [4, 59, 59]
 
 
 def test_an_audit_of_other_params_says_nothing_of_these(
@@ -110,7 +120,7 @@ def test_an_audit_of_other_params_says_nothing_of_these(
     small_project(project, {"training": {"steps_per_epoch": 21}})
     runner.lives = 0
     assert call(small_splits) == 1
-    assert [rule.audited for rule in AuditReport.read(path).rules] == [0, 0]
+    assert [rule.audited for rule in AuditReport.read(path).rules] == [0, 0, 0]
 
 
 def test_a_damaged_report_is_not_written_over(

@@ -75,7 +75,7 @@ def test_an_unknown_command_is_named() -> None:
         (
             "report --train x --search x --theory x --validation x --verification x "
             "--claims x --output out",
-            "runs.json is missing",
+            "x is missing",
         ),
     ],
 )

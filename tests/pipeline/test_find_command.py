@@ -77,11 +77,12 @@ def test_a_problem_in_a_file_is_searched_twice_alike(folder: Path) -> None:
     asked += ["--storage", "search.journal", "--json", "out/answer.json"]
     command = [sys.executable, "-m", "lr_ceiling.pipeline.cli", *asked]
     first = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert re.fullmatch(r"trains up to \S+ \(\S+ to \S+\); 3 trials\n", first.stdout)
+    said = re.fullmatch(r"trains up to \S+ \(\S+ to \S+\); (\d+) trials\n", first.stdout)
+    assert said is not None
     shown = [line for line in first.stderr.splitlines() if line.startswith("search trial ")]
-    assert len(shown) == 3
+    assert len(shown) == int(said[1]) >= 3
     answer = json.loads((folder / "out" / "answer.json").read_text())
-    assert answer["trials"] == 3
+    assert answer["trials"] == len(shown)
     assert first.stdout.startswith(f"trains up to {answer['lr90']['estimate']:.3g} ")
     # Nothing is run again, so nothing is told.
     second = CliRunner().invoke(main, [*asked, "--quiet"])
@@ -93,8 +94,11 @@ def test_a_score_is_held_against_a_target(folder: Path) -> None:
         CliRunner().invoke(main, ["find", *named, "--quiet", "--workers", "1", *ASKED])
         for named in (["mine.py:problem"], ["mine.py:score", "--target", "0.97"])
     ]
-    assert shown[0].exit_code == 0
-    assert shown[0].stdout == shown[1].stdout
+    assert [one.exit_code for one in shown] == [0, 0]
+    # Bools have no score that could be lost, and no runs that look for that.
+    assert "no accuracy lost up to" not in shown[0].stdout
+    assert "no accuracy lost up to" in shown[1].stdout
+    assert all(one.stdout.startswith("trains up to ") for one in shown)
 
 
 def test_a_file_is_imported_as_python_would(folder: Path) -> None:

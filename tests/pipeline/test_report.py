@@ -59,7 +59,7 @@ def test_the_report_holds_the_cells_of_the_params_and_nothing_of_others(tmp_path
     ceilings = read_json(project / "reports/ceilings.json")
     assert [arm["lr90"]["estimate"] for arm in ceilings["arms"]] == [0.01, 0.01]
     assert [ratio["activation"] for ratio in ceilings["ratios"]] == ["relu"]
-    assert [one["n"] for one in comparison["claims"] if one["id"].startswith("higher")] == [4]
+    assert [one["n"] for one in comparison["claims"] if one["id"].startswith("higher")] == [8]
     left = {path.name for path in (project / "data/train").iterdir()}
     assert left == {f"{variant}-relu-{rate}" for variant, rate in product(VARIANTS, (0.01, 1))}
     written = contents(project)

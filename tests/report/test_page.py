@@ -4,7 +4,7 @@ import copy
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from playwright.sync_api import Browser
@@ -13,7 +13,7 @@ from browser import watched_page
 from conftest import make_report, small_run, small_study, write_results
 from lr_ceiling.evidence.claims import subject_of
 from lr_ceiling.evidence.comparison import conditions_of
-from lr_ceiling.evidence.records import Ratio, Spread
+from lr_ceiling.evidence.records import Ratio, Spread, Study
 from lr_ceiling.evidence.verification import points_of
 from lr_ceiling.execution.files import read_json, write_json
 from lr_ceiling.pipeline import params
@@ -318,6 +318,13 @@ def test_a_figure_in_a_page_has_its_own_ids_and_the_pages_colours(
     assert not re.search(r"#[0-9a-f]{6}\b", svg)
     assert re.findall(r'(?:\bid="|url\(#|href="#)(?!one-)', svg) == []
     assert "var(--orange)" in svg
+
+
+def test_whatever_ended_a_search_is_explained(project: Path) -> None:
+    text = (project / "reports/index.html").read_text()
+    (explained,) = re.findall(r"<dt>(Ended by .*?)</dt>", text)
+    for ending in get_args(Study.model_fields["stopped"].annotation):
+        assert ending in explained
 
 
 def test_median_steps_takes_never_for_later_than_any() -> None:

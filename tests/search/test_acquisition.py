@@ -99,7 +99,7 @@ def test_trials_under_way_may_be_enough() -> None:
 def test_where_there_is_no_edge_no_interval_gets_narrow() -> None:
     trials = [Observation(-3.25, stable=index % 6 == 0) for index in range(300)]
     # A narrow band between two trials would be one: none is left.
-    trials += [Observation(u, stable=False) for u in np.arange(-6, 2, 0.025)] * 3
+    trials += [Observation(u, stable=False) for u in np.arange(-6, 2, 0.025)]
     posterior = Posterior(curves(Range(-4, 0, -6, 2)), trials)
     assert posterior.edge(0.9).exists < 1e-6
     assert narrow_after(posterior, np.array([-1.0]), 0.3) == 0

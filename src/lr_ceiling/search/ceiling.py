@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 CALLS = "calls"
 # The study's attribute with how much of the score may be lost up to the usable rate.
 LOSS = "loss"
+# The study's attribute with what is better, where that is a lower score.
+BETTER = "better"
 # The user attribute that holds a trial's result as text.
 RESULT = "result"
 # What belongs to the search itself.
@@ -304,7 +306,7 @@ def ceiling_of(study: Study) -> Ceiling:
     seen = [observed(trial, parameter) for trial in trials]
     parts: list[Part] = [trial.user_attrs.get(PART, "edge") for trial in trials]
     loss = study.user_attrs.get(LOSS)
-    asked = None if loss is None else Asked(loss)
+    asked = None if loss is None else Asked(loss, study.user_attrs.get(BETTER, "max"))
     return Ceiling(study, bounds, seen, calls, parts=parts, asked=asked)
 
 
