@@ -14,7 +14,7 @@ import pytest
 from lr_ceiling import KerasProblem, Outcome
 from lr_ceiling.mnist import dataset
 
-STEPS = 300
+STEPS = 200
 
 
 def build(batchnorm: bool) -> Any:

@@ -1,10 +1,12 @@
 """The runner: results whatever ends first, whoever is killed, and no process left behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -50,6 +52,36 @@ def test_results_come_in_the_order_of_the_tasks_and_survive_a_killed_worker(tmp_
         os.kill(int(path.name.rpartition("-")[2]), signal.SIGKILL)
         assert {runner.completed().result for _ in slow} == {121, 144}
     assert wait_until(lambda: not any(map(is_alive, workers_of(tmp_path))))
+
+
+def test_a_process_that_starts_while_another_is_killed_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The pool terminates its processes and then waits for all of them. One that starts in between
+    # is not terminated, as none is here, and waits for tasks behind the lock of the killed one.
+    monkeypatch.setattr("lr_ceiling.execution.executor._Process.terminate", lambda process: None)
+    results: list[int] = []
+
+    def run() -> None:
+        with local_runner(2) as runner:
+            runner.execute([Square(number, wait=0.5, marks=tmp_path) for number in (1, 2)])
+            runner.submit(Square(11, wait=1.0, marks=tmp_path))
+            assert wait_until(lambda: any(tmp_path.glob("11-*")))
+            (path,) = tmp_path.glob("11-*")
+            (idle,) = workers_of(tmp_path) - {int(path.name.rpartition("-")[2])}
+            os.kill(idle, signal.SIGKILL)
+            results.append(runner.completed().result)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    try:
+        assert not thread.is_alive(), "the runner waits for ever"
+        assert results == [121]
+    finally:
+        for worker in workers_of(tmp_path):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
 
 
 def test_equal_tasks_are_run_once_each() -> None:

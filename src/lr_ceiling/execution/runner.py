@@ -195,6 +195,9 @@ class Runner:
         if not self._owned:
             raise WorkerError("the executor that was given has broken: start another one")
         if self._executor is not None:
+            # A pool that broke terminates its processes and waits for all: one that was starting
+            # then is not terminated, and waits for tasks behind a lock that a dead one holds.
+            kill(self._executor)
             self._executor.shutdown()
         broken = {
             future: flight
