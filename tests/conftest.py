@@ -24,7 +24,7 @@ import wheels
 from browser import WAIT_SECONDS, Watched, started_chromium, watched_page
 from lr_ceiling import tracking
 from lr_ceiling.errors import DatasetError
-from lr_ceiling.evidence.records import Arm, ArmCeilings, Study, UsableRate
+from lr_ceiling.evidence.records import Arm, ArmCeilings, AuditedCalls, Study, UsableRate
 from lr_ceiling.execution.executor import CONTEXT
 from lr_ceiling.execution.files import write_json
 from lr_ceiling.live.seeds import search_seed, train_seeds
@@ -286,7 +286,7 @@ def small_study(**changes: object) -> Study:
         "as_saved": None,
         "confirmed": None,
         "expected": (1e-4, 1.0),
-        "calls": NO_CALLS,
+        "calls": AuditedCalls.of(NO_CALLS),
         "transition_decades": 0.2,
         "bounded": "both",
         "highest_stable": 0.01,

@@ -11,7 +11,7 @@ from lr_ceiling.simulation.graded import (
     JUST,
     LAG,
     LOSS,
-    ORACLES,
+    GRADED,
     RUNS,
     Graded,
     judged,
@@ -22,12 +22,12 @@ from lr_ceiling.simulation.graded import (
     summarise,
 )
 
-each = pytest.mark.parametrize("oracle", ORACLES, ids=lambda oracle: oracle.name)
+each = pytest.mark.parametrize("oracle", GRADED, ids=lambda oracle: oracle.name)
 
 
 @each
 def test_usable_is_the_highest_rate_below_lr90_that_loses_no_more(oracle: Graded) -> None:
-    usable, lr90 = oracle.usable(), oracle.lr90()
+    usable, lr90 = oracle.below(), oracle.lr90()
     below = np.linspace(-4, lr90, 2000)
     best = oracle.typical(below).max()
     assert usable <= lr90
@@ -40,8 +40,8 @@ def test_usable_is_the_highest_rate_below_lr90_that_loses_no_more(oracle: Graded
 @each
 def test_runs_have_the_typical_score_and_train_as_often_as_it_says(oracle: Graded) -> None:
     rng = np.random.default_rng(0)
-    for x in (oracle.usable(), oracle.edge):
-        scores = [oracle.run(x, rng) for _ in range(1000)]
+    for x in (oracle.below(), oracle.top):
+        scores = [oracle.score(x, rng) for _ in range(1000)]
         trained = [score for score in scores if score is not None]
         at = np.array([x])
         assert len(trained) / 1000 == pytest.approx(oracle.stable(at)[0], abs=0.06)
@@ -51,16 +51,16 @@ def test_runs_have_the_typical_score_and_train_as_often_as_it_says(oracle: Grade
 
 def test_usable_is_cut_by_the_edge_where_the_curve_is_flat_up_to_it() -> None:
     for name in ("cut", "two-modes-cut"):
-        assert oracle_of(name).usable() > oracle_of(name).lr90() - 0.1
-    assert oracle_of("knee").usable() < oracle_of("knee").lr90() - 0.3
+        assert oracle_of(name).below() > oracle_of(name).lr90() - 0.1
+    assert oracle_of("knee").below() < oracle_of("knee").lr90() - 0.3
 
 
 def test_with_two_modes_some_that_train_just_do_so() -> None:
     oracle, rng = oracle_of("two-modes"), np.random.default_rng(0)
-    scores = [oracle.run(-0.1, rng) for _ in range(400)]
+    scores = [oracle.score(-0.1, rng) for _ in range(400)]
     just = np.mean([JUST[0] <= score <= JUST[1] for score in scores if score is not None])
     assert 0.15 < just < 0.4
-    far = [oracle.run(-2.0, rng) for _ in range(200)]
+    far = [oracle.score(-2.0, rng) for _ in range(200)]
     assert min(score for score in far if score is not None) > JUST[1]
 
 
@@ -79,7 +79,7 @@ def test_a_run_knows_no_score_of_those_under_way() -> None:
         seen.append((len(response.scored), len(pending)))
         return spread_out(response, pending, ceilings, loss)
 
-    flat = Graded("flat", lambda x: np.full(np.shape(x), 4.0), edge=2.4)
+    flat = Graded("flat", lambda x: np.full(np.shape(x), 4.0), top=2.4)
     phase(flat, 0, runs=RUNS, place=place)
     grid = len(GRID_US) * GRID_SEEDS
     assert seen == [(grid + max(run - LAG + 1, 0), min(run, LAG - 1)) for run in range(RUNS)]
