@@ -188,7 +188,7 @@ class Ceiling:
 
     def _scores(self) -> str:
         """From where to where the trials' scores go, if they tell any."""
-        found = [trial.user_attrs.get("score") for trial in self.study.get_trials(deepcopy=False)]
+        found = [trial.user_attrs.get("score") for trial in self._trials]
         scores = [score for score in found if isinstance(score, float)]
         return f"; their scores are {min(scores):.4g} to {max(scores):.4g}" if scores else ""
 
