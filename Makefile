@@ -21,7 +21,7 @@ repro: $(RUNTIME) ## the main job: fetch, validate, train, search, theory, repor
 	lr-ceiling log
 
 test: $(DEVELOPMENT) ## every test
-	pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(DEVELOPMENT) ## style, types, and the GitHub workflows
 	ruff check .

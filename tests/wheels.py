@@ -12,7 +12,8 @@ from types import MappingProxyType
 ROOT = Path(__file__).parents[1]
 UV = shutil.which("uv", path=f"{ROOT / '.venv/uv/bin'}{os.pathsep}{os.environ['PATH']}")
 NOTHING: Mapping[str, str] = MappingProxyType({})
-# Where Python finds what is not installed; and what has each process compile all that it imports.
+# What a make above tells one below; where Python finds what is not installed; and what has each
+# process compile all that it imports.
 FOREIGN = (
     "MAKEFLAGS",
     "MAKELEVEL",

@@ -34,8 +34,12 @@ def local_runner(
         yield runner
 
 
+def worker_of(mark: Path) -> int:
+    return int(mark.name.rpartition("-")[2])
+
+
 def workers_of(marks: Path) -> set[int]:
-    return {int(path.name.rpartition("-")[2]) for path in marks.iterdir()}
+    return set(map(worker_of, marks.iterdir()))
 
 
 def test_results_come_in_the_order_of_the_tasks_and_survive_a_killed_worker(tmp_path: Path) -> None:
@@ -49,7 +53,7 @@ def test_results_come_in_the_order_of_the_tasks_and_survive_a_killed_worker(tmp_
             runner.submit(task)
         assert wait_until(lambda: len(list(tmp_path.glob("1[12]-*"))) == 2)
         (path,) = tmp_path.glob("11-*")
-        os.kill(int(path.name.rpartition("-")[2]), signal.SIGKILL)
+        os.kill(worker_of(path), signal.SIGKILL)
         assert {runner.completed().result for _ in slow} == {121, 144}
     assert wait_until(lambda: not any(map(is_alive, workers_of(tmp_path))))
 
@@ -68,7 +72,7 @@ def test_a_process_that_starts_while_another_is_killed_keeps_nobody_waiting(
             runner.submit(Square(11, wait=1.0, marks=tmp_path))
             assert wait_until(lambda: any(tmp_path.glob("11-*")))
             (path,) = tmp_path.glob("11-*")
-            (idle,) = workers_of(tmp_path) - {int(path.name.rpartition("-")[2])}
+            (idle,) = workers_of(tmp_path) - {worker_of(path)}
             os.kill(idle, signal.SIGKILL)
             results.append(runner.completed().result)
 
