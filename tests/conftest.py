@@ -385,7 +385,7 @@ def put_forward(project: Path, splits: Path, run: RunResult, model: Path) -> Non
     shutil.copy(model, models / f"seed-{spec.seed}.keras")
     shutil.copy(splits, project / "data" / "splits.npz")
     write_validation(project, success=True)
-    write_ceilings(project, arm_of(run, lr90=1.0))
+    write_ceilings(project, arm_of(run, usable=1.0))
 
 
 def write_validation(project: Path, success: bool) -> None:
@@ -405,8 +405,8 @@ def write_ceilings(project: Path, *arms: ArmCeilings) -> None:
     CeilingsReport(arms=arms, ratios=()).write(project / "reports" / "ceilings.json")
 
 
-def arm_of(run: RunResult, lr90: float | None) -> ArmCeilings:
-    """The arm of a run as reports/ceilings.json has it."""
+def arm_of(run: RunResult, usable: float | None = 0.006) -> ArmCeilings:
+    """The arm of a run as reports/ceilings.json has it, with lr90 0.01."""
     spec = run.spec
     study = small_study(
         variant=spec.variant,
@@ -414,7 +414,7 @@ def arm_of(run: RunResult, lr90: float | None) -> ArmCeilings:
         optimizer=spec.optimizer,
         target=spec.target_accuracy,
         horizon_steps=spec.horizon,
-        lr90=Estimate(estimate=lr90, ci95=(lr90 and lr90 / 2, lr90 and lr90 * 2)),
+        usable=small_usable(estimate=usable, ci95=(usable and usable / 2, usable and usable * 1.5)),
     )
     none = {"median": None, "least": None, "most": None, "n": 0}
     nothing = {"estimate": None, "ci95": (None, None)}

@@ -18,7 +18,6 @@ from lr_ceiling.live.predictor import Predictor, as_input
 from lr_ceiling.live.registry import Registry, Version
 from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.results import RunResult, write_runs
-from lr_ceiling.search.estimates import Estimate
 
 Trained = list[tuple[RunResult, Path]]
 # The drawn digits' gate has 100 images: equal models have their lower limit at -0.037.
@@ -153,9 +152,9 @@ def test_data_that_failed_its_validation_promotes_nothing(at_gate: Gate) -> None
     assert at_gate.versions == []
 
 
-def test_without_a_known_ceiling_nothing_is_put_forward(at_gate: Gate, trained: Trained) -> None:
+def test_without_a_known_usable_rate_nothing_is_put_forward(at_gate: Gate, trained: Trained) -> None:
     at_gate.lay_out(0)
-    write_ceilings(at_gate.project, arm_of(trained[0][0], lr90=None))
+    write_ceilings(at_gate.project, arm_of(trained[0][0], usable=None))
     decision = gate.promote(TERMS, at_gate._predictor)
     assert (decision.decision, failed(decision)) == ("refused", ["ceiling"])
     assert at_gate.versions == []
@@ -284,13 +283,13 @@ def runs_at(rate: float, *accuracies: float) -> list[RunResult]:
     ]
 
 
-def test_the_best_seed_of_the_best_mean_at_or_below_the_ceiling_is_chosen() -> None:
+def test_the_best_seed_of_the_best_mean_at_or_below_the_usable_rate_is_chosen() -> None:
     cells = {
         "low": runs_at(0.001, 0.95, 0.99),
         "at": runs_at(0.01, 0.98, 0.97),
         "above": runs_at(0.02, 1.0, 1.0),
     }
-    arms = [arm_of(small_run(), lr90=0.01)]
+    arms = [arm_of(small_run(), usable=0.01)]
     chosen = choose(cells, arms, Path("models"))
     assert chosen
     assert (chosen.cell, chosen.run.spec.seed, chosen.ceiling) == ("at", 0, 0.01)
@@ -298,8 +297,8 @@ def test_the_best_seed_of_the_best_mean_at_or_below_the_ceiling_is_chosen() -> N
 
 
 def test_a_lower_limit_counts_where_there_is_no_upper_one() -> None:
-    limit = Estimate(estimate=None, ci95=(0.01, None))
-    arm = arm_of(small_run(), lr90=None).model_copy(update={"lr90": limit})
+    limit = small_usable(estimate=None, ci95=(0.01, None))
+    arm = arm_of(small_run()).model_copy(update={"usable": limit})
     cells = {"at": runs_at(0.01, 0.97), "above": runs_at(0.02, 1.0)}
     chosen = choose(cells, [arm], Path())
     assert chosen
@@ -312,7 +311,7 @@ def test_a_lower_limit_counts_where_there_is_no_upper_one() -> None:
     ids=lambda other: next(iter(other)),
 )
 def test_a_ceiling_of_another_arm_target_or_horizon_does_not_count(other: object) -> None:
-    arm = arm_of(small_run(), lr90=1.0)
+    arm = arm_of(small_run(), usable=1.0)
     assert isinstance(other, dict)
     cells = {"cell": runs_at(0.001, 0.95)}
     assert choose(cells, [arm], Path())

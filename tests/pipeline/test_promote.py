@@ -18,7 +18,7 @@ def test_a_refusal_is_a_result_or_on_demand_an_exit_code(
     arguments: list[str], code: int, project: Path, small_splits: Path, trained: Trained
 ) -> None:
     put_forward(project, small_splits, *trained[0])
-    write_ceilings(project, arm_of(trained[0][0], lr90=None))
+    write_ceilings(project, arm_of(trained[0][0], usable=None))
     shown = CliRunner().invoke(promote.main, arguments)
     assert shown.exit_code == code
     assert "FAILED  ceiling: no cell of the grid" in shown.stdout

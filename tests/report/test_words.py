@@ -114,7 +114,7 @@ def test_how_many_times_theory_in_a_few_words() -> None:
 
 
 def arm(**changes: object) -> ArmCeilings:
-    return arm_of(small_run(), lr90=0.01).model_copy(update=changes)
+    return arm_of(small_run()).model_copy(update=changes)
 
 
 def test_trains_up_to_is_lr90_or_how_far_no_ceiling_was_found() -> None:

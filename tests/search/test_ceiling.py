@@ -206,7 +206,7 @@ def test_the_usable_rate_is_told_beside_lr90() -> None:
 
 
 def test_why_there_is_no_usable_rate_is_told(ceiling: Ceiling) -> None:
-    assert ceiling.usable.reason == "loss= doesn't say how much of the score may be lost"
+    assert ceiling.usable.reason == "not asked for: loss= says how much of the score may be lost"
     few = graded([-3.0, -2.9, -2.8, -1.0, -0.9], loss=0.02)
     assert few.usable.reason == "of the runs that trained 3 tell a score: 5 are needed"
     assert "no accuracy lost" not in str(few)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lr_ceiling.search.estimates import Estimates
+from lr_ceiling.search.estimates import DOUBTFUL, Estimates
 from lr_ceiling.search.posterior import Observation, Posterior, curves
 from lr_ceiling.search.schedule import PARTS, Aim, Part, Schedule, is_doubtful
 from lr_ceiling.search.usable import scored_of, usable_below
@@ -129,9 +129,10 @@ def test_the_parts_come_one_after_the_other() -> None:
     assert sum(one.cost for one in trials[:edges]) <= GRADED.budget
     assert parts.count("confirm") <= GRADED.confirmations
     assert parts.count("usable") <= GRADED.usable_runs
-    # Confirming seeds are all at one rate: lr90's lower limit by the edge's trials alone.
-    confirming = {one.u for one, part in zip(trials, parts, strict=True) if part == "confirm"}
-    assert confirming == {Posterior(curves(GRADED.bounds), trials[:edges]).edge(0.9).low}
+    # Confirming seeds begin at lr90's lower limit by the edge's trials, and none is above it.
+    confirming = [one.u for one, part in zip(trials, parts, strict=True) if part == "confirm"]
+    limit = Posterior(curves(GRADED.bounds), trials[:edges]).edge(0.9).low
+    assert confirming[0] == limit == max(confirming)
     assert max(one.u for one in trials[parts.index("usable") :]) < EDGE
 
 
@@ -164,6 +165,26 @@ def test_confirming_stops_as_soon_as_it_is_told(lag: int) -> None:
     doubts = [is_doubtful(of_edge(schedule, trials, known)) for known in range(count + 1)]
     assert doubts == [*[True] * count, False]
     assert of_edge(schedule, trials, count).edge(0.9).exists > 0.5
+
+
+def test_where_seeds_fail_at_the_limit_the_next_ones_go_below_it() -> None:
+    """Else they only move lr90 below where they are, and whether it exists stays open."""
+    schedule = Schedule(replace(GRADED, lag=1, confirmations=60, usable_runs=0))
+
+    def mostly(index: int, u: float) -> Observation:
+        if schedule.part == "confirm":
+            return Observation(u, index % 5 > 1)
+        return graded(index, u)
+
+    trials = in_order(schedule, mostly)
+    confirming = trials[schedule.parts.count("edge") :]
+    limit = confirming[0].u
+    assert {one.u for one in confirming if one.u < limit}
+    for count, one in enumerate(confirming, start=schedule.parts.count("edge")):
+        known = Posterior(curves(GRADED.bounds), trials[:count]).edge(0.9)
+        assert one.u == pytest.approx(min(limit, known.low))
+    assert len(confirming) < 60
+    assert schedule.posterior().edge(0.9).exists <= DOUBTFUL[0]
 
 
 def test_where_the_edge_was_not_found_no_seed_confirms_it() -> None:
@@ -230,6 +251,19 @@ def test_where_success_is_called_early_the_first_scores_are_those_of_usable_runs
     trials = in_order(schedule, called)
     assert schedule.parts.count("usable") == GRADED.usable_runs
     assert all(one.score is None for one in trials[: -GRADED.usable_runs])
+
+
+def test_where_full_runs_tell_no_score_one_of_them_is_enough() -> None:
+    schedule = Schedule(GRADED)
+
+    def called(index: int, u: float) -> Observation:
+        one = graded(index, u)._replace(score=None)
+        if not one.stable or schedule.part == "usable":
+            return one
+        return one._replace(called="success", ended=True, cost=0.4)
+
+    in_order(schedule, called)
+    assert schedule.parts.count("usable") == 1
 
 
 def test_where_there_is_probably_no_lr90_no_run_looks_below_it() -> None:

@@ -90,13 +90,19 @@ class Explorer:
         sentinel = self._sentinel(index, posterior)
         return Prospect(posterior, pending).best() if sentinel is None else sentinel
 
-    def limit(self, observations: Sequence[Observation]) -> float:
-        """The log10 learning rate of a confirming trial: lr90's lower limit by edge trials."""
-        if self._limit is None or self._limit[0] != tuple(observations):
-            posterior = Posterior(curves(self._bounds), observations, self._nothing_known.calls)
-            edge = posterior.edge(TARGET)
-            self._limit = posterior.observations, edge.low if edge.exists else self._bounds.low
-        return self._limit[1]
+    def limit(self, edges: Sequence[Observation], observations: Sequence[Observation]) -> float:
+        """The log10 learning rate of a confirming trial: lr90's lower limit.
+
+        It is that by the edge trials; where seeds fail there, that by all trials, if it is lower.
+        """
+        if self._limit is None or self._limit[0] != tuple(edges):
+            posterior = Posterior(curves(self._bounds), edges, self._nothing_known.calls)
+            self._limit = posterior.observations, self._lowest_edge(posterior)
+        return min(self._limit[1], self._lowest_edge(self.posterior(observations)))
+
+    def _lowest_edge(self, posterior: Posterior) -> float:
+        edge = posterior.edge(TARGET)
+        return edge.low if edge.exists else self._bounds.low
 
     def below(self, observations: Sequence[Observation], pending: Floats) -> float:
         """The log10 learning rate of a trial that looks up to where no accuracy is lost."""

@@ -139,7 +139,7 @@ class CeilingSampler(BaseSampler):
                     edges.append(observations[-1])
         part = trial.user_attrs.get(PART, "edge")
         if part == "confirm":
-            u = explorer.limit(edges)
+            u = explorer.limit(edges, observations)
         elif part == "usable":
             u = explorer.below(observations, np.array(pending))
         else:

@@ -153,7 +153,7 @@ class Schedule:
     def propose(self) -> float:
         """The log10 learning rate of the next trial: what CeilingSampler gives as well."""
         if self.part == "confirm":
-            return self._explorer.limit(self._seen[: self.parts.count("edge")])
+            return self._explorer.limit(self._seen[: self.parts.count("edge")], self._seen)
         if self.part == "usable":
             return self._explorer.below(self._seen, self._pending())
         return self._explorer.choose(self.index, self._seen, self._pending())
@@ -197,10 +197,12 @@ class Schedule:
         return self.parts.count("confirm") < self._aim.confirmations
 
     def _may_look_below(self) -> bool:
-        # Who returns bools has no score to lose.
-        graded = any(one.score is not None or one.called == "success" for one in self._seen)
+        count = self.parts.count("usable")
+        # Who returns bools has no score to lose. Runs that ended early had none yet.
+        graded = any(one.score is not None for one in self._seen)
+        may_be = count == 0 and any(one.called == "success" for one in self._seen)
         likely = self.posterior().edge(0.9).exists >= LIKELY
-        return graded and likely and self.parts.count("usable") < self._aim.usable_runs
+        return (graded or may_be) and likely and count < self._aim.usable_runs
 
     def _foreseen(self, posterior: Posterior, stable: bool) -> Posterior:
         """The posterior if all trials under way were stable, or none."""
