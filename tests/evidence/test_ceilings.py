@@ -21,6 +21,8 @@ POOLED = Pooled(
     exists=0.9,
     usable=small_usable(),
     runs={"search": 2},
+    seeds=2,
+    stable=1,
     without={},
     left_out=(),
 )

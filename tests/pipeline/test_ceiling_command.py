@@ -21,6 +21,8 @@ POOLED = Pooled(
     exists=0.9,
     usable=small_usable(),
     runs={"search": 12},
+    seeds=12,
+    stable=6,
     without={},
     left_out=(),
 )

@@ -146,10 +146,14 @@ def test_all_runs_of_an_arm_are_what_is_told_where_they_were_pooled() -> None:
         exists=0.99,
         usable=small_usable(estimate=0.008, ci95=(0.007, 0.009)),
         runs={"search": 2, "verification": 60},
+        seeds=62,
+        stable=60,
         without={},
         left_out=(),
     )
     assert trains_up_to(arm(pooled=pooled)) == "0.015 (0.012 to 0.017)"
+    beyond = pooled.model_copy(update={"lr90": Estimate(estimate=None, ci95=(31_234.0, None))})
+    assert trains_up_to(arm(pooled=beyond)) == "no ceiling found up to 31,000, 60 of 62 stable"
     assert no_accuracy_lost_up_to(arm(pooled=pooled)) == "0.008 (0.007 to 0.009)"
     doubtful = pooled.model_copy(update={"exists": 0.3})
     assert trains_up_to(arm(pooled=doubtful)) == "no rate trains nine times in ten (P = 0.70)"

@@ -12,6 +12,7 @@ from scipy import stats
 from lr_ceiling.search.posterior import (
     DRAWS,
     ROOT_STEPS,
+    TINY,
     WIDTHS,
     Calls,
     Curves,
@@ -74,7 +75,34 @@ def test_edges_are_those_of_the_plain_iteration_to_the_bit(bounds: Range, target
         band = grid._upper(bands, u) * grid._lower(bands, u)
         reached = grid._guess[lapses] + grid._gain[lapses] * band >= target - 1e-3
     expected = np.where(reached & (u > bounds.lowest - 1), u, -np.inf)
-    assert np.array_equal(grid.edges(target).ravel(), expected)
+    # Those that fall in two steps are bisected.
+    plain = grid._share[bands] == 0
+    assert np.array_equal(grid.edges(target).ravel()[plain], expected[plain])
+
+
+@given(u=us, stable=st.booleans(), miscall=st.floats(0, 0.1))
+def test_what_is_told_of_a_run_is_as_probable_as_its_outcome_and_the_calls_say(
+    u: float, stable: bool, miscall: float
+) -> None:
+    p = GRID.probability(u) if stable else 1 - GRID.probability(u)
+    told = p * (1 - miscall) + (1 - p) * miscall
+    found = np.exp(GRID.log_probability(u, stable, miscall), dtype=float)
+    np.testing.assert_allclose(found, np.maximum(told, TINY), rtol=1e-4, atol=2e-7)
+
+
+@settings(deadline=None, max_examples=20)
+@given(trials=observations, target=st.sampled_from([0.5, 0.9]))
+def test_quantiles_lie_on_the_line_between_neighbours(
+    trials: list[Observation], target: float
+) -> None:
+    """As numpy draws it through the middle of each curve's own weight."""
+    posterior = Posterior(GRID, trials)
+    order = GRID.by_edge(target)
+    u, weight = GRID.edges(target).ravel()[order], posterior.weights.ravel()[order]
+    u, weight = u[np.isfinite(u)], weight[np.isfinite(u)]
+    shares = (np.arange(50) + 0.5) / 50
+    expected = np.interp(shares * weight.sum(), weight.cumsum() - weight / 2, u)
+    np.testing.assert_allclose(posterior.quantiles(target, 50), expected, atol=1e-3)
 
 
 def test_an_edge_of_twenty_decades_takes_no_longer_than_some_looks_at_all_curves() -> None:

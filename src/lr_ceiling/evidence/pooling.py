@@ -42,12 +42,15 @@ class Pool:
         """As the report holds it."""
         found = self.measurement
         runs = {name: len(those) for name, those in (*self.fresh.items(), *self.repeated.items())}
+        seeds = [run for those in self.fresh.values() for run in those]
         return Pooled(
             lr50=found.estimates.estimate(TARGETS["lr50"]),
             lr90=found.estimates.estimate(TARGETS["lr90"]),
             exists=found.exists,
             usable=usable_rate(found.usable),
             runs={name: count for name, count in runs.items() if count},
+            seeds=len(seeds),
+            stable=sum(run.label == "stable" for run in seeds),
             without={
                 name: self._without(name).estimates.estimate(TARGETS["lr90"])
                 for name in self.fresh

@@ -361,6 +361,9 @@ class Pooled(Record):
     usable: UsableRate
     # How many runs of each source.
     runs: dict[str, int]
+    # The fresh seeds among them, by which lr50 and lr90 are known, and how many were stable.
+    seeds: int
+    stable: int
     # lr90 without each source of fresh seeds: the verification of a pool can't be its own.
     without: dict[str, Estimate]
     # Runs of another engine, named.
@@ -393,6 +396,8 @@ class ArmCeilings(Study):
             exists=self.checks.lr90_exists,
             usable=self.usable,
             runs={"search": self.trials},
+            seeds=self.trials,
+            stable=self.labels.get("stable", 0),
             without={},
             left_out=(),
         )

@@ -22,8 +22,8 @@ def trains_up_to(arm: ArmCeilings) -> str:
         return f"no rate trains nine times in ten (P = {1 - exists:.2f})"
     low, high = found.ci95
     if found.estimate is None and low is not None and high is None:
-        stable = arm.labels.get("stable", 0)
-        return f"no ceiling found up to {short(low, 2)}, {stable} of {arm.trials} stable"
+        of = f"{arm.headline.stable} of {arm.headline.seeds}"
+        return f"no ceiling found up to {short(low, 2)}, {of} stable"
     return in_short(found)
 
 
