@@ -85,6 +85,8 @@ CREDIBLE = 0.95
 ROOT_STEPS, BISECTED = 40, 20.0
 # Curves that stand for the posterior where all of them are too many.
 DRAWS = 2000
+# The band at so many learning rates is kept: 0.3 MB each.
+KEPT = 64
 # No single trial may rule a curve out for ever.
 TINY = 1e-6
 
@@ -216,6 +218,7 @@ class Curves:
         self._edges: dict[float, Floats] = {}
         self._orders: dict[float, npt.NDArray[np.intp]] = {}
         self._sorted: dict[float, Floats] = {}
+        self._bands: dict[float, Single] = {}
         prior = weight[:, None] * lapse_weight
         self.prior: Floats = prior / prior.sum()
         self.log_prior: Floats = np.log(self.prior)
@@ -234,7 +237,7 @@ class Curves:
         offset, slope = miscall, 1 - 2 * miscall
         if not stable:
             offset, slope = 1 - miscall, -slope
-        band = self._band(u).astype(np.float32)
+        band = self._band_of(u)
         told = np.multiply.outer(band, (slope * self._gain).astype(np.float32))
         told += (offset + slope * self._guess).astype(np.float32)
         np.maximum(told, np.float32(TINY), out=told)
@@ -267,17 +270,28 @@ class Curves:
             self._sorted[target] = u[np.searchsorted(u, -np.inf, side="right") :]
         return self._sorted[target]
 
+    def _band_of(self, u: float) -> Single:
+        """The band's p at `u`; that at the rates of a study's trials is kept."""
+        band = self._bands.get(u)
+        if band is None:
+            if len(self._bands) >= KEPT:
+                self._bands.clear()
+            band = self._bands[u] = self._band(u).astype(np.float32)
+        return band
+
     def _band(self, u: float) -> Floats:
         every = slice(None)
         return self._upper(every, u) * self._lower(every, u)
 
     def _upper(self, bands: Bands, u: Floats | float) -> Floats:
         theta, scale, share = self._theta[bands], self._scale[bands], self._share[bands]
-        whole = _sigmoid((theta - u) / scale)
-        if not np.any(share):
-            return whole
-        first = _sigmoid((theta - self._step[bands] - u) / scale)
-        return np.asarray((1 - share) * whole + share * first)
+        upper = _sigmoid((theta - u) / scale)
+        # One band in six falls in two steps.
+        two = np.flatnonzero(share)
+        at = np.broadcast_to(u, upper.shape)[..., two]
+        first = _sigmoid((theta[two] - self._step[bands][two] - at) / scale[two])
+        upper[..., two] += share[two] * (first - upper[..., two])
+        return upper
 
     def _lower(self, bands: Bands, u: Floats | float) -> Floats:
         above = _sigmoid((u - self._phi[bands]) / self._lower_scale[bands])
@@ -347,15 +361,20 @@ class Posterior:
         """The posterior with one trial more."""
         longer = Posterior(self.curves, (*self.observations, observation), self.calls)
         longer._power = self._power
-        if longer.audited == self.audited:
-            # What is known need not be worked out again.
-            longer._log_likelihood = self._log_likelihood + longer._log_probability(observation)
+        # What is known need not be worked out again.
+        longer._log_of_whole, longer._log_of_ended = self._log_of_whole, self._log_of_ended
+        if not observation.ended:
+            longer._log_of_whole = self._log_of_whole + longer._log_probability(observation)
+            if longer.audited != self.audited:
+                del longer._log_of_ended
+        else:
+            longer._log_of_ended = self._log_of_ended + longer._log_probability(observation)
         return longer
 
     def tempered(self, power: float) -> "Posterior":
         """The posterior with each trial counted `power` times, to say less where no curve fits."""
         milder = Posterior(self.curves, self.observations, self.calls)
-        milder._log_likelihood = self._log_likelihood
+        milder._log_of_whole, milder._log_of_ended = self._log_of_whole, self._log_of_ended
         milder._power = power
         return milder
 
@@ -367,10 +386,19 @@ class Posterior:
         return other
 
     @cached_property
-    def _log_likelihood(self) -> Floats:
+    def _log_of_whole(self) -> Floats:
+        """Log likelihood of the runs that went to their end: (bands, lapses)."""
+        return self._log_likelihood(one for one in self.observations if not one.ended)
+
+    @cached_property
+    def _log_of_ended(self) -> Floats:
+        """That of the runs that a call ended; how sure these are is learned from the others."""
+        return self._log_likelihood(one for one in self.observations if one.ended)
+
+    def _log_likelihood(self, observations: Iterable[Observation]) -> Floats:
         total: Floats = np.zeros(self.curves.prior.shape)
         # Seeds at one learning rate that went alike are looked at once.
-        alike = Counter(one._replace(cost=1.0, score=None) for one in self.observations)
+        alike = Counter(one._replace(called=None, cost=1.0, score=None) for one in observations)
         for observation, count in alike.items():
             total += count * self._log_probability(observation)
         return total
@@ -378,7 +406,8 @@ class Posterior:
     @cached_property
     def weights(self) -> Floats:
         """Probability of each curve."""
-        weights = self._power * self._log_likelihood
+        weights = self._log_of_whole + self._log_of_ended
+        weights *= self._power
         weights += self.curves.log_prior
         weights -= weights.max()
         np.exp(weights, out=weights)
