@@ -38,7 +38,7 @@ from lr_ceiling.pipeline.stages import report
 from lr_ceiling.pipeline.stages.fetch import check_digests, fetch
 from lr_ceiling.report.findings import Cell, Findings
 from lr_ceiling.report.schemas import CeilingsReport, ValidationReport
-from lr_ceiling.search.estimates import Belief, Estimate
+from lr_ceiling.search.estimates import Belief
 from lr_ceiling.search.posterior import NO_CALLS
 from smoke import change_params, lay_out
 from smoke import run as run_in

@@ -9,7 +9,14 @@ import mlflow
 import numpy as np
 import pytest
 
-from conftest import arm_of, put_forward, small_run, write_ceilings, write_validation
+from conftest import (
+    arm_of,
+    put_forward,
+    small_run,
+    small_usable,
+    write_ceilings,
+    write_validation,
+)
 from lr_ceiling import tracking
 from lr_ceiling.errors import LockedError, ResultsError, TrackingError
 from lr_ceiling.live import gate, registry
@@ -152,7 +159,7 @@ def test_data_that_failed_its_validation_promotes_nothing(at_gate: Gate) -> None
     assert at_gate.versions == []
 
 
-def test_without_a_known_usable_rate_nothing_is_put_forward(at_gate: Gate, trained: Trained) -> None:
+def test_without_a_usable_rate_nothing_is_put_forward(at_gate: Gate, trained: Trained) -> None:
     at_gate.lay_out(0)
     write_ceilings(at_gate.project, arm_of(trained[0][0], usable=None))
     decision = gate.promote(TERMS, at_gate._predictor)

@@ -1,6 +1,6 @@
 """The figures of `dvc metrics show`: numbers only, each where its name says."""
 
-from conftest import small_run, small_study
+from conftest import arm_of, small_run
 from lr_ceiling.evidence.comparison import summarise_cell
 from lr_ceiling.evidence.records import Claim, Ratio
 from lr_ceiling.report.dvc_metrics import metrics
@@ -18,8 +18,8 @@ def test_each_figure_is_where_its_name_says() -> None:
     times = Estimate(estimate=20.0, ci95=(5.0, 80.0))
     found = metrics(
         {"baseline-relu-0.003": summarise_cell(runs)},
-        [small_study(lr50=NOTHING)],
-        [Ratio(activation="relu", lr50=NOTHING, lr90=times, exists=0.9)],
+        [arm_of(small_run()).model_copy(update={"lr50": NOTHING})],
+        [Ratio(activation="relu", lr50=NOTHING, lr90=times, usable=times, exists=0.9)],
         [claim("known", 0.05), claim("unknown", None)],
     ).content()
     assert found == {
@@ -37,10 +37,23 @@ def test_each_figure_is_where_its_name_says() -> None:
                 "lr90": 0.01,
                 "lr90_low": 0.005,
                 "lr90_high": 0.02,
+                "usable": 0.006,
+                "usable_low": 0.003,
+                "usable_high": 0.009,
                 "full_run_equivalents": 1.25,
             }
         },
-        "ratios": {"relu": {"lr90": 20.0, "lr90_low": 5.0, "lr90_high": 80.0, "exists": 0.9}},
+        "ratios": {
+            "relu": {
+                "lr90": 20.0,
+                "lr90_low": 5.0,
+                "lr90_high": 80.0,
+                "usable": 20.0,
+                "usable_low": 5.0,
+                "usable_high": 80.0,
+                "exists": 0.9,
+            }
+        },
         # DVC shows numbers alone.
         "claims": {"known": 0.05},
     }

@@ -6,12 +6,12 @@ import pytest
 from lr_ceiling.search.posterior import Floats
 from lr_ceiling.search.usable import Response
 from lr_ceiling.simulation.graded import (
+    GRADED,
     GRID_SEEDS,
     GRID_US,
     JUST,
     LAG,
     LOSS,
-    GRADED,
     RUNS,
     Graded,
     judged,

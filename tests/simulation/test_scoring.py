@@ -90,11 +90,10 @@ def test_where_no_configuration_gets_there_the_nearest_is_taken(
             (len(seeds), CAP), ends[configuration]
         ),
     )
-    ours = OURS.model_copy(update={"error_decades": 0.1, "full_run_equivalents": 10.0})
-    coarse = ours.model_copy(update={"error_decades": 0.25})
+    ours = OURS.model_copy(update={"full_run_equivalents": 10.0})
     with ProcessPoolExecutor(1, get_context("spawn")) as executor:
-        found = measure(SHARP, "grid", ours, executor)
-        reached = measure(SHARP, "grid", coarse, executor)
+        found = measure(SHARP, "grid", ours, 0.1, executor)
+        reached = measure(SHARP, "grid", ours, 0.25, executor)
     assert (found.configuration, found.at_least) == ("near", 10.0)
     assert found.full_run_equivalents is found.steps_ratio_at_equal_error is None
     assert (reached.configuration, reached.full_run_equivalents) == ("near", 1)

@@ -8,7 +8,7 @@ from lr_ceiling.report.schemas import ArmMetrics, CellMetrics, MetricsReport, Ra
 
 def metrics(
     cells: Mapping[str, CellSummary],
-    studies: Iterable[ArmCeilings],
+    arms: Iterable[ArmCeilings],
     ratios: Iterable[Ratio],
     claims: Iterable[Claim],
 ) -> MetricsReport:
@@ -23,23 +23,26 @@ def metrics(
             for name, cell in cells.items()
         },
         arms={
-            f"{study.variant}-{study.activation}": ArmMetrics(
-                lr50=study.lr50.estimate,
-                lr90=study.lr90.estimate,
-                lr90_low=study.lr90.ci95[0],
-                lr90_high=study.lr90.ci95[1],
-                usable=study.headline.usable.estimate,
-                usable_low=study.headline.usable.ci95[0],
-                usable_high=study.headline.usable.ci95[1],
-                full_run_equivalents=study.full_run_equivalents,
+            f"{arm.variant}-{arm.activation}": ArmMetrics(
+                lr50=arm.headline.lr50.estimate,
+                lr90=arm.headline.lr90.estimate,
+                lr90_low=arm.headline.lr90.ci95[0],
+                lr90_high=arm.headline.lr90.ci95[1],
+                usable=arm.headline.usable.estimate,
+                usable_low=arm.headline.usable.ci95[0],
+                usable_high=arm.headline.usable.ci95[1],
+                full_run_equivalents=arm.full_run_equivalents,
             )
-            for study in studies
+            for arm in arms
         },
         ratios={
             ratio.activation: RatioMetrics(
                 lr90=ratio.lr90.estimate,
                 lr90_low=ratio.lr90.ci95[0],
                 lr90_high=ratio.lr90.ci95[1],
+                usable=ratio.usable.estimate,
+                usable_low=ratio.usable.ci95[0],
+                usable_high=ratio.usable.ci95[1],
                 exists=ratio.exists,
             )
             for ratio in ratios

@@ -186,11 +186,14 @@ class CellMetrics(Record):
 
 
 class RatioMetrics(Record):
-    """How many times the baseline's lr90 batch norm's is, and how probable it is that both are."""
+    """How many times the baseline's batch norm's ceilings are; P(both have an lr90)."""
 
     lr90: float | None
     lr90_low: float | None
     lr90_high: float | None
+    usable: float | None = None
+    usable_low: float | None = None
+    usable_high: float | None = None
     exists: float | None = None
 
 

@@ -120,7 +120,8 @@ class Ceiling:
         learning rate reaches. Where there is no number, `usable.reason` says why.
         """
         if self._asked is None:
-            return nothing_usable(None, "not asked for: loss= says how much of the score may be lost")
+            told = "not asked for: loss= says how much of the score may be lost"
+            return nothing_usable(None, told)
         scored = scored_of(self._observations)
         found = usable_below(self.estimates.posterior, scored, self._asked.loss)
         return found if self._asked.mode == "max" else found.negated()

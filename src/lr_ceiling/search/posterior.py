@@ -241,7 +241,7 @@ class Curves:
         told = np.multiply.outer(band, (slope * self._gain).astype(np.float32))
         told += (offset + slope * self._guess).astype(np.float32)
         np.maximum(told, np.float32(TINY), out=told)
-        return np.log(told, out=told)
+        return np.asarray(np.log(told, out=told))
 
     def chosen(self, cells: npt.NDArray[np.intp], us: Floats) -> Floats:
         """p of the curves at flat indices `cells`, for each of `us`: (us, cells)."""
