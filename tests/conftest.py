@@ -414,7 +414,7 @@ def arm_of(run: RunResult, usable: float | None = 0.006) -> ArmCeilings:
         optimizer=spec.optimizer,
         target=spec.target_accuracy,
         horizon_steps=spec.horizon,
-        usable=small_usable(estimate=usable, ci95=(usable and usable / 2, usable and usable * 1.5)),
+        usable=small_usable(estimate=usable, ci95=(usable and usable / 2, usable and usable * 2)),
     )
     none = {"median": None, "least": None, "most": None, "n": 0}
     nothing = {"estimate": None, "ci95": (None, None)}

@@ -84,7 +84,7 @@ def test_the_first_model_is_judged_by_the_floor_alone(at_gate: Gate) -> None:
     assert written == decision.model_dump(mode="json")
     (version,) = at_gate.versions
     assert version.tags["decision"] == "promoted"
-    assert json.loads(version.tags["ceilings"]) == {"baseline-relu": 1.0}
+    assert json.loads(version.tags["ceilings"]) == {"baseline-relu": 0.01}
     challenger = decision.challenger
     assert challenger
     assert challenger.measured

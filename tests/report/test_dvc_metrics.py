@@ -39,7 +39,7 @@ def test_each_figure_is_where_its_name_says() -> None:
                 "lr90_high": 0.02,
                 "usable": 0.006,
                 "usable_low": 0.003,
-                "usable_high": 0.009,
+                "usable_high": 0.012,
                 "full_run_equivalents": 1.25,
             }
         },

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from lr_ceiling.evidence.records import ArmCeilings, CellSummary, Claim, Ratio
 from lr_ceiling.report.schemas import ArmMetrics, CellMetrics, MetricsReport, RatioMetrics
+from lr_ceiling.search.estimates import NOTHING
 
 
 def metrics(
@@ -40,9 +41,9 @@ def metrics(
                 lr90=ratio.lr90.estimate,
                 lr90_low=ratio.lr90.ci95[0],
                 lr90_high=ratio.lr90.ci95[1],
-                usable=ratio.usable.estimate,
-                usable_low=ratio.usable.ci95[0],
-                usable_high=ratio.usable.ci95[1],
+                usable=(ratio.usable or NOTHING).estimate,
+                usable_low=(ratio.usable or NOTHING).ci95[0],
+                usable_high=(ratio.usable or NOTHING).ci95[1],
                 exists=ratio.exists,
             )
             for ratio in ratios
