@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from conftest import SMALL_PIPELINE
+from lr_ceiling.pipeline.integrity.outputs import check_cache, check_outputs
+from lr_ceiling.pipeline.integrity.results import check_runs
+from lr_ceiling.pipeline.integrity.state import check_journals, check_kept_runs
 from smoke import change_params, run
 
 SEARCHES = {"search@baseline-relu", "search@batchnorm-relu"}
@@ -63,6 +66,16 @@ def would_run(project: Path) -> Iterator[Callable[[], set[str]]]:
             return set(re.findall(r"Running stage '(.+)'", "".join(lines)))
 
         yield ask
+
+
+def test_all_that_dvc_and_the_stages_keep_is_sound(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    for check in (check_outputs, check_cache, check_runs, check_kept_runs, check_journals):
+        part = check()
+        assert part.seen
+        assert part.faults == []
 
 
 def test_every_declared_file_is_there_and_json_has_no_nan(project: Path) -> None:

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from conftest import small_run
 from lr_ceiling import tracking
-from lr_ceiling.errors import LockedError, RegistryError
+from lr_ceiling.errors import LockedError, LrCeilingError, RegistryError
 from lr_ceiling.live.registry import ROLLED_BACK, Registry, load, one_at_a_time
 from lr_ceiling.tracking import Store
 from registering import promote, put_forward
@@ -167,6 +167,30 @@ def test_one_promotion_or_rollback_at_a_time(project: Path) -> None:
         one_at_a_time().__enter__()
     with one_at_a_time():
         pass
+
+
+@pytest.mark.parametrize("named", ["sqlite:///other.db", "http://me:secret@host", "mlruns"])
+def test_a_registry_elsewhere_is_refused(
+    named: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", named)
+    with pytest.raises(LrCeilingError, match="MLFLOW_REGISTRY_URI is ") as error:
+        Registry(store, "digits")
+    assert "secret" not in str(error.value)
+
+
+def test_a_registry_in_the_tracking_store_may_be_named(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:///mlruns/mlflow.db?timeout=30")
+    assert Registry(store, "digits").history() == []
+
+
+def test_the_mirror_goes_on_where_the_registry_is_elsewhere(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://127.0.0.1:9")
+    assert tracking.mirror(lambda store: store.log_compare([small_run()]))
 
 
 def test_a_file_that_is_no_model_is_told_in_one_line(store: Store, registry: Registry) -> None:

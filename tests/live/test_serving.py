@@ -1,11 +1,20 @@
 """The guard of the server, by itself; tests/pipeline/test_serve.py asks the whole over HTTP."""
 
+import asyncio
 import json
 
 import numpy as np
 import pytest
 
-from lr_ceiling.live.serving import MAX_IMAGES, RequestError, check_images
+from lr_ceiling.live.serving import (
+    MAX_BYTES,
+    MAX_IMAGES,
+    Guard,
+    Message,
+    RequestError,
+    check_headers,
+    check_images,
+)
 
 
 @pytest.mark.parametrize("images", [1, MAX_IMAGES])
@@ -41,3 +50,72 @@ def test_truth_is_no_pixel() -> None:
     body = json.dumps({"inputs": np.zeros((1, 28, 28, 1), dtype=bool).tolist()}).encode()
     with pytest.raises(RequestError, match="a pixel is not a number"):
         check_images(body)
+
+
+def headers(**values: str) -> Message:
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in values.items()]
+    return {"type": "http", "path": "/invocations", "method": "POST", "headers": named}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json",
+        "Application/JSON",
+        "application/json;charset=utf-8",
+        'application/json ; charset="UTF-8"',
+        "application/json; charset=utf8;",
+    ],
+)
+def test_any_legal_spelling_of_the_type_passes(kind: str) -> None:
+    check_headers(headers(content_type=kind))
+    check_headers(headers(Content_Type=kind, Content_Encoding="Identity"))
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"content_type": "text/csv"}, 415),
+        ({"content_type": ""}, 415),
+        ({}, 415),
+        ({"content_type": "application/json, text/csv"}, 415),
+        ({"content_type": "application/json; charset=utf-16"}, 415),
+        ({"content_type": "application/json\n"}, 415),
+        ({"content_encoding": "gzip"}, 415),
+        ({"content_length": str(MAX_BYTES + 1)}, 413),
+        ({"content_length": "9" * 5000}, 413),
+        ({"content_length": "-1"}, 413),
+    ],
+    ids=str,
+)
+def test_other_headers_are_refused_before_the_body_is_read(
+    said: dict[str, str], status: int
+) -> None:
+    plain = (
+        {} if said.keys() & {"content_type"} or not said else {"content_type": "application/json"}
+    )
+    with pytest.raises(RequestError) as error:
+        check_headers(headers(**(plain | said)))
+    assert error.value.status == status
+
+
+def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lr_ceiling.live.serving.READ_SECONDS", 0.05)
+    sent: list[Message] = []
+
+    async def never() -> Message:
+        await asyncio.sleep(60)
+        return {}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        async def app(scope: Message, receive: object, send: object) -> None:
+            raise AssertionError
+
+        await Guard(app, 1)(headers(content_type="application/json"), never, send)
+
+    asyncio.run(ask())
+    assert sent[0]["status"] == 408
+    assert b"send it at once" in sent[1]["body"]

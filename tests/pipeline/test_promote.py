@@ -38,7 +38,10 @@ def test_a_promotion_shows_what_was_measured(
     assert "FAILED" not in shown.stdout
     assert "challenger, version 1" in shown.stdout
     assert shown.stdout.splitlines()[-1].startswith("promoted: its accuracy is ")
-    assert shown.stdout.endswith("Live: version 1\n")
+    place = f"sqlite:///{project}/mlruns/mlflow.db"
+    assert shown.stdout.endswith(f"Live: version 1 of lr-ceiling in {place}\n")
+    written = json.loads((project / "state" / "promotion.json").read_text())
+    assert (written["model"], written["registry"]) == ("lr-ceiling", place)
 
 
 def test_without_results_it_says_what_to_do(project: Path) -> None:

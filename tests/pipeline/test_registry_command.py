@@ -14,7 +14,8 @@ def test_the_command_shows_the_history(project: Path) -> None:
     shown = CliRunner().invoke(command.main, [])
     assert (shown.exit_code, shown.stderr) == (
         1,
-        "error: lr-ceiling has no version yet: `lr-ceiling promote` puts one forward\n",
+        f"error: lr-ceiling has no version yet in sqlite:///{project}/mlruns/mlflow.db: "
+        "`lr-ceiling promote` puts one forward\n",
     )
     with tracking.open_store() as store:
         registry = Registry(store, "lr-ceiling")

@@ -16,16 +16,17 @@ def test_it_says_what_is_live_and_what_not_any_more(project: Path) -> None:
         versions = Registry(store, "lr-ceiling")
         for seed in range(2):
             promote(store, versions, seed)
-    said = "live: version 1 of lr-ceiling (cell 0); rolled back: version 2\n"
+    place = f"sqlite:///{project}/mlruns/mlflow.db"
+    said = f"live: version 1 of lr-ceiling (cell 0); rolled back: version 2; in {place}\n"
     assert CliRunner().invoke(rollback.main, []).stdout == said
-    said = "live: version 2 of lr-ceiling (cell 1); rolled back: version 1\n"
+    said = f"live: version 2 of lr-ceiling (cell 1); rolled back: version 1; in {place}\n"
     assert CliRunner().invoke(rollback.main, []).stdout == said
 
 
 def test_without_a_version_or_beside_a_promotion_it_is_one_line(project: Path) -> None:
     shown = CliRunner().invoke(rollback.main, [])
     assert shown.exit_code == 1
-    assert shown.stderr.startswith("error: lr-ceiling has no previous version to go back to: ")
+    assert shown.stderr.startswith("error: lr-ceiling has no previous version to go back to in ")
     with registry.one_at_a_time():
         shown = CliRunner().invoke(rollback.main, [])
     assert shown.exit_code == 1

@@ -139,8 +139,18 @@ def test_without_a_champion_there_is_nothing_to_serve(project: Path) -> None:
     shown = CliRunner().invoke(serve.main, ["--port", "0"])
     assert (shown.exit_code, shown.stderr) == (
         1,
-        "error: lr-ceiling has no champion: `lr-ceiling promote` makes one\n",
+        f"error: lr-ceiling has no champion in sqlite:///{project}/mlruns/mlflow.db: "
+        "`lr-ceiling promote` makes one\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("host", "alone"),
+    [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True)]
+    + [("0.0.0.0", False), ("::", False), ("192.168.0.2", False), ("example.org", False)],
+)
+def test_an_address_that_others_reach_is_known(host: str, alone: bool) -> None:
+    assert serving.is_loopback(host) is alone
 
 
 def test_a_damaged_model_is_not_served(project: Path) -> None:

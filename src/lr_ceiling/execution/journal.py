@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import filelock
 import optuna
@@ -59,11 +60,14 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
     driver made; both are left as they are.
     """
     _check_kind(journal)
-    _mend(journal)
+    with _writing(journal):
+        _mend(journal)
     try:
         # Optuna's other lock is a symbolic link, for which Windows asks for a right of its own.
         lock = JournalFileOpenLock(str(journal))
-        storage = JournalStorage(JournalFileBackend(str(journal), lock))
+        with _writing(journal):
+            backend = _Backend(str(journal), lock)
+        storage = JournalStorage(backend)
         names = [study.study_name for study in storage.get_all_studies()]
         if names:
             # Optuna's load_if_exists would add a line to a journal that may be refused.
@@ -83,6 +87,29 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
         )
     _fail_orphans(study)
     return study
+
+
+class _Backend(JournalFileBackend):
+    """Optuna's, on a disk that may be full or broken."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append. Raises ResultsError; what was there stays, and a line in part is cut off later."""
+        with _writing(Path(self._file_path)):
+            super().append_logs(logs)
+
+
+@contextmanager
+def _writing(journal: Path) -> Iterator[None]:
+    try:
+        yield
+    # Where its lock can't be released Optuna makes a RuntimeError of what went wrong.
+    except (OSError, RuntimeError) as error:
+        known = error if isinstance(error, OSError) else error.__context__
+        reason = (isinstance(known, OSError) and known.strerror) or error
+        raise ResultsError(
+            f"{journal} can't be written ({reason}): make room or name another file, and run "
+            "again; the trials that ended are kept"
+        ) from None
 
 
 def _check_kind(journal: Path) -> None:

@@ -15,8 +15,9 @@ from lr_ceiling.errors import RegistryError, ResultsError
 from lr_ceiling.evidence.comparison import best_run
 from lr_ceiling.evidence.records import ArmCeilings
 from lr_ceiling.execution.files import sha256_of, write_text
-from lr_ceiling.execution.provenance import commit, read_facts, root
+from lr_ceiling.execution.provenance import commit, read_facts
 from lr_ceiling.execution.record import Record
+from lr_ceiling.live import last_known
 from lr_ceiling.live.accuracy import Measured, Paired, compare, measure
 from lr_ceiling.live.predictor import Prediction, Predictor
 from lr_ceiling.live.registry import (
@@ -31,7 +32,7 @@ from lr_ceiling.mnist.dataset import Split, read_split, splits_digest
 from lr_ceiling.mnist.results import RunResult, read_runs
 from lr_ceiling.report.schemas import CeilingsReport, ValidationReport
 from lr_ceiling.rounding import short
-from lr_ceiling.tracking import open_store, store_uri
+from lr_ceiling.tracking import hide, open_store, store_uri
 
 ORIGIN = {"cell", "seed", "run_key", "learning_rate", "ceiling", "data_digest", "commit", "bytes"}
 ORIGIN |= {SHA256}
@@ -106,6 +107,9 @@ class Decision(Record):
     live: int | None
     # UTC, ISO 8601.
     decided: str
+    # What the versions are of, and the registry's place without credentials; None before 0.2.
+    model: str | None = None
+    registry: str | None = None
 
 
 @dataclass
@@ -148,10 +152,16 @@ def promote(
 
     `without_champion` judges it alone, for a champion that can't be loaded any more. Raises
     LockedError while another promotion is under way, ResultsError for results that are missing or
-    of other data, TrackingError where the registry can't be reached; then nothing has changed.
+    of other data, TrackingError where the registry can't be reached, RegistryError where it has no
+    champion and state/promotion.json names one; then nothing has changed.
     """
     case = _Case(terms, inputs or Inputs())
     with one_at_a_time():
+        if not without_champion:
+            with open_store() as store:
+                registry = Registry(store, terms.model)
+                if registry.at("champion") is None:
+                    last_known.check(registry)
         passed = _weigh(case, predictor, without_champion)
         # The registry as it is now, and last of all the one write that makes the challenger live.
         with open_store() as store:
@@ -159,11 +169,11 @@ def promote(
             if passed and case.challenger:
                 registry.promote(case.challenger, case.champion)
             live = registry.at("champion")
-            decision = _decision(case, passed, live)
+            decision = _decision(case, passed, live, registry.place)
             # A version that was judged before keeps that verdict.
             if case.challenger and not case.unchanged and ROLLED_BACK not in case.challenger.tags:
                 registry.tag(case.challenger, _verdict_tags(decision))
-        write_text(root() / "state" / "promotion.json", decision.model_dump_json(indent=2) + "\n")
+        write_text(last_known.path(), decision.model_dump_json(indent=2) + "\n")
     return decision
 
 
@@ -245,7 +255,8 @@ def _hold_against_champion(
 ) -> None:
     champion, name = case.champion, case.terms.model
     if champion is None:
-        case.check("champion", True, "there is no champion to be held against yet")
+        detail = f"there is no champion in {hide(store_uri())} to be held against yet"
+        case.check("champion", True, detail)
         return
     try:
         theirs = predictor.of_version(store_uri(), name, champion.number, gate.images)
@@ -341,7 +352,7 @@ def _verdict_tags(decision: Decision) -> dict[str, str]:
     return tags
 
 
-def _decision(case: _Case, passed: bool, live: Version | None) -> Decision:
+def _decision(case: _Case, passed: bool, live: Version | None, place: str) -> Decision:
     return Decision(
         decision="unchanged" if case.unchanged else "promoted" if passed else "refused",
         reason=case.reason,
@@ -354,6 +365,8 @@ def _decision(case: _Case, passed: bool, live: Version | None) -> Decision:
         gate_images=len(case.gate.labels) if case.gate else 0,
         live=live.number if live else None,
         decided=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=case.terms.model,
+        registry=place,
     )
 
 

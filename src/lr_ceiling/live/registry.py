@@ -16,7 +16,7 @@ from typing import Any, Literal
 # Before mlflow, which reads the settings made there while it is imported.
 from lr_ceiling.execution.files import sha256_of
 
-from lr_ceiling.tracking import Store, hide, store_uri  # isort: skip
+from lr_ceiling.tracking import Store, hide, is_same, resolve, store_uri  # isort: skip
 
 import mlflow
 from mlflow import MlflowClient, pyfunc
@@ -25,11 +25,14 @@ from mlflow.exceptions import MlflowException
 
 from lr_ceiling.errors import RegistryError
 from lr_ceiling.execution.record import Record
+from lr_ceiling.live.artifact import check_artifact
 from lr_ceiling.live.locks import alone
 
 Alias = Literal["champion", "challenger", "previous"]
 
 STORE = "MLFLOW_TRACKING_URI"
+# Where MLflow would look for the registry, of whatever store.
+ELSEWHERE = "MLFLOW_REGISTRY_URI"
 # What helps where the champion's file is lost or changed.
 MENDING = "`lr-ceiling rollback` or `lr-ceiling promote --without-champion` mends it"
 # The tags that code reads back.
@@ -52,13 +55,17 @@ class Registry:
     """The versions of the model `name`, in an open store."""
 
     def __init__(self, store: Store, name: str) -> None:
+        """Raises RegistryError where MLFLOW_REGISTRY_URI names another store."""
+        _check_place()
+        self.name = name
+        # The store's URI without credentials: every message names it.
+        self.place = store.place
         self._client: MlflowClient = store.client
-        self._name = name
 
     def history(self) -> list[Version]:
         """Every version, the oldest first."""
         aliases = self._aliases()
-        found = self._client.search_model_versions(f"name = '{self._name}'")
+        found = self._client.search_model_versions(f"name = '{self.name}'")
         versions = [
             Version(
                 number=int(one.version),
@@ -81,7 +88,7 @@ class Registry:
         `tags` hold the SHA-256 of its file.
         """
         with _allowing("RESOURCE_ALREADY_EXISTS"):
-            self._client.create_registered_model(self._name)
+            self._client.create_registered_model(self.name)
         known = [
             version.number
             for version in self.history()
@@ -89,7 +96,7 @@ class Registry:
         ]
         number = known[-1] if known else self._create(model, tags)
         if number == self._aliases().get("champion"):
-            self._client.delete_registered_model_alias(self._name, "challenger")
+            self._client.delete_registered_model_alias(self.name, "challenger")
         else:
             self._set("challenger", number)
         return self._version(number)
@@ -97,7 +104,7 @@ class Registry:
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""
         for key, value in tags.items():
-            self._client.set_model_version_tag(self._name, str(version.number), key, value)
+            self._client.set_model_version_tag(self.name, str(version.number), key, value)
 
     def promote(self, version: Version, over: Version | None) -> None:
         """Make `version` the champion in the place of `over`, which becomes the previous one.
@@ -108,15 +115,16 @@ class Registry:
         live = self.at("champion")
         if (live and live.number) != (over and over.number):
             raise RegistryError(
-                f"version {live.number if live else 'none'} of {self._name} went live meanwhile: "
+                f"version {live.number if live else 'none'} of {self.name} went live meanwhile "
+                f"in {self.place}: "
                 "nothing is changed; promote again to be held against it"
             )
         # Last of all what makes it live: until then a crash leaves the old champion.
         if over:
             self._set("previous", over.number)
         self._set("champion", version.number)
-        self._client.delete_registered_model_alias(self._name, "challenger")
-        self._client.delete_model_version_tag(self._name, str(version.number), ROLLED_BACK)
+        self._client.delete_registered_model_alias(self.name, "challenger")
+        self._client.delete_model_version_tag(self.name, str(version.number), ROLLED_BACK)
 
     def rollback(self) -> tuple[Version, Version]:
         """Make the previous version the champion again, and the champion the previous one.
@@ -130,7 +138,7 @@ class Registry:
             live = self._left_for(previous)
         if not live or not previous:
             raise RegistryError(
-                f"{self._name} has no previous version to go back to: "
+                f"{self.name} has no previous version to go back to in {self.place}: "
                 "`lr-ceiling registry` shows what there is"
             )
         self.check_file(previous)
@@ -139,9 +147,9 @@ class Registry:
         self.tag(live, {ROLLED_BACK: str(previous.number)})
         self._set("champion", previous.number)
         self._set("previous", live.number)
-        self._client.delete_model_version_tag(self._name, str(previous.number), ROLLED_BACK)
+        self._client.delete_model_version_tag(self.name, str(previous.number), ROLLED_BACK)
         if "challenger" in previous.aliases:
-            self._client.delete_registered_model_alias(self._name, "challenger")
+            self._client.delete_registered_model_alias(self.name, "challenger")
         return self._version(previous.number), self._version(live.number)
 
     def rolled_back(self, version: Version) -> Version | None:
@@ -151,7 +159,7 @@ class Registry:
 
     def check_file(self, version: Version) -> None:
         """Raise RegistryError unless the model's file is there, as it was registered."""
-        uri = f"models:/{self._name}/{version.number}"
+        uri = f"models:/{self.name}/{version.number}"
         with tempfile.TemporaryDirectory() as folder:
             try:
                 # What `models:/` names MLflow looks up in its default store, whatever it is told.
@@ -163,12 +171,14 @@ class Registry:
             except (MlflowException, OSError) as error:
                 raise _unloadable(uri, error) from None
         if digest != version.tags.get(SHA256):
-            raise RegistryError(f"{uri} has SHA-256 {digest}: it is not what was registered")
+            raise RegistryError(
+                f"{uri} has SHA-256 {digest} in {self.place}: it is not what was registered"
+            )
 
     def _create(self, model: LoggedModel, tags: Mapping[str, str]) -> int:
         # The folder itself, not `models:/<id>`: that name ends when the run is logged anew.
         created = self._client.create_model_version(
-            self._name,
+            self.name,
             model.artifact_location,
             run_id=model.source_run_id,
             model_id=model.model_id,
@@ -185,12 +195,12 @@ class Registry:
 
     def _aliases(self) -> dict[str, int]:
         with _allowing("RESOURCE_DOES_NOT_EXIST"):
-            aliases = self._client.get_registered_model(self._name).aliases
+            aliases = self._client.get_registered_model(self.name).aliases
             return {alias: int(number) for alias, number in aliases.items()}
         return {}
 
     def _set(self, alias: Alias, number: int) -> None:
-        self._client.set_registered_model_alias(self._name, alias, str(number))
+        self._client.set_registered_model_alias(self.name, alias, str(number))
 
 
 @contextlib.contextmanager
@@ -210,14 +220,18 @@ def one_at_a_time() -> contextlib.AbstractContextManager[None]:
 def load(store: str, name: str, number: int) -> Any:
     """The model as MLflow itself loads it from `store`: `predict` takes images (n, 28, 28, 1).
 
-    Raises RegistryError for one that can't be loaded.
+    Raises RegistryError for one that can't be loaded, or would run code of its own.
     """
     uri = f"models:/{name}/{number}"
     named = os.environ.get(STORE)
     try:
         # MLflow asks its default store for what `models:/` names; naming it sets the variable too.
         mlflow.set_tracking_uri(store)
-        return pyfunc.load_model(uri)
+        with tempfile.TemporaryDirectory() as folder:
+            # A copy, which nobody changes between the look and the load.
+            copy = mlflow.artifacts.download_artifacts(uri, dst_path=folder)
+            check_artifact(Path(copy))
+            return pyfunc.load_model(copy)
     # Keras raises whatever a damaged archive makes it.
     except Exception as error:
         raise _unloadable(uri, error) from None
@@ -228,6 +242,17 @@ def load(store: str, name: str, number: int) -> Any:
             os.environ[STORE] = named
 
 
+def _check_place() -> None:
+    """Raise RegistryError unless the registry lies in the tracking store, as everything asks it."""
+    named = os.environ.get(ELSEWHERE, "").strip()
+    store = store_uri()
+    if named and not is_same(resolve(named, ELSEWHERE), store):
+        raise RegistryError(
+            f"{ELSEWHERE} is {hide(named)}, but the registry lies with the runs in {hide(store)}: "
+            f"unset it, or let {STORE} name that store"
+        )
+
+
 def _unloadable(uri: str, error: Exception) -> RegistryError:
     reason = textwrap.shorten(hide(str(error)) or type(error).__name__, 200, placeholder=" ...")
-    return RegistryError(f"{uri} can't be loaded ({reason})")
+    return RegistryError(f"{uri} can't be loaded ({reason}; registry: {hide(store_uri())})")

@@ -5,9 +5,11 @@ nest of brackets, and gives the images back in its messages on a wrong shape.
 """
 
 import asyncio
+import ipaddress
 import json
 import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from email.message import EmailMessage
 from typing import Any, TypeAlias
 
 # Before mlflow, which reads the settings made there while it is imported.
@@ -18,7 +20,7 @@ import uvicorn
 from mlflow.pyfunc import scoring_server
 
 from lr_ceiling.errors import RegistryError, ServingError
-from lr_ceiling.live import predictor, registry
+from lr_ceiling.live import last_known, predictor, registry
 from lr_ceiling.problems.environment import muted_stderr
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -31,6 +33,10 @@ KEYS = ("inputs", "instances")
 # As JSON an image takes up to 15 KB; more than these would keep others waiting for seconds.
 MAX_IMAGES = 1000
 MAX_BYTES = 20_000_000
+TOO_LARGE = f"the body has more than {MAX_BYTES:,} bytes: send fewer images"
+# On loopback 20 MB take 0.1 s. Who sends a byte now and then would hold his place for ever.
+READ_SECONDS = 30
+CHARSETS = ("utf-8", "utf8")
 IMAGE = (28, 28, 1)
 SEND = 'send {"inputs": [image, ...]}'
 
@@ -49,6 +55,7 @@ class Guard:
     def __init__(self, app: App, version: int) -> None:
         self._app = app
         self._version = version
+        self._checking = asyncio.Lock()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -63,10 +70,17 @@ class Guard:
             await self._app(scope, receive, send_named)
             return
         try:
-            check_type(scope)
-            body = await _read(receive)
-            # 0.3 s for the largest body: others are answered meanwhile.
-            await asyncio.to_thread(check_images, body)
+            check_headers(scope)
+            async with asyncio.timeout(READ_SECONDS):
+                body = await _read(receive)
+            # 0.3 s for the largest body: others are answered meanwhile. One at a time, since its
+            # numbers take twenty times as much memory as their text.
+            async with self._checking:
+                await asyncio.to_thread(check_images, body)
+        except TimeoutError:
+            slow = f"the body took longer than {READ_SECONDS} s: send it at once"
+            await _answer(send_named, RequestError(408, slow))
+            return
         except RequestError as error:
             await _answer(send_named, error)
             return
@@ -76,16 +90,33 @@ class Guard:
         async def replay() -> Message:
             return whole.pop() if whole else await receive()
 
+        # MLflow's server knows the plain spelling alone.
+        others = [header for header in scope["headers"] if header[0].lower() != b"content-type"]
+        scope["headers"] = [*others, (b"content-type", b"application/json")]
         await self._app(scope, replay, send_named)
 
 
-def check_type(scope: Mapping[str, Any]) -> None:
-    """Raise RequestError unless the request says that it holds JSON in UTF-8."""
-    headers = dict(scope["headers"])
-    said = headers.get(b"content-type", b"").decode("latin-1")
-    kind, *parameters = [part.strip().lower() for part in said.split(";")]
-    if kind != "application/json" or parameters not in ([], ["charset=utf-8"]):
+def check_headers(scope: Mapping[str, Any]) -> None:
+    """Raise RequestError unless the request says that it holds plain JSON in UTF-8, not too much.
+
+    Names and values are taken as HTTP spells them: in any case, quoted or not.
+    """
+    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    said = headers.get(b"content-type", "")
+    parsed = EmailMessage()
+    try:
+        parsed["content-type"] = said
+    except ValueError:
+        said = ""
+    charset = str(parsed.get_param("charset", "utf-8")).lower()
+    if not said or parsed.get_content_type() != "application/json" or charset not in CHARSETS:
         raise RequestError(415, f"the content type is {said!r}: send application/json")
+    coding = headers.get(b"content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise RequestError(415, f"the body is compressed by {coding!r}: send it as it is")
+    length = headers.get(b"content-length", "0")
+    if not length.isdecimal() or len(length) > 18 or int(length) > MAX_BYTES:
+        raise RequestError(413, TOO_LARGE)
 
 
 def check_images(body: bytes) -> None:
@@ -138,7 +169,10 @@ def champion_of(name: str) -> registry.Version:
         versions = registry.Registry(store, name)
         champion = versions.at("champion")
         if champion is None:
-            raise RegistryError(f"{name} has no champion: `lr-ceiling promote` makes one")
+            last_known.check(versions)
+            raise RegistryError(
+                f"{name} has no champion in {versions.place}: `lr-ceiling promote` makes one"
+            )
         try:
             versions.check_file(champion)
         except RegistryError as error:
@@ -151,6 +185,14 @@ def load(name: str, version: int) -> App:
     with muted_stderr():
         loaded = registry.load(store_uri(), name, version)
     return Guard(scoring_server.init(Served(loaded)), version)  # type: ignore[arg-type]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone; a name other than localhost is not."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -178,9 +220,7 @@ async def _read(receive: Receive) -> bytes:
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > MAX_BYTES:
-            raise RequestError(
-                413, f"the body has more than {MAX_BYTES:,} bytes: send fewer images"
-            )
+            raise RequestError(413, TOO_LARGE)
     return bytes(body)
 
 

@@ -149,6 +149,11 @@ COMMANDS = {
         "Retrain with the week's seeds on data validated anew, and promote.",
         "lr-ceiling retrain --week 2026-W48 --quick",
     ),
+    "check": Entry(
+        "commands.check",
+        "Tell whether anything that is kept is damaged, and what makes it again.",
+        "lr-ceiling check",
+    ),
     "ui": Entry(
         "commands.ui",
         "Show MLflow's UI, with links to the comparisons.",

@@ -24,8 +24,19 @@ os.environ.update(SETTINGS | dict(os.environ))
 
 from lr_ceiling.tracking.connection import mirror, open_store  # noqa: E402
 from lr_ceiling.tracking.credentials import hide  # noqa: E402
-from lr_ceiling.tracking.database import store_uri  # noqa: E402
 from lr_ceiling.tracking.links import Page  # noqa: E402
+from lr_ceiling.tracking.location import database_of, is_same, resolve, store_uri  # noqa: E402
 from lr_ceiling.tracking.store import Logged, Store  # noqa: E402
 
-__all__ = ["Logged", "Page", "Store", "hide", "mirror", "open_store", "store_uri"]
+__all__ = [
+    "Logged",
+    "Page",
+    "Store",
+    "database_of",
+    "hide",
+    "is_same",
+    "mirror",
+    "open_store",
+    "resolve",
+    "store_uri",
+]

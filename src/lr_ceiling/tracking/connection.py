@@ -11,15 +11,23 @@ from collections.abc import Callable, Iterator
 import filelock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from lr_ceiling.errors import LockedError, TrackingError
 from lr_ceiling.execution.provenance import SWITCH, root
 from lr_ceiling.tracking.credentials import hide
-from lr_ceiling.tracking.database import database_of, prepare, store_uri
+from lr_ceiling.tracking.database import prepare
+from lr_ceiling.tracking.location import database_of, store_uri
+from lr_ceiling.tracking.moved import artifacts_of, find_files
 from lr_ceiling.tracking.store import Store
 
 # A logger is done with a group in seconds; one that holds the lock for longer hangs.
 LOCK_SECONDS = 60
+# Kinds of store that are servers of a database.
+DATABASES = ("postgresql", "mysql", "mssql")
+# What MLflow says of a server that is away or fails.
+PASSING = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
 
 
 def mirror(send: Callable[[Store], object]) -> bool:
@@ -36,7 +44,8 @@ def mirror(send: Callable[[Store], object]) -> bool:
     # Training took minutes: no fault of a mirror, foreseen or not, may lose it.
     except Exception as error:
         reason = textwrap.shorten(hide(str(error) or repr(error)), 300)
-        print(f"warning: {reason}; `lr-ceiling log` sends it later", file=sys.stderr)
+        when = "later" if _passes(error) else "once that is mended"
+        print(f"warning: {reason}; `lr-ceiling log` sends it {when}", file=sys.stderr)
         return False
     return True
 
@@ -58,15 +67,48 @@ def open_store() -> Iterator[Store]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(lock, timeout=LOCK_SECONDS):
             fresh = database is not None and prepare(database)
-            client = MlflowClient(uri)
+            if database and not fresh:
+                find_files(database)
+            # Both in one store, whatever MLFLOW_REGISTRY_URI says: who uses the registry checks it.
+            client = _client(uri)
             if fresh:
                 # MLflow makes an experiment "Default" with each database; nothing is logged there.
                 client.delete_experiment("0")
-            yield Store(client, database.parent / "artifacts" if database else None)
+            yield Store(client, artifacts_of(database) if database else None, hide(uri))
     except filelock.Timeout:
         raise LockedError(f"another process has held {lock} for {LOCK_SECONDS} s") from None
     # Of `requests` too: its exceptions are OSErrors.
-    except (MlflowException, sqlite3.Error, OSError) as error:
-        # Hidden before it is cut, since a password is known by what follows it.
-        reason = textwrap.shorten(hide(str(error)), 200, placeholder=" ...")
-        raise TrackingError(f"MLflow at {hide(uri)} failed: {reason}") from error
+    except (MlflowException, sqlite3.Error, SQLAlchemyError, OSError) as error:
+        raise _fault(uri, error) from error
+
+
+def _client(uri: str) -> MlflowClient:
+    try:
+        if uri.startswith(DATABASES):
+            # MLflow tries for minutes what is away, or has no driver here.
+            create_engine(uri).connect().close()
+        client = MlflowClient(uri, registry_uri=uri)
+        # A kind of store that it doesn't know it tells when it is first asked for.
+        client.search_experiments(max_results=1)
+    # What a database's driver raises where it is not installed, or whatever it likes.
+    except Exception as error:
+        raise _fault(uri, error) from error
+    return client
+
+
+def _fault(uri: str, error: Exception) -> TrackingError:
+    # Hidden before it is cut, since a password is known by what follows it.
+    reason = textwrap.shorten(hide(str(error)), 200, placeholder=" ...")
+    return TrackingError(f"MLflow at {hide(uri)} failed: {reason}")
+
+
+def _passes(error: Exception) -> bool:
+    """Whether a fault may be gone later: a server that is away or ill, a store that is busy."""
+    if isinstance(error, LockedError):
+        return True
+    cause = error.__cause__ if isinstance(error, TrackingError) else error
+    if isinstance(cause, MlflowException):
+        return cause.error_code in PASSING
+    if isinstance(cause, sqlite3.OperationalError):
+        return "locked" in str(cause)
+    return isinstance(cause, OSError | OperationalError)

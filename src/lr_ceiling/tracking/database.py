@@ -1,9 +1,9 @@
-"""Where the store is, and its SQLite database: made, and brought to this MLflow's schema."""
+"""The SQLite database: made, and brought to this MLflow's schema."""
 
 import contextlib
-import os
 import sqlite3
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow.db
@@ -12,43 +12,62 @@ from mlflow.store.db.utils import _get_latest_schema_revision
 from sqlalchemy.exc import SQLAlchemyError
 
 from lr_ceiling.errors import TrackingError
-from lr_ceiling.execution.provenance import root
+from lr_ceiling.tracking.location import uri_of
 
-
-def store_uri() -> str:
-    """Where runs are logged: MLFLOW_TRACKING_URI, or SQLite in `mlruns/`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlruns' / 'mlflow.db'}"
-
-
-def database_of(uri: str) -> Path | None:
-    """The file of a SQLite store; None for another kind of store."""
-    return Path(uri.removeprefix("sqlite:///")).absolute() if uri.startswith("sqlite:///") else None
+# A writer that holds the database for longer won't end by itself.
+BUSY_SECONDS = 5
 
 
 def prepare(database: Path) -> bool:
     """Make the SQLite database, or bring it to this MLflow's schema: MLflow's own start races.
 
-    Returns whether it is new.
+    One of an older schema stays beside it, as it was. Returns whether it is new. Raises
+    TrackingError for a newer schema, and while another program writes to an older one.
     """
+    partial = database.with_name(database.name + ".partial")
     if not database.exists():
-        partial = database.with_name(database.name + ".partial")
         partial.unlink(missing_ok=True)
-        _upgrade(partial)
+        _upgrade(partial, database)
         partial.replace(database)
         return True
-    if _revision(database) != _get_latest_schema_revision():  # type: ignore[no-untyped-call]
-        _upgrade(database)
+    revision = _revision(database)
+    if revision != _get_latest_schema_revision():  # type: ignore[no-untyped-call]
+        before = database.with_name(f"{database.stem}-before-{revision or 'mlflow'}.db")
+        with _held(database) as connection:
+            # A copy is migrated: a kill in the middle leaves the database as it was.
+            for path in (partial, before):
+                path.unlink(missing_ok=True)
+                with contextlib.closing(sqlite3.connect(path)) as copy:
+                    connection.backup(copy)
+            _upgrade(partial, database)
+            partial.replace(database)
     return False
 
 
-def _upgrade(database: Path) -> None:
+@contextlib.contextmanager
+def _held(database: Path) -> Iterator[sqlite3.Connection]:
+    """A connection beside which nobody writes."""
+    with contextlib.closing(sqlite3.connect(database, timeout=BUSY_SECONDS)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise TrackingError(
+                f"{database} is of an older MLflow and can't be migrated now ({error}): end the "
+                "program that writes to it, and try again"
+            ) from None
+        yield connection
+
+
+def _upgrade(database: Path, name: Path) -> None:
+    """Bring `database` to this MLflow's schema; `name` is what its user calls it."""
     try:
-        mlflow.db.commands.main(["upgrade", f"sqlite:///{database}"], standalone_mode=False)
+        mlflow.db.commands.main(["upgrade", uri_of(database)], standalone_mode=False)
     except (CommandError, SQLAlchemyError) as error:
+        database.unlink(missing_ok=True)
         reason = textwrap.shorten(str(error), 200, placeholder=" ...")
         raise TrackingError(
-            f"{database} can't be brought to this MLflow's schema ({reason}): move mlruns/ away, "
-            "and `lr-ceiling log` makes it anew"
+            f"{name} can't be brought to the schema of MLflow {mlflow.__version__} ({reason}): "
+            "keep it, since it holds the model registry, and use the MLflow that wrote it last"
         ) from None
 
 

@@ -30,8 +30,10 @@ from lr_ceiling.rounding import short
 from lr_ceiling.tracking.columns import SHOWN, display
 from lr_ceiling.tracking.descriptions import describe_run, describe_study
 from lr_ceiling.tracking.links import Page, pages
+from lr_ceiling.tracking.location import NAMED
 from lr_ceiling.tracking.metrics import run_metrics, run_params, study_metrics, study_params
 from lr_ceiling.tracking.models import log_model
+from lr_ceiling.tracking.moved import is_same_folder
 
 # The most that MLflow's search gives in one call.
 RUNS_PER_CALL = 50_000
@@ -47,8 +49,12 @@ class Logged(NamedTuple):
 class Store:
     """Runs and studies on their way to MLflow. Get one from `open_store`, or let `mirror` do."""
 
-    def __init__(self, client: MlflowClient, artifacts: Path | None) -> None:
-        """`artifacts` is the folder for files; None leaves their place to the server."""
+    def __init__(self, client: MlflowClient, artifacts: Path | None, place: str) -> None:
+        """`artifacts` is the folder for files; None leaves their place to the server.
+
+        `place` is the store's URI without credentials, for messages.
+        """
+        self.place = place
         self._client = client
         self._artifacts = artifacts
         self._commit = commit()
@@ -169,10 +175,10 @@ class Store:
         found = self._client.get_experiment_by_name(name)
         if found is None:
             return str(self._client.create_experiment(name, artifacts or None, display(name)))
-        if artifacts and found.artifact_location != artifacts:
+        if artifacts and not is_same_folder(Path(found.artifact_location), Path(artifacts)):
             raise TrackingError(
                 f"MLflow's experiment {name!r} keeps its files in {found.artifact_location}, not "
-                f"in {artifacts}: it was moved, so remove it and let `lr-ceiling log` rebuild it"
+                f"in {artifacts}: another program made it; name another database in {NAMED}"
             )
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)

@@ -62,7 +62,8 @@ def show(decision: "Decision") -> None:
             f"alone: {paired.champion_only_right}; exact McNemar p = {paired.p_value:.3g}"
         )
     live = "no version" if decision.live is None else f"version {decision.live}"
-    click.echo(f"{decision.decision}: {decision.reason}. Live: {live}")
+    of = f" of {decision.model} in {decision.registry}" if decision.registry else ""
+    click.echo(f"{decision.decision}: {decision.reason}. Live: {live}{of}")
 
 
 def figures(entrant: "Entrant") -> tuple[str, ...]:

@@ -15,16 +15,23 @@ HEADER = ("cell", "accuracy", "difference", "decision")
 @click.command()
 @one_line_errors
 def main() -> None:
-    """Show every version of the model with its aliases and the decision on it."""
+    """Show every version of the model with its aliases and the decision on it.
+
+    The files of a store that was moved are found again by this.
+    """
     name = params.load().promote.model
     # Late, since mlflow takes 2 s to import.
     from lr_ceiling import tracking
-    from lr_ceiling.live import registry
+    from lr_ceiling.live import last_known, registry
 
     with tracking.open_store() as store:
-        history = registry.Registry(store, name).history()
+        versions = registry.Registry(store, name)
+        history = versions.history()
     if not history:
-        raise RegistryError(f"{name} has no version yet: `lr-ceiling promote` puts one forward")
+        last_known.check(versions)
+        raise RegistryError(
+            f"{name} has no version yet in {versions.place}: `lr-ceiling promote` puts one forward"
+        )
     header = ("version", "alias", *HEADER, "registered", "commit")
     rows = [
         (
@@ -36,7 +43,7 @@ def main() -> None:
         )
         for version in history
     ]
-    print_table(f"versions of {name}", header, rows)
+    print_table(f"versions of {name} in {versions.place}", header, rows)
     for version in history:
         if "reason" in version.tags:
             click.echo(f"{version.number} {version.tags['decision']}: {version.tags['reason']}")

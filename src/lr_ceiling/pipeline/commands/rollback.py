@@ -16,13 +16,16 @@ def main() -> None:
     name = params.load().promote.model
     # Late, since mlflow takes 2 s to import.
     from lr_ceiling import tracking
-    from lr_ceiling.live import registry
+    from lr_ceiling.live import last_known, registry
 
     with registry.one_at_a_time(), tracking.open_store() as store:
-        live, left = registry.Registry(store, name).rollback()
+        versions = registry.Registry(store, name)
+        if versions.at("champion") is None:
+            last_known.check(versions)
+        live, left = versions.rollback()
     click.echo(
         f"live: version {live.number} of {name} ({live.tags.get('cell', 'of unknown origin')}); "
-        f"rolled back: version {left.number}"
+        f"rolled back: version {left.number}; in {versions.place}"
     )
 
 

@@ -6,6 +6,11 @@ from lr_ceiling.errors import one_line_errors
 from lr_ceiling.pipeline import params
 from lr_ceiling.problems.environment import pin
 
+OPEN = (
+    "whoever reaches {host} may ask the model, without a password and unencrypted: without --host "
+    "only this machine may, and a proxy that asks for one can stand before that"
+)
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
@@ -20,6 +25,7 @@ def main(host: str, port: int) -> None:
     name = params.load().promote.model
     pin()
     # Late, since mlflow takes 2 s to import, and reads the environment as TensorFlow does.
+    from lr_ceiling import tracking
     from lr_ceiling.live import serving
 
     # The port before the model, which takes 8 s to load.
@@ -28,6 +34,9 @@ def main(host: str, port: int) -> None:
         app = serving.load(name, champion.number)
         address = f"http://{host}:{listener.getsockname()[1]}/invocations"
         click.echo(f"serving version {champion.number} of {name} on {address}")
+        click.echo(f"its registry: {tracking.hide(tracking.store_uri())}")
+        if not serving.is_loopback(host):
+            click.echo(f"warning: {OPEN.format(host=host)}", err=True)
         serving.serve(app, listener)
 
 

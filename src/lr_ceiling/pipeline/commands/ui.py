@@ -44,8 +44,8 @@ def main(port: int) -> None:
         with tracking.open_store() as store:
             _print_links(tracking.hide(uri).rstrip("/"), store.pages())
         return
-    database = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:") and not database.exists():
+    database = tracking.database_of(uri)
+    if database and not database.exists():
         raise TrackingError(f"{database} is missing: `dvc repro` or `lr-ceiling log` makes it")
     for end in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(end, signal.default_int_handler)

@@ -1,0 +1,127 @@
+"""The stages' outputs and DVC's cache, held against the digests in dvc.lock."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from lr_ceiling.pipeline.integrity.part import Part, digest
+
+LOCK = Path("dvc.lock")
+CACHE = Path(".dvc/cache/files/md5")
+FOLDER = ".dir"
+
+
+class _Output(NamedTuple):
+    stage: str
+    path: Path
+    md5: str
+
+
+def check_outputs() -> Part:
+    """Every file and folder that a stage has made is the one that dvc.lock names."""
+    part = Part("outputs")
+    try:
+        outputs = list(_outputs(YAML(typ="safe", pure=True).load(LOCK.read_text("utf-8"))))
+    except FileNotFoundError:
+        part.blame(f"{LOCK} is missing", f"`git restore {LOCK}`, or `dvc repro` makes it")
+        return part
+    except (OSError, ValueError, YAMLError, KeyError, TypeError, AttributeError):
+        part.blame(f"{LOCK} is damaged", f"`git restore {LOCK}`")
+        return part
+    part.seen = len(outputs)
+    if outputs and not any(output.path.exists() for output in outputs):
+        part.blame(f"no output of {LOCK} is here", "`dvc checkout` or `dvc repro` makes them")
+        return part
+    for output in outputs:
+        _check(output, part)
+    return part
+
+
+def check_cache() -> Part:
+    """Every object of DVC's cache has the content that its name says."""
+    part = Part("cache")
+    for path in sorted(CACHE.glob("??/*")):
+        part.seen += 1
+        if _digest(path, "md5") != path.parent.name + path.name.removesuffix(FOLDER):
+            part.blame(
+                f"{path} is damaged",
+                f"`rm -f {path} && dvc repro` makes it anew, or `dvc commit --force` from data/",
+            )
+    return part
+
+
+def _outputs(lock: Mapping[str, Any]) -> Iterator[_Output]:
+    for stage, entry in lock["stages"].items():
+        for out in entry.get("outs", ()):
+            yield _Output(stage, Path(out["path"]), out["md5"])
+
+
+def _check(output: _Output, part: Part) -> None:
+    if not output.path.exists():
+        part.blame(f"{output.path} is missing", _mending(output))
+        return
+    listed = _listed(output.path) if output.path.is_dir() else None
+    found = _folder_digest(listed) if listed is not None else _digest(output.path, "md5")
+    if found == output.md5:
+        return
+    wrong = _differing(listed, output) if listed is not None else []
+    named = ", ".join(str(output.path / name) for name in wrong) or str(output.path)
+    part.blame(f"{named} is not what {output.stage} made", _mending(output))
+
+
+def _mending(output: _Output) -> str:
+    if _is_cached(output.md5):
+        return f"`dvc checkout --force {output.path}` puts it back"
+    if output.path.parts[0] == "reports":
+        return f"`git restore {output.path}`, or `dvc repro {output.stage}` makes it"
+    return f"`dvc repro {output.stage}` makes it"
+
+
+def _is_cached(md5: str) -> bool:
+    """Whether the cache holds this output whole."""
+    path = _object(md5)
+    if _digest(path, "md5") != md5.removesuffix(FOLDER):
+        return False
+    if not md5.endswith(FOLDER):
+        return True
+    return all(
+        _digest(_object(entry["md5"]), "md5") == entry["md5"]
+        for entry in json.loads(path.read_bytes())
+    )
+
+
+def _object(md5: str) -> Path:
+    return CACHE / md5[:2] / md5[2:]
+
+
+def _digest(path: Path, kind: str) -> str | None:
+    try:
+        return digest(path, kind)
+    except OSError:
+        return None
+
+
+def _listed(folder: Path) -> dict[str, str | None]:
+    """The MD5 of each file in a folder by its name there."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _digest(path, "md5") for path in files}
+
+
+def _folder_digest(listed: Mapping[str, str | None]) -> str:
+    # As DVC makes it: https://github.com/iterative/dvc-data, hashfile/tree.py.
+    entries = [{"md5": listed[name], "relpath": name} for name in sorted(listed)]
+    return hashlib.md5(json.dumps(entries, sort_keys=True).encode()).hexdigest() + FOLDER
+
+
+def _differing(listed: Mapping[str, str | None], output: _Output) -> list[str]:
+    """The files of a folder that are not as they were made; none where that is not known."""
+    path = _object(output.md5)
+    if _digest(path, "md5") != output.md5.removesuffix(FOLDER):
+        return []
+    made = {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_bytes())}
+    return sorted(name for name in made.keys() | listed if made.get(name) != listed.get(name))

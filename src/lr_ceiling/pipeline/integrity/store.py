@@ -1,0 +1,79 @@
+"""MLflow's database, and the registry: every version has its file, and the live one is known."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before live's registry, since both read the settings made there while mlflow is imported.
+from lr_ceiling.tracking import database_of, open_store, store_uri  # isort: skip
+
+from lr_ceiling.errors import LrCeilingError, RegistryError
+from lr_ceiling.live import last_known
+from lr_ceiling.live.registry import MENDING, SHA256, Registry, Version
+from lr_ceiling.pipeline.integrity.part import Part, digest
+
+KEEP = (
+    "keep it, since it holds the registry; put back a copy, or save what can be read by "
+    "`sqlite3 DATABASE .recover`"
+)
+
+
+def check_store(name: str) -> Part:
+    """The database is sound, every version of the model `name` is as it was registered.
+
+    The store is opened as every command does: one that was moved finds its files again.
+    """
+    part = Part("registry")
+    try:
+        database = database_of(store_uri())
+        if database and database.exists():
+            part.seen += 1
+            _check_database(database, part)
+        elif database and not last_known.path().exists():
+            part.notes.append(f"{database} is not there yet: `lr-ceiling log` makes it")
+            return part
+        if not part.faults:
+            _check_versions(name, part)
+    except LrCeilingError as error:
+        what, _, mending = str(error).partition(": ")
+        part.blame(what, mending)
+    return part
+
+
+def _check_database(database: Path, part: Part) -> None:
+    try:
+        uri = f"{database.as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+            said = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+    except sqlite3.Error as error:
+        said = [str(error)]
+    if said != ["ok"]:
+        part.blame(f"{database} is damaged ({said[0]})", KEEP)
+
+
+def _check_versions(name: str, part: Part) -> None:
+    with open_store() as store:
+        registry = Registry(store, name)
+        for version in registry.history():
+            part.seen += 1
+            try:
+                registry.check_file(version)
+            except RegistryError as error:
+                part.blame(str(error), _mending(version))
+        if registry.at("champion") is None:
+            last_known.check(registry)
+
+
+def _mending(version: Version) -> str:
+    """The file itself, if it is there under another name; else what does without it."""
+    for path in _models():
+        if digest(path, "sha256") == version.tags.get(SHA256) and "://" not in version.source:
+            target = f"{version.source}/data/model.keras"
+            return f"`mkdir -p {Path(target).parent} && cp {path} {target}` puts it back"
+    return MENDING if "champion" in version.aliases else "nothing needs it unless it is rolled back"
+
+
+def _models() -> Iterator[Path]:
+    for folder in (Path("data/models"), Path("state/runs")):
+        yield from sorted(folder.rglob("*.keras"))
