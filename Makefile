@@ -11,7 +11,7 @@ DEVELOPMENT := .venv/development.stamp
 PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint smoke rehearse audit verify claims simulate bench bench-repro ui serve wheel lock clean
+.PHONY: help repro test lint smoke rehearse audit verify claims simulate faults bench bench-repro ui serve wheel lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
@@ -51,6 +51,9 @@ claims: $(RUNTIME) data/splits.npz ## the claims that need more runs, 40 minutes
 
 simulate: $(RUNTIME) ## hold the search against networks whose ceilings are known, 45 minutes; can be stopped
 	lr-ceiling simulate --output reports/simulation.json
+
+faults: $(RUNTIME) ## every write that fails, is torn or the last one, in a small pipeline; hours, can be stopped
+	python -m faults
 
 bench: $(RUNTIME) $(PEERS) data/splits.npz ## the benchmarks: 15 minutes, with nothing else on the machine
 	python -m benchmarks

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -160,8 +159,3 @@ def _wrong_end(tried: Try, fault: str) -> str | None:
     if tried.code == TOLD and len(lines) == len(tried.said.splitlines()) == 1:
         return None
     return f"it ends with {tried.code}: {tried.said[-500:]}"
-
-
-def temporary_campaign(database: Path | None = None) -> Campaign:
-    """A campaign in a folder of the system's."""
-    return Campaign(Path(tempfile.mkdtemp(prefix="lr-ceiling-faults-")), database)

@@ -117,6 +117,9 @@ def _live(
         os.dup2(errors, 2)
         number = FAULTS.index("killed after" if fault == POWER_CUT else fault)
         if fault == POWER_CUT:
+            # What was there before is on the disk.
+            for path in filter(Path.is_file, folder.rglob("*")):
+                shutil.copyfile(path, shadow / str(path.stat().st_ino))
             layer.faults_shadow(os.fsencode(shadow))
         layer.faults_arm(os.fsencode(folder), ctypes.c_long(at), number, log)
         stage()

@@ -111,6 +111,14 @@ static long inode_of(int base, const char *path) {
     return fstatat(base, path, &about, 0) ? 0 : (long)about.st_ino;
 }
 
+/* What is cut to nothing may be nothing after a loss of power. */
+static void forget(long inode) {
+    char path[PATH_MAX];
+    if (!shadow[0] || !inode) return;
+    snprintf(path, sizeof path, "%s/%ld", shadow, inode);
+    syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
 /* Whether this one is to fail; the kinds of a full disk go on failing. */
 static int strikes(void) {
     count++;
@@ -201,6 +209,7 @@ CALL(mkdirat, (int base, const char *path, mode_t mode), (base, path, mode), is_
         MODE REAL(name); \
         GUARD((flags & O_CREAT) && is_below(AT_FDCWD, path), "create", path, "", \
               inode_of(AT_FDCWD, path)) \
+        if (watched && (flags & O_TRUNC)) forget(inode_of(AT_FDCWD, path)); \
         int result = real(path, flags, mode); \
         DONE \
         return result; \
@@ -210,6 +219,7 @@ CALL(mkdirat, (int base, const char *path, mode_t mode), (base, path, mode), is_
         MODE REAL(name); \
         GUARD((flags & O_CREAT) && is_below(base, path), "create", path, "", \
               inode_of(base, path)) \
+        if (watched && (flags & O_TRUNC)) forget(inode_of(base, path)); \
         int result = real(base, path, flags, mode); \
         DONE \
         return result; \

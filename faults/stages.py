@@ -51,9 +51,9 @@ def train() -> None:
 
 
 def search() -> None:
-    """A search of four runs in a journal."""
+    """A search of a few runs in a journal."""
     found = find_ceiling(
-        _network, low=1e-3, high=1, budget=4, confirmations=0, usable=False, executor=Inline(),
+        _network, low=1e-3, high=1, budget=1, confirmations=0, usable=False, executor=Inline(),
         storage="state/search/arm.journal", progress=False,
     )  # fmt: skip
     write_text(Path("data/search/ceiling.json"), json.dumps(found.to_json(), indent=2))

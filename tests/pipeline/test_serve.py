@@ -146,8 +146,10 @@ def test_without_a_champion_there_is_nothing_to_serve(project: Path) -> None:
 
 @pytest.mark.parametrize(
     ("host", "alone"),
-    [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True)]
-    + [("0.0.0.0", False), ("::", False), ("192.168.0.2", False), ("example.org", False)],
+    [
+        *((host, True) for host in ("127.0.0.1", "127.3.2.1", "::1", "localhost")),
+        *((host, False) for host in ("0.0.0.0", "::", "192.168.0.2", "example.org")),
+    ],
 )
 def test_an_address_that_others_reach_is_known(host: str, alone: bool) -> None:
     assert serving.is_loopback(host) is alone

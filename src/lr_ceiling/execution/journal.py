@@ -93,7 +93,7 @@ class _Backend(JournalFileBackend):
     """Optuna's, on a disk that may be full or broken."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append. Raises ResultsError; what was there stays, and a line in part is cut off later."""
+        """Append; a line in part is cut off by the next search. Raises ResultsError."""
         with _writing(Path(self._file_path)):
             super().append_logs(logs)
 

@@ -33,20 +33,27 @@ def prepare(database: Path) -> bool:
     revision = _revision(database)
     if revision != _get_latest_schema_revision():  # type: ignore[no-untyped-call]
         before = database.with_name(f"{database.stem}-before-{revision or 'mlflow'}.db")
-        with _held(database) as connection:
+        with _held(database):
             # A copy is migrated: a kill in the middle leaves the database as it was.
-            for path in (partial, before):
-                path.unlink(missing_ok=True)
-                with contextlib.closing(sqlite3.connect(path)) as copy:
-                    connection.backup(copy)
+            _copy(database, partial)
             _upgrade(partial, database)
+            _copy(database, before)
             partial.replace(database)
     return False
 
 
+def _copy(database: Path, to: Path) -> None:
+    to.unlink(missing_ok=True)
+    with (
+        contextlib.closing(sqlite3.connect(database)) as source,
+        contextlib.closing(sqlite3.connect(to)) as target,
+    ):
+        source.backup(target)
+
+
 @contextlib.contextmanager
-def _held(database: Path) -> Iterator[sqlite3.Connection]:
-    """A connection beside which nobody writes."""
+def _held(database: Path) -> Iterator[None]:
+    """Let nobody write to the database; it can be read."""
     with contextlib.closing(sqlite3.connect(database, timeout=BUSY_SECONDS)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -55,7 +62,7 @@ def _held(database: Path) -> Iterator[sqlite3.Connection]:
                 f"{database} is of an older MLflow and can't be migrated now ({error}): end the "
                 "program that writes to it, and try again"
             ) from None
-        yield connection
+        yield
 
 
 def _upgrade(database: Path, name: Path) -> None:
