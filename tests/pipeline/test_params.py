@@ -41,7 +41,16 @@ def test_the_projects_own_params_are_right() -> None:
         ("grid.learning_rates", [0.1, 0.1], "must list each value once"),
         ("grid.learning_rates", ["fast"], "grid.learning_rates.0 is 'fast': "),
         ("grid.activations", ["relux"], "'sigmoid', 'relu'"),
-        ("grid.variants", "baseline", "grid.variants is 'baseline': "),
+        ("grid.variants", "baseline", "grid.variants is 'baseline': must be a list, such as ['b"),
+        (
+            "grid.learning_rates",
+            0.03,
+            "grid.learning_rates is 0.03: must be a list, such as [0.03]",
+        ),
+        ("train.seeds", None, "train.seeds is None: must be a list"),
+        ("training.target_accuracy", float("nan"), "training.target_accuracy is nan: "),
+        ("promote.margin", float("nan"), "promote.margin is nan: "),
+        ("grid.learning_rates", [float("nan")], "grid.learning_rates.0 is nan: "),
         ("training.epochs", 0, "training.epochs is 0: "),
         ("training.epochs", 1.5, "training.epochs is 1.5: "),
         ("training.epochs", True, "training.epochs is True: "),
@@ -89,6 +98,9 @@ def test_a_missing_key_is_named() -> None:
         ("- 1", "the file is"),
         ("a: 1\na: 2", "is not YAML"),
         ("a: 2024-13-45", "is not YAML"),
+        ("a: !!python/object/apply:os.system [touch built]", "is not YAML"),
+        ("a: " + "[" * 3_000, "nested too deeply"),
+        ("a: " + "9" * 5_000, "is not YAML"),
     ],
 )
 def test_a_broken_file_is_one_line(text: str, said: str, tmp_path: Path) -> None:
@@ -98,6 +110,17 @@ def test_a_broken_file_is_one_line(text: str, said: str, tmp_path: Path) -> None
         params.load(path)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+    assert not Path("built").exists()
+
+
+def test_a_value_that_grows_without_end_is_shown_in_short(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
+    path = tmp_path / "params.yaml"
+    path.write_text("\n".join(lines) + "\n" + FILE.read_text().replace("seeds: [", "seeds: *a29 #"))
+    with pytest.raises(ParamsError) as error:
+        params.load(path)
+    assert len(str(error.value)) < 1000
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:

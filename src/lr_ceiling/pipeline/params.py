@@ -1,5 +1,6 @@
 """params.yaml as typed, frozen objects; whatever is impossible is refused before any work."""
 
+import reprlib
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
@@ -28,6 +29,11 @@ PARAMS_FILE = Path("params.yaml")
 MAX_RATE = 1e30
 # MNIST's own count.
 TRAIN_IMAGES = 60_000
+
+# YAML's anchors make of ten lines a value whose text fills the memory.
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel, _SHOWN.maxlist, _SHOWN.maxdict = 3, 6, 6
+_SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 100
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(gt=0)]
@@ -212,6 +218,8 @@ def load(path: Path = PARAMS_FILE) -> Params:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing: run this in the project's folder") from None
+    except RecursionError:
+        raise ParamsError(f"{path} is nested too deeply: write it flat") from None
     # ruamel raises ValueError for what looks like a date or number and is none.
     except (YAMLError, ValueError) as error:
         raise ParamsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
@@ -238,7 +246,10 @@ def _first_fault(error: pydantic.ValidationError) -> str:
         return f"unknown key {place}; known there: {known}"
     if fault["type"] == "missing":
         return f"{place} is missing"
-    return f"{place or 'the file'} is {fault['input']!r}: {reason}"
+    shown = _SHOWN.repr(fault["input"])
+    if fault["type"] == "tuple_type":
+        reason = f"must be a list, such as [{shown}]"
+    return f"{place or 'the file'} is {shown}: {reason}"
 
 
 def _fields_at(place: tuple[int | str, ...]) -> list[str]:

@@ -22,6 +22,7 @@ from lr_ceiling.mnist.dataset import splits_digest
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.pipeline import params
+from lr_ceiling.pipeline.one_writer import one_writer
 from lr_ceiling.pipeline.terminal import print_table, step_progress
 from lr_ceiling.pipeline.workers import workers
 from lr_ceiling.report.schemas import AuditReport
@@ -32,6 +33,7 @@ from lr_ceiling.report.schemas import AuditReport
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
 @click.option("--state", type=click.Path(path_type=Path), required=True, help="folder of runs")
 @one_line_errors
+@one_writer
 def main(splits: Path, output: Path, state: Path) -> None:
     """Audit the early calls; one that was stopped goes on from its report and from kept runs."""
     values = params.load()

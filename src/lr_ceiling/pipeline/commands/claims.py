@@ -14,6 +14,7 @@ from lr_ceiling.mnist.dataset import splits_digest
 from lr_ceiling.mnist.results import RunResult, read_runs
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.pipeline import params
+from lr_ceiling.pipeline.one_writer import one_writer
 from lr_ceiling.pipeline.terminal import print_table, step_progress
 from lr_ceiling.pipeline.workers import workers
 from lr_ceiling.report.schemas import ClaimsReport
@@ -28,6 +29,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
 @click.option("--state", type=FOLDER, required=True, help="folder of runs")
 @one_line_errors
+@one_writer
 def main(splits: Path, train: Path, output: Path, state: Path) -> None:
     """Test the claims that need more runs; what the report or the state holds is not run again."""
     values = params.load()

@@ -9,6 +9,7 @@ import click
 
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.execution.executor import cores
+from lr_ceiling.pipeline.one_writer import one_writer
 from lr_ceiling.pipeline.terminal import console, print_table
 from lr_ceiling.report.schemas import SimulationReport
 from lr_ceiling.simulation.graded import GRADED
@@ -24,6 +25,7 @@ from lr_ceiling.simulation.scoring import is_current, simulate
 )
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
 @one_line_errors
+@one_writer
 def main(studies: int, output: Path) -> None:
     """Simulate; oracles that the report holds as they are now are not simulated again."""
     known = SimulationReport.read(output).oracles if output.exists() else ()

@@ -26,6 +26,7 @@ from lr_ceiling.evidence.verification import (
 from lr_ceiling.mnist.dataset import splits_digest
 from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.arms import trials_of
+from lr_ceiling.pipeline.one_writer import one_writer
 from lr_ceiling.pipeline.terminal import print_table, step_progress
 from lr_ceiling.pipeline.workers import workers
 from lr_ceiling.problems.environment import muted_stderr, pin
@@ -41,6 +42,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
 @click.option("--state", type=FOLDER, required=True, help="folder of runs")
 @one_line_errors
+@one_writer
 def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> None:
     """Verify every arm, then try range tests; what the report or the state holds is not run again.
 
