@@ -10,6 +10,8 @@ import click
 from faults import inject
 from faults.campaign import OF_FILES, Campaign, Tally
 from faults.report import FaultCount, ReliabilityReport
+from faults.signals import Searches
+from faults.signals import points as moments
 from faults.stages import STAGES
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.identity import digest_of
@@ -29,8 +31,11 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     multiple=True,
     help="only these stages; default: all",
 )
+@click.option("--kills", default=50, show_default=True, help="random moments of each kind")
 @one_line_errors
-def main(output: Path, tally: Path, minutes: float, every: int, asked: tuple[str, ...]) -> None:
+def main(
+    output: Path, tally: Path, minutes: float, every: int, asked: tuple[str, ...], kills: int
+) -> None:
     """Let the Nth operation on the disk fail, for every N of a small pipeline, and resume.
 
     What was tried is kept in the tally: the same command goes on from there.
@@ -58,6 +63,15 @@ def main(output: Path, tally: Path, minutes: float, every: int, asked: tuple[str
                 click.echo(f"{point}: {wrong}")
             if done % 100 == 99:
                 click.echo(f"{done + 1} of {len(points)}")
+    if kills:
+        searches = Searches()
+        for point in moments(kills):
+            if point in known or time.monotonic() > end:
+                continue
+            wrong = searches.wrong(point)
+            known.add(point, wrong)
+            if wrong:
+                click.echo(f"{point}: {wrong}")
     report = ReliabilityReport(faults=tuple(FaultCount.model_validate(row) for row in known.rows))
     report.write(output)
     tried = sum(row.tried for row in report.faults)

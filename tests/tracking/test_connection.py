@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,47 @@ def test_a_server_that_is_away_costs_one_warning(
     assert "secret" not in warning
     # Outside pytest these would be lines on stderr.
     assert not caplog.records
+
+
+class Ill(BaseHTTPRequestHandler):
+    """Answers everything with what its server was made for."""
+
+    def answer(self) -> None:
+        status, body = self.server.answer  # type: ignore[attr-defined]
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = answer  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(500, b"{}"), (503, b""), (200, b"<html>sign in</html>"), (200, b""), (401, b"no")],
+    ids=lambda answer: f"{answer[0]} {answer[1].decode()[:6]}",
+)
+def test_a_server_that_is_ill_costs_one_warning(
+    answer: tuple[int, bytes],
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with HTTPServer(("127.0.0.1", 0), Ill) as server:
+        server.answer = answer  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        assert not tracking.mirror(lambda store: store.log_compare([make_run()]))
+        server.shutdown()
+    warning = capfd.readouterr().err
+    assert warning.startswith("warning: MLflow at http://127.0.0.1:")
+    assert warning.count("\n") == 1
+    assert "`lr-ceiling log` sends it " in warning
 
 
 def test_a_fault_of_the_mirror_is_never_the_callers(

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from json import JSONDecodeError
 
 import filelock
 from mlflow import MlflowClient
@@ -78,7 +79,7 @@ def open_store() -> Iterator[Store]:
     except filelock.Timeout:
         raise LockedError(f"another process has held {lock} for {LOCK_SECONDS} s") from None
     # Of `requests` too: its exceptions are OSErrors.
-    except (MlflowException, sqlite3.Error, SQLAlchemyError, OSError) as error:
+    except (MlflowException, sqlite3.Error, SQLAlchemyError, OSError, JSONDecodeError) as error:
         raise _fault(uri, error) from error
 
 
@@ -99,7 +100,9 @@ def _client(uri: str) -> MlflowClient:
 def _fault(uri: str, error: Exception) -> TrackingError:
     # Hidden before it is cut, since a password is known by what follows it.
     reason = textwrap.shorten(hide(str(error)), 200, placeholder=" ...")
-    return TrackingError(f"MLflow at {hide(uri)} failed: {reason}")
+    damaged = type(error) is sqlite3.DatabaseError
+    remedy = ": keep the file, and `lr-ceiling check` tells what helps" if damaged else ""
+    return TrackingError(f"MLflow at {hide(uri)} failed: {reason}{remedy}")
 
 
 def _passes(error: Exception) -> bool:
