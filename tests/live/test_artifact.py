@@ -58,7 +58,7 @@ def test_code_of_its_own_is_refused(
         b"flavors: 3",
         b"flavors: {keras: 1, python_function: 2}",
         b"flavors: !!python/object/apply:os.system [touch built]",
-        b"flavors: " + b"[" * 10_000,
+        b"flavors: " + b"[" * 1_500,
         b"\xff\x00",
         b"#" * (MAX_BYTES + 1),
     ],

@@ -80,7 +80,6 @@ def test_any_legal_spelling_of_the_type_passes(kind: str) -> None:
         ({}, 415),
         ({"content_type": "application/json, text/csv"}, 415),
         ({"content_type": "application/json; charset=utf-16"}, 415),
-        ({"content_type": "application/json\n"}, 415),
         ({"content_encoding": "gzip"}, 415),
         ({"content_length": str(MAX_BYTES + 1)}, 413),
         ({"content_length": "9" * 5000}, 413),

@@ -255,7 +255,7 @@ def _hold_against_champion(
 ) -> None:
     champion, name = case.champion, case.terms.model
     if champion is None:
-        detail = f"there is no champion in {hide(store_uri())} to be held against yet"
+        detail = f"in {hide(store_uri())} there is no champion to be held against yet"
         case.check("champion", True, detail)
         return
     try:

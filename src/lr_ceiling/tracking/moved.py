@@ -71,9 +71,10 @@ def _folders(connection: sqlite3.Connection) -> Iterator[str]:
 def _move(connection: sqlite3.Connection, old: Path, new: Path) -> int:
     """Change every path in `old` to one in `new`; gives how many. Raises TrackingError."""
     prefix = f"{old}/"
+    # Fetched at once: a query that an error leaves half-read would keep the database locked.
     models = connection.execute(
         "SELECT artifact_location FROM logged_models UNION SELECT source FROM model_versions"
-    )
+    ).fetchall()
     for (source,) in models:
         if not (source or "").startswith(prefix):
             continue
