@@ -12,7 +12,7 @@ from typing import Any
 from lr_ceiling import find_ceiling
 from lr_ceiling.evidence.cell import copy_models
 from lr_ceiling.evidence.store import RunStore
-from lr_ceiling.execution.files import read_json, replacing, write_bytes, write_json, write_text
+from lr_ceiling.execution.files import read_json, write_bytes, write_json, write_text
 from lr_ceiling.execution.provenance import mark_logged, write_facts
 from lr_ceiling.mnist.results import Check, Curve, RunResult, read_runs, write_runs
 from lr_ceiling.mnist.specification import RunSpec
@@ -173,8 +173,7 @@ def _train(seed: int, store: RunStore) -> RunResult:
         checks=(Check(step=20, images=500, inference=0.95, training=None),),
         curve=Curve(steps=(10, 20), loss=curve, loss_min=curve, loss_max=curve, accuracy=curve),
     )  # fmt: skip
-    with replacing(store.model_path(run.spec)) as partial:
-        partial.write_bytes(b"weights of seed %d " % seed * 1000)
+    write_bytes(store.model_path(run.spec), b"weights of seed %d " % seed * 1000)
     store.keep(run, model=True)
     write_facts(run.spec.key, started=1.0, seconds=2.0)
     return run

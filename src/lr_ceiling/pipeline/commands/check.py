@@ -1,9 +1,13 @@
 """`lr-ceiling check`: whether anything that is kept is damaged, and what makes it again."""
 
+from collections.abc import Callable
+from functools import partial
+
 import click
 
 from lr_ceiling.errors import ResultsError, one_line_errors
 from lr_ceiling.pipeline import params
+from lr_ceiling.pipeline.integrity.part import Part
 
 
 @click.command()
@@ -21,10 +25,10 @@ def main() -> None:
     from lr_ceiling.pipeline.integrity.state import check_journals, check_kept_runs, check_locks
     from lr_ceiling.pipeline.integrity.store import check_store
 
-    checks = (
+    checks: list[Callable[[], Part]] = [
         *(check_outputs, check_cache, check_reports, check_runs),
-        *(check_kept_runs, check_journals, check_locks, lambda: check_store(name)),
-    )
+        *(check_kept_runs, check_journals, check_locks, partial(check_store, name)),
+    ]
     seen = faults = 0
     for check in checks:
         part = check()
