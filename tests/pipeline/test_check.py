@@ -1,4 +1,4 @@
-"""`lr-ceiling check`: what it says and its exit codes; tests/pipeline/integrity has the checks."""
+"""`lr-ceiling check`: what it says and its exit codes; tests of pipeline/integrity have the checks."""
 
 import shutil
 from pathlib import Path
