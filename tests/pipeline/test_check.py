@@ -1,4 +1,4 @@
-"""`lr-ceiling check`: what it says and its exit codes; tests of pipeline/integrity have the checks."""
+"""`lr-ceiling check`: what it says and its exit codes; other tests hold what it looks at."""
 
 import shutil
 from pathlib import Path

@@ -42,4 +42,9 @@ def test_a_store_that_is_not_there_yet_is_no_fault(project: Path) -> None:
     (project / "state").mkdir()
     (project / "state" / "promotion.json").write_text('{"live": 2}')
     (fault,) = check_store("digits").faults
-    assert "version 2 was live" in fault.mending or "no champion" in fault.what
+    assert "version 2 of digits was live in the registry" in fault.what
+    # It looks, and makes nothing.
+    assert not (project / "mlruns").exists()
+    (project / "state" / "promotion.json").write_text("{")
+    (fault,) = check_store("digits").faults
+    assert fault.what.endswith("promotion.json can't be read")

@@ -16,26 +16,38 @@ def path() -> Path:
     return root() / "state" / "promotion.json"
 
 
-def check(registry: Registry) -> None:
-    """Raise RegistryError if the record names a champion; the registry has none.
+def champion(name: str) -> tuple[int, str] | None:
+    """The version of the model `name` that was live, and in which registry; None for none.
 
-    A record that can't be read may have named one.
+    Raises ValueError for a record that can't be read.
     """
     try:
         record: Any = json.loads(path().read_bytes())
         live, model = record["live"], record.get("model")
         place = record.get("registry") or "the registry"
     except FileNotFoundError:
-        return
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise RegistryError(
-            f"{registry.name} has no champion in {registry.place}, and {path()}, which would tell "
-            f"whether there ever was one, can't be read: {ANEW}"
-        ) from None
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path()} can't be read") from error
     # Other names have champions of their own. Before 0.2 a record had no name.
-    if live is None or model not in (None, registry.name):
-        return
-    raise RegistryError(
-        f"{registry.name} has no champion in {registry.place}, but version {live} was live in "
-        f"{place}, says {path()}: let {STORE} name that store, or put its files back; {ANEW}"
-    )
+    return None if live is None or model not in (None, name) else (live, place)
+
+
+def check(registry: Registry) -> None:
+    """Raise RegistryError if the record names a champion; the registry has none.
+
+    A record that can't be read may have named one.
+    """
+    missing = f"{registry.name} has no champion in {registry.place}"
+    try:
+        known = champion(registry.name)
+    except ValueError as error:
+        raise RegistryError(
+            f"{missing}, and {error}, which would tell whether there ever was one: {ANEW}"
+        ) from None
+    if known:
+        live, place = known
+        raise RegistryError(
+            f"{missing}, but version {live} was live in {place}, says {path()}: let {STORE} name "
+            f"that store, or put its files back; {ANEW}"
+        )

@@ -10,7 +10,7 @@ from lr_ceiling.tracking import database_of, open_store, store_uri  # isort: ski
 
 from lr_ceiling.errors import LrCeilingError, RegistryError
 from lr_ceiling.live import last_known
-from lr_ceiling.live.registry import MENDING, SHA256, Registry, Version
+from lr_ceiling.live.registry import MENDING, SHA256, STORE, Registry, Version
 from lr_ceiling.pipeline.integrity.part import Part, digest
 
 KEEP = (
@@ -30,15 +30,30 @@ def check_store(name: str) -> Part:
         if database and database.exists():
             part.seen += 1
             _check_database(database, part)
-        elif database and not last_known.path().exists():
-            part.notes.append(f"{database} is not there yet: `lr-ceiling log` makes it")
+        elif database:
+            _tell_missing(database, name, part)
             return part
         if not part.faults:
             _check_versions(name, part)
+    # Of the record: it can't be read.
+    except ValueError as error:
+        part.blame(str(error), "put it back; it tells which model was live last")
     except LrCeilingError as error:
         what, _, mending = str(error).partition(": ")
         part.blame(what, mending)
     return part
+
+
+def _tell_missing(database: Path, name: str, part: Part) -> None:
+    # Not opened, which would make it: this looks and changes nothing.
+    known = last_known.champion(name)
+    if known is None:
+        part.notes.append(f"{database} is not there yet: `lr-ceiling log` makes it")
+    else:
+        part.blame(
+            f"{database} is missing, and version {known[0]} of {name} was live in {known[1]}",
+            f"let {STORE} name that store, or put its files back",
+        )
 
 
 def _check_database(database: Path, part: Part) -> None:
