@@ -43,7 +43,6 @@ def main(
     if not inject.preloaded():
         inject.start_anew(Path("state/faults"))
     known = Tally(tally)
-    end = time.monotonic() + 60 * minutes
     with tempfile.TemporaryDirectory(prefix="lr-ceiling-faults-") as folder:
         database = make_database(Path(folder) / "empty") if needs_mlflow(asked) else None
         campaign = Campaign(Path(folder) / "campaign", database)
@@ -54,6 +53,7 @@ def main(
         ]
         # Mixed, so that a part of them is a sample of all.
         points.sort(key=lambda point: digest_of(point.stage, point.fault, point.at))
+        end = time.monotonic() + 60 * minutes
         for done, point in enumerate(points):
             if time.monotonic() > end:
                 break

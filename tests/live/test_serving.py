@@ -11,7 +11,9 @@ from lr_ceiling.live.serving import (
     MAX_IMAGES,
     Guard,
     Message,
+    Receive,
     RequestError,
+    Send,
     check_headers,
     check_images,
 )
@@ -118,3 +120,27 @@ def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     asyncio.run(ask())
     assert sent[0]["status"] == 408
     assert b"send it at once" in sent[1]["body"]
+
+
+def test_the_model_is_asked_in_the_plain_spelling_with_the_whole_body() -> None:
+    body = json.dumps({"inputs": np.zeros((1, 28, 28, 1)).tolist()}).encode()
+    parts = [body[:50], body[50:]]
+    seen: list[tuple[Message, Message]] = []
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        seen.append((scope, await receive()))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    spelled = 'Application/JSON; Charset="UTF-8"'
+    asyncio.run(Guard(app, 3)(headers(Content_Type=spelled, x_other="1"), receive, send))
+    ((scope, message),) = seen
+    assert scope["headers"] == [(b"x-other", b"1"), (b"content-type", b"application/json")]
+    assert message["body"] == body
+    assert sent[0]["headers"] == [(b"x-model-version", b"3")]

@@ -75,3 +75,16 @@ def test_a_database_of_a_newer_mlflow_is_told_in_one_line(project: Path) -> None
     with pytest.raises(TrackingError, match="keep it, since") as error, tracking.open_store():
         pass
     assert "\n" not in str(error.value)
+
+
+def test_a_fault_within_a_call_is_one_line(
+    project: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with contextlib.closing(sqlite3.connect(project / "mlruns" / "mlflow.db")) as database:
+        database.execute("DROP TABLE datasets")
+        database.commit()
+    with pytest.raises(TrackingError, match=r"failed: \(sqlite3\.OperationalError\) no such table"):
+        log_train(project, make_run())
+    # MLflow would tell it with a traceback, and SQLAlchemy the statement.
+    assert capfd.readouterr().err == ""
+    assert not caplog.records

@@ -58,9 +58,9 @@ def open_store() -> Iterator[Store]:
     Raises TrackingError where it can't be reached or fails, LockedError where another process
     keeps writing to it.
     """
-    # They tell of every migration and of every retry.
-    for chatty in ("mlflow", "urllib3"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    # They tell of every migration and of every retry, and MLflow of each fault with its traceback.
+    for chatty, least in (("mlflow", logging.CRITICAL), ("urllib3", logging.ERROR)):
+        logging.getLogger(chatty).setLevel(least)
     uri = store_uri()
     database = database_of(uri)
     lock = (database or root() / "state" / "tracking").with_suffix(".lock")
@@ -99,7 +99,9 @@ def _client(uri: str) -> MlflowClient:
 
 def _fault(uri: str, error: Exception) -> TrackingError:
     # Hidden before it is cut, since a password is known by what follows it.
-    reason = textwrap.shorten(hide(str(error)), 200, placeholder=" ...")
+    # SQLAlchemy tells the statement, too.
+    said = hide(str(error)).partition("[SQL:")[0]
+    reason = textwrap.shorten(said, 200, placeholder=" ...")
     damaged = type(error) is sqlite3.DatabaseError
     remedy = ": keep the file, and `lr-ceiling check` tells what helps" if damaged else ""
     return TrackingError(f"MLflow at {hide(uri)} failed: {reason}{remedy}")
