@@ -88,6 +88,7 @@ def promote() -> None:
     for run in read_runs(TRAIN / "runs.json"):
         with one_at_a_time(), open_store() as store:
             registry = Registry(store, NAME)
+            registry.settle()
             digest = sha256_of(MODELS / f"seed-{run.spec.seed}.keras")
             live = registry.at("champion")
             if live and int(live.tags["seed"]) >= run.spec.seed:

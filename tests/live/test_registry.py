@@ -134,6 +134,27 @@ def test_a_crash_before_the_last_write_leaves_the_champion(
     assert aliases(registry) == {"champion": 2, "previous": 1}
 
 
+def test_a_promotion_that_crashed_once_its_version_was_live_is_finished(
+    store: Store, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(store, registry, 0)
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "delete_registered_model_alias", crash)
+        with pytest.raises(KeyboardInterrupt):
+            promote(store, registry, 1)
+    assert aliases(registry)["champion"] == 2
+    registry.settle()
+    assert aliases(registry) == {"champion": 2, "previous": 1}
+    # A challenger that is not live stays one.
+    put_forward(store, registry, 2)
+    registry.settle()
+    assert aliases(registry) == {"challenger": 3, "champion": 2, "previous": 1}
+
+
 @pytest.mark.parametrize("at", ["champion", "previous"])
 def test_a_rollback_that_crashed_is_finished_by_the_next(
     at: str, store: Store, registry: Registry, monkeypatch: pytest.MonkeyPatch

@@ -157,11 +157,11 @@ def promote(
     """
     case = _Case(terms, inputs or Inputs())
     with one_at_a_time():
-        if not without_champion:
-            with open_store() as store:
-                registry = Registry(store, terms.model)
-                if registry.at("champion") is None:
-                    last_known.check(registry)
+        with open_store() as store:
+            registry = Registry(store, terms.model)
+            registry.settle()
+            if not without_champion and registry.at("champion") is None:
+                last_known.check(registry)
         passed = _weigh(case, predictor, without_champion)
         # The registry as it is now, and last of all the one write that makes the challenger live.
         with open_store() as store:

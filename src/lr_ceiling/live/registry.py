@@ -126,6 +126,12 @@ class Registry:
         self._client.delete_registered_model_alias(self.name, "challenger")
         self._client.delete_model_version_tag(self.name, str(version.number), ROLLED_BACK)
 
+    def settle(self) -> None:
+        """Finish a promotion that a crash ended once its version was live: it is no challenger."""
+        aliases = self._aliases()
+        if aliases and aliases.get("challenger") == aliases.get("champion"):
+            self._client.delete_registered_model_alias(self.name, "challenger")
+
     def rollback(self) -> tuple[Version, Version]:
         """Make the previous version the champion again, and the champion the previous one.
 

@@ -115,7 +115,8 @@ def _listed(folder: Path) -> dict[str, str | None]:
 def _folder_digest(listed: Mapping[str, str | None]) -> str:
     # As DVC makes it: https://github.com/iterative/dvc-data, hashfile/tree.py.
     entries = [{"md5": listed[name], "relpath": name} for name in sorted(listed)]
-    return hashlib.md5(json.dumps(entries, sort_keys=True).encode()).hexdigest() + FOLDER
+    text = json.dumps(entries, sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + FOLDER
 
 
 def _differing(listed: Mapping[str, str | None], output: _Output) -> list[str]:
