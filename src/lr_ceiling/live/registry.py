@@ -129,7 +129,7 @@ class Registry:
     def settle(self) -> None:
         """Finish a promotion that a crash ended once its version was live: it is no challenger."""
         aliases = self._aliases()
-        if aliases and aliases.get("challenger") == aliases.get("champion"):
+        if "challenger" in aliases and aliases["challenger"] == aliases.get("champion"):
             self._client.delete_registered_model_alias(self.name, "challenger")
 
     def rollback(self) -> tuple[Version, Version]:
