@@ -32,7 +32,7 @@ TRAIN_IMAGES = 60_000
 
 # YAML's anchors make of ten lines a value whose text fills the memory.
 _SHOWN = reprlib.Repr()
-_SHOWN.maxlevel, _SHOWN.maxlist, _SHOWN.maxdict = 3, 6, 6
+_SHOWN.maxlevel, _SHOWN.maxlist, _SHOWN.maxdict = 2, 6, 6
 _SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 100
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
