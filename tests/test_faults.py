@@ -29,7 +29,7 @@ for fault in (*inject.FAULTS[1:], inject.POWER_CUT):
     for at, kind in enumerate(kinds, 1):
         (folder / "a").write_text("old")
         tried = inject.attempt(lambda: write_text(Path("a"), "new"), folder, fault, at)
-        print(fault, at, kind, tried.code, (folder / "a").read_text(), sep=",")
+        print(fault, at, kind, tried.code, (folder / "a").read_text(), sep="|")
 """
 # An unguarded write: the layer must be able to find what is wrong.
 CARELESS = """
@@ -64,7 +64,7 @@ def python(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_a_file_that_is_written_is_old_or_new_whatever_fails(layer: Path) -> None:
     first, *rows = python("-c", PROBE, str(layer)).stdout.splitlines()
     assert first == "create create create write fsync rename fsync"
-    found = {tuple(row.split(",")[:2]): row.split(",")[3:] for row in rows}
+    found = {tuple(row.split("|")[:2]): row.split("|")[3:] for row in rows}
     assert len(found) == 6 * 7
     assert {content for _, content in found.values()} == {"old", "new"}
     # What fails before the rename leaves the old file; after it the new one is there for good.
