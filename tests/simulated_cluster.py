@@ -24,12 +24,13 @@ from lr_ceiling.execution.remote import (
     WorkerLostError,
     execute,
 )
+from lr_ceiling.problems.outcome import Run
 
 # Virtual seconds: of a median run, between a loss and its notice, until a machine is replaced, and
 # until a run is given to another worker as well.
-RUN, NOTICE, REPLACED, TIME_OUT = 10.0, 5.0, 30.0, 400.0
+RUN, NOTICE, REPLACED, TIME_OUT = 10.0, 5.0, 30.0, 60.0
 # Nobody waits longer than this for a worker.
-PATIENCE = 5000.0
+PATIENCE = 600.0
 
 
 class DriverKilledError(Exception):
@@ -231,7 +232,7 @@ class SimulatedWorkers:
             self._later(self._delay(), lambda: self._deliver(again, waiting))
         if machine.truth != machine.told:
             # What it computes is of another version as well.
-            reply = replace(reply, result=("of another version",))
+            reply = replace(reply, result=_turned(reply.result))
         self._later(self._delay(), lambda: self._deliver(reply, waiting))
 
     def _deliver(self, reply: Reply, waiting: _Waiting) -> None:
@@ -239,12 +240,18 @@ class SimulatedWorkers:
             waiting.future.set_result(reply)
 
 
+def _turned(result: tuple[Run, float, float]) -> tuple[Run, float, float]:
+    run, started, seconds = result
+    outcome = replace(run.outcome, stable=not run.outcome.stable)
+    return replace(run, outcome=outcome), started, seconds
+
+
 def _other(told: Told) -> Told:
     return replace(told, versions={**told.versions, "numpy": "0.1"})
 
 
 class SimulatedCluster:
-    """Gives `find_ceiling` such workers; `happened` counts what went wrong, `said` what was told."""
+    """Gives `find_ceiling` such workers: what went wrong is in `happened`, what was told `said`."""
 
     def __init__(self, seed: int, count: int = 3, faults: Faults = QUIET) -> None:
         self.happened: Counter[str] = Counter()
