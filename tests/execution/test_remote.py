@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def test_whatever_happens_on_a_cluster_the_runs_are_those_of_a_quiet_one(
 
 
 def test_a_quiet_cluster_says_what_this_machine_says() -> None:
-    assert asked(workers=1).to_json() == quiet().to_json()
+    with ThreadPoolExecutor(1) as threads:
+        assert asked(executor=threads).to_json() == quiet().to_json()
 
 
 def test_workers_that_turn_into_others_would_change_the_answer(
@@ -138,12 +140,13 @@ def test_without_workers_the_search_says_that_it_waits_and_ends() -> None:
 def test_a_scheduler_that_is_gone_leaves_a_journal_and_says_how_to_go_on(tmp_path: Path) -> None:
     journal = tmp_path / "mine.journal"
     with pytest.raises(SchedulerGoneError) as error:
-        asked(executor=SimulatedCluster(4, 2, Faults(scheduler_goes=0.02)), storage=journal)
+        asked(executor=SimulatedCluster(0, 2, Faults(scheduler_goes=0.2)), storage=journal)
     said = str(error.value)
     assert said.startswith("the simulated scheduler is gone; ")
     assert said.endswith(f"kept in {journal}: the same call goes on from there")
     # On no cluster at all.
-    assert asked(workers=1, storage=journal).runs == quiet().runs
+    with ThreadPoolExecutor(1) as threads:
+        assert asked(executor=threads, storage=journal).runs == quiet().runs
 
 
 def test_what_a_task_raises_on_a_worker_reaches_the_driver() -> None:
