@@ -249,7 +249,7 @@ class _Workers:
         """Let a worker execute a call."""
         places = {}
         if without:
-            places = {"workers": [one for one in self.present() if one not in without]}
+            places = {"workers": sorted(set(self.present() or ()) - set(without))}
         try:
             inner = self._executor.submit(_execute, self._place, attempt, call, **places)
         # The client's, once it is closed.
@@ -268,12 +268,12 @@ class _Workers:
                 found.append(self._heard.get_nowait())
         return found
 
-    def present(self) -> list[str]:
-        """The addresses of the workers."""
+    def present(self) -> Collection[str] | None:
+        """The addresses of the workers; None while the scheduler does not answer."""
         try:
-            return list(self._client.scheduler_info(n_workers=-1)["workers"])
+            return set(self._client.scheduler_info(n_workers=-1)["workers"])
         except (OSError, CancelledError):
-            return []
+            return None
 
     def wait(self, futures: Collection["Future[Reply]"], seconds: float) -> None:
         """Wait until a run has ended, so many seconds at most."""

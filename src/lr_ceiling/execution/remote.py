@@ -33,6 +33,8 @@ from lr_ceiling.identity import digest_of
 MOST_LOST = 20
 # A run that hangs on so many workers hangs by itself.
 MOST_HUNG = 3
+# Seconds between looks at which workers are there.
+LOOK = 5.0
 # Seconds without any worker at work after which the search ends, and those after which it says so.
 PATIENCE, IMPATIENT = 1800.0, 30.0
 
@@ -83,8 +85,8 @@ class Workers(Protocol):
     def news(self) -> Iterable[Told | Started]:
         """What workers have told since the last time."""
 
-    def present(self) -> Collection[str]:
-        """The workers that are there."""
+    def present(self) -> Collection[str] | None:
+        """The workers that are there; None where that can't be said now."""
 
     def wait(self, futures: Collection["Future[Reply]"], seconds: float) -> None:
         """Wait until something may have happened, so many seconds at most."""
@@ -255,6 +257,7 @@ class RemoteExecutor(Executor):
         self._submitted = 0
         # What was found of each worker: why it is refused, or None.
         self._known: dict[str, tuple[Told, str | None]] = {}
+        self._looked = workers.clock()
         # Since when no worker is at work, and whether that was told.
         self._idle: float | None = None
         self._told_idle = False
@@ -316,11 +319,13 @@ class RemoteExecutor(Executor):
             self._hear(news)
         for run in list(self._runs):
             for name, attempt in list(run.attempts.items()):
-                if attempt.future.done() and not run.future.done():
+                # What one attempt tells of a worker may end another.
+                if name in run.attempts and attempt.future.done() and not run.future.done():
                     del run.attempts[name]
                     self._take(run, attempt)
             if run.future.done():
                 self._runs.remove(run)
+        self._look_for_lost()
         self._look_for_hung()
         self._look_for_workers()
 
@@ -340,18 +345,21 @@ class RemoteExecutor(Executor):
         if isinstance(error, SchedulerGoneError):
             raise error
         if isinstance(error, WorkerLostError):
-            run.lost += error.workers
-            if run.lost >= MOST_LOST:
-                raise WorkerError(
-                    f"{run.lost} workers ended while one run was under way: give them more memory"
-                )
-            self._again(run)
+            self._lost(run, error.workers)
         elif error is not None:
             run.future.set_exception(error)
         elif self._admit(attempt.future.result().told):
             self._settle(run, attempt.future.result())
         else:
             self._again(run)
+
+    def _lost(self, run: _Run, workers: int) -> None:
+        run.lost += workers
+        if run.lost >= MOST_LOST:
+            raise WorkerError(
+                f"{run.lost} workers ended while one run was under way: give them more memory"
+            )
+        self._again(run)
 
     def _again(self, run: _Run) -> None:
         if not run.attempts:
@@ -378,12 +386,40 @@ class RemoteExecutor(Executor):
         self._known[told.worker] = told, reason
         if reason:
             self._say(reason)
-        elif other:
+            return False
+        if other:
             self._say(other)
             if self.same_arithmetic:
                 self.same_arithmetic = False
                 self.on_other_arithmetic()
-        return reason is None
+        if known is None:
+            self._offer_again()
+        return True
+
+    def _offer_again(self) -> None:
+        """Offer what nobody has begun to a worker that is new too: schedulers may not."""
+        for run in self._runs:
+            for name, attempt in list(run.attempts.items()):
+                if attempt.began is None and not attempt.future.done():
+                    del run.attempts[name]
+                    attempt.future.cancel()
+                    self._start(run)
+
+    def _look_for_lost(self) -> None:
+        """Give runs to others whose workers are gone: a scheduler may wait for new ones."""
+        now = self._workers.clock()
+        if now - self._looked < LOOK:
+            return
+        self._looked = now
+        present = self._workers.present()
+        if present is None:
+            return
+        for run in self._runs:
+            for name, attempt in list(run.attempts.items()):
+                if attempt.worker is not None and attempt.worker not in present:
+                    del run.attempts[name]
+                    attempt.future.cancel()
+                    self._lost(run, 1)
 
     def _look_for_hung(self) -> None:
         if self._time_out is None:
@@ -416,7 +452,7 @@ class RemoteExecutor(Executor):
         refused = [reason for _, reason in self._known.values() if reason]
         if now - self._idle > IMPATIENT and not self._told_idle:
             self._told_idle = True
-            present = set(self._workers.present())
+            present = set(self._workers.present() or ())
             if present and present <= {name for name, (_, why) in self._known.items() if why}:
                 count = f"all {len(refused)} workers are refused; the first: " * (len(refused) > 1)
                 raise WorkerError(f"{count}{refused[0]}")
