@@ -73,7 +73,7 @@ wheel: $(RUNTIME) ## build the library's wheel in dist/
 	@ls dist/*.whl
 
 lock: $(UV_STAMP) ## compile the locks from pyproject.toml: pins stay as they are, UPGRADE=--upgrade takes the newest
-	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --all-extras pyproject.toml -o requirements.txt
+	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --extra pipeline pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group peers -c requirements.txt -o requirements-peers.txt
 	echo uv | $(UV) pip compile --quiet $(UPGRADE) $(COMPILE) - -o requirements-uv.txt

@@ -48,7 +48,7 @@ def test_the_wheel_holds_the_package_and_asks_for_little(installed: tuple[Path, 
     core = {re.split(r"[<>=]", line)[0] for line in asked if "extra ==" not in line}
     assert core == NEEDED
     assert told["Requires-Python"] == ">=3.11"
-    assert set(told.get_all("Provides-Extra") or ()) == {"plot", "keras", "pipeline"}
+    assert set(told.get_all("Provides-Extra") or ()) == {"plot", "keras", "cluster", "pipeline"}
 
 
 def test_the_lock_has_the_pipelines_tensorflow() -> None:

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,10 +21,10 @@ from lr_ceiling.execution.remote import (
     SchedulerGoneError,
     execute,
 )
-from lr_ceiling.execution.runner import Report, Runner
+from lr_ceiling.execution.runner import Runner
 from lr_ceiling.find import SAME_ARITHMETIC
 from simulated_cluster import TIME_OUT, Faults, SimulatedCluster, SimulatedWorkers
-from tasks import Failing, Square
+from tasks import Copying, Failing, Square
 
 SEEDS = 200
 WANTED = Told("the driver", {"numpy": "2"})
@@ -171,18 +171,6 @@ def test_an_exception_that_can_not_travel_is_told_in_words() -> None:
     reply = execute(call, {}, WANTED)
     assert isinstance(reply.raised, WorkerError)
     assert str(reply.raised) == "UnsendableError: of two"
-
-
-@dataclass(frozen=True)
-class Copying:
-    """Copies a file, and says where each of the two was."""
-
-    source: Path
-    target: Path
-
-    def __call__(self, report: Report) -> tuple[str, str]:
-        self.target.write_bytes(self.source.read_bytes().upper())
-        return str(self.source), str(self.target)
 
 
 def test_files_are_with_the_worker_and_come_back_from_it(tmp_path: Path) -> None:

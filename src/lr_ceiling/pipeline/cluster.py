@@ -39,5 +39,5 @@ def opened(address: str, splits: Path, returned: Path | None) -> Iterator[tuple[
     except WorkerError as error:
         raise type(error)(
             f"{error}; what has ended is kept: run `dvc repro` again, with LR_CEILING_SCHEDULER "
-            "naming another scheduler or none"
+            "naming another or none"
         ) from error
