@@ -44,7 +44,13 @@ from smoke import change_params, lay_out
 from smoke import run as run_in
 
 # Toy runs have no business on a server, or in a project, that a person has set.
-OUTSIDE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING", "LR_CEILING_AHEAD")
+OUTSIDE = (
+    "MLFLOW_TRACKING_URI",
+    "DVC_ROOT",
+    "LR_CEILING_TRACKING",
+    "LR_CEILING_AHEAD",
+    "LR_CEILING_SCHEDULER",
+)
 for name in OUTSIDE:
     os.environ.pop(name, None)
 

@@ -92,12 +92,13 @@ def test_help_lists_what_is_installed_and_names_the_extra_for_the_rest(
     assert f"find: {COMMANDS['find'].summary}" in " ".join(shown.split())
     extras = "".join(
         f"With the extra {name}: pip install .*\n +(?P<{name}>[^:]*?)\n+"
-        for name in ("plot", "keras", "pipeline")
+        for name in ("plot", "keras", "cluster", "pipeline")
     )
     told = re.search(f"\n\n{extras}$", shown)
     assert told
     assert told["plot"] == "Ceiling.plot() and Ceiling.trials"
     assert told["keras"] == "KerasProblem and StabilityMonitor"
+    assert told["cluster"] == "runs on the workers of a Dask scheduler"
     commands = told["pipeline"].removeprefix("the commands ").replace(",", "").split()
     assert {"find", *commands} == set(COMMANDS)
     assert "dvc" not in shown

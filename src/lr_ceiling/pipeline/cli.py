@@ -24,6 +24,7 @@ class Extra:
 EXTRAS = {
     "plot": Extra(("matplotlib", "pandas"), "Ceiling.plot() and Ceiling.trials"),
     "keras": Extra(("keras", "tensorflow"), "KerasProblem and StabilityMonitor"),
+    "cluster": Extra(("distributed",), "runs on the workers of a Dask scheduler"),
     "pipeline": Extra(
         ("dvc", "great_expectations", "mlflow", "pydantic", "tensorflow"), "the commands"
     ),
