@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import importlib
+import logging
 import queue
 import secrets
 import time
@@ -99,6 +100,8 @@ def cluster_of(executor: object) -> DaskCluster | None:
 
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[Client]:
+    # Of a scheduler that is gone it shows a page, also after it was closed; we tell it in a line.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         client = Client(address, timeout=ANSWERS, set_as_default=False)
     # An address of another form, a certificate that does not fit, a machine that does not answer.
