@@ -222,7 +222,7 @@ def _places(
 
 
 def _needs(problem: Problem, path: Path, digest: str) -> Needs:
-    trained = "keras" in problem.libraries
+    trained = problem.prepared_by is not None and "keras" in problem.libraries
     return Needs(
         Versioned(problem.libraries),
         Files({path: digest}),

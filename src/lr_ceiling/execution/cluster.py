@@ -166,8 +166,8 @@ def _abandoned(dask_scheduler: Any) -> list[str]:
 
 
 def _told(name: str, dask_worker: Any) -> Told | None:
-    plugin = dask_worker.plugins.get(name)
-    return plugin and plugin.told
+    plugin: Delivery | None = dask_worker.plugins.get(name)
+    return None if plugin is None else plugin.told
 
 
 class Delivery(WorkerPlugin):  # type: ignore[misc]
@@ -231,7 +231,6 @@ class _Workers:
 
     def __init__(self, client: Client, name: str) -> None:
         self._client, self._place = client, name
-        self._executor = client.get_executor(pure=False, resources={name: 1})
         self._heard: queue.SimpleQueue[Told | Started] = queue.SimpleQueue()
         self.name = f"the scheduler {client.scheduler.address}"
 
@@ -250,17 +249,20 @@ class _Workers:
 
     def start(self, attempt: str, call: bytes, without: Collection[str]) -> "Future[Reply]":
         """Let a worker execute a call."""
-        places = {}
-        if without:
-            places = {"workers": sorted(set(self.present() or ()) - set(without))}
+        places = sorted(set(self.present() or ()) - set(without)) if without else []
         try:
-            inner = self._executor.submit(_execute, self._place, attempt, call, **places)
+            # Not by `get_executor`, whose futures complain on stderr when they are cancelled.
+            inner = self._client.submit(
+                _execute, self._place, attempt, call,
+                pure=False, resources={self._place: 1}, workers=places or None,
+            )  # fmt: skip
         # The client's, once it is closed.
         except Exception as error:
             raise SchedulerGoneError(f"{self.name} is gone ({_in_a_line(error)})") from None
         outer: Future[Reply] = Future()
         inner.add_done_callback(lambda ended: self._pass_on(ended, outer))
-        outer.add_done_callback(lambda ended: inner.cancel())
+        # It also keeps Dask's future, which would be forgotten else.
+        outer.add_done_callback(lambda ended: inner.cancel() if ended.cancelled() else None)
         return outer
 
     def news(self) -> list[Told | Started]:
@@ -291,20 +293,20 @@ class _Workers:
         """Seconds since some moment."""
         return time.monotonic()
 
-    def _pass_on(self, inner: "Future[Reply]", outer: "Future[Reply]") -> None:
+    def _pass_on(self, inner: Any, outer: "Future[Reply]") -> None:
+        """Hand on what a run came to, in a thread of the client's."""
         if not outer.set_running_or_notify_cancel():
             return
-        # Not by us: the client cancels all when it loses its scheduler.
-        error = CancelledError() if inner.cancelled() else inner.exception()
-        if error is None:
+        try:
             outer.set_result(inner.result())
-        elif isinstance(error, KilledWorker):
+        except KilledWorker as error:
             outer.set_exception(WorkerLostError(error.allowed_failures + 1))
-        elif isinstance(error, CancelledError | OSError):
-            outer.set_exception(SchedulerGoneError(f"{self.name} is gone"))
-        elif isinstance(error, WorkerLostError):
+        except WorkerLostError as error:
             outer.set_exception(error)
-        else:
+        # The client cancels all when it loses its scheduler.
+        except (CancelledError, OSError):
+            outer.set_exception(SchedulerGoneError(f"{self.name} is gone"))
+        except Exception as error:
             outer.set_exception(WorkerError(f"{self.name}: {_in_a_line(error)}"))
 
 
