@@ -37,7 +37,7 @@ SECONDS, SPREAD = 40.0, 0.25
 TAKEN_AWAY = Faults(dies=0.02)
 WANTED = Told("the driver", {})
 LAGS = (1, 2, 4, 8, 16)
-WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
+WORKERS = (1, 4, 16, 32, 64, 128, 256, 1000)
 ARMS = 16
 
 
@@ -110,8 +110,7 @@ def main(searches: int, output: Path, figure: Path) -> None:
     with answered_once():
         arms = [Search(number, 4) for number in range(ARMS)]
         for workers in WORKERS:
-            found = [searched(arms, workers, seed) for seed in range(3)]
-            told = median(found)
+            told = searched(arms, workers, 0)
             # The sampler's time is in the first one alone.
             del told["driver_seconds_a_trial"]
             rows["many_arms"].append({"arms": ARMS, "lag": 4, "workers": workers, **told})
