@@ -107,8 +107,3 @@ def points_in_words(points: Sequence[VerifiedPoint]) -> str:
         f"predicted {point.predicted[0]} to {point.predicted[1]}"
         for point in points
     )
-
-
-def markdown(arms: Sequence[VerifiedArm]) -> list[str]:
-    """Both tables' rows as lines of Markdown, for docs/verification.md."""
-    return [f"| {' | '.join(cells)} |" for cells in (*point_rows(arms), *finder_rows(arms))]
