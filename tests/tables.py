@@ -92,15 +92,16 @@ def pooled() -> str:
     columns = (
         "network", "usable", "lr90", "lr50", "P(lr90 exists)", "runs", "lr90 without a source",
     )  # fmt: skip
-    rows = [
-        (
-            network(arm), in_short(arm.headline.usable), in_short(arm.headline.lr90),
-            in_short(arm.headline.lr50), f"{arm.headline.exists:.2f}", pooled_runs(arm.headline),
-            "; ".join(f"{source}: {in_short(lr90)}" for source, lr90 in arm.headline.without.items())
-            or "-",
-        )
-        for arm in ceilings().arms
-    ]  # fmt: skip
+    rows = []
+    for arm in ceilings().arms:
+        found = arm.headline
+        without = [f"{source}: {in_short(lr90)}" for source, lr90 in found.without.items()]
+        rows.append(
+            (
+                network(arm), in_short(found.usable), in_short(found.lr90), in_short(found.lr50),
+                f"{found.exists:.2f}", pooled_runs(found), "; ".join(without) or "-",
+            )
+        )  # fmt: skip
     return table(columns, rows)
 
 
