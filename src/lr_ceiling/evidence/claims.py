@@ -182,7 +182,8 @@ def more_activations(cells: Sequence[Viability]) -> Claim:
         variant: [cell.viable for cell in cells if cell.variant == variant]
         for variant in ("baseline", "batchnorm")
     }
-    # From -len(baseline) on: a number that is not viable is one more in the difference.
+    # Each cell of the baseline that is not viable adds one to the difference, which begins at
+    # -len(baseline).
     not_viable = [1 - p for p in viable["baseline"]]
     number = stats.poisson_binom([*viable["batchnorm"], *not_viable])
     tail = (1 - CONFIDENCE) / 2

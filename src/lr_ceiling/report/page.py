@@ -180,7 +180,7 @@ def untested(tested: ClaimsReport) -> list[str]:
 def inline(path: Path, text: str) -> Markup:
     """A figure to put into a page, which says `text` to those who can't see it.
 
-    Its colours become the page's variables of PALETTE's names; its ids are made its own, since
+    Its colours become the page's variables of PALETTE's names; its ids get its name, since
     several figures share the page.
     """
     svg = path.read_text(encoding="utf-8")

@@ -27,40 +27,43 @@ from lr_ceiling.search.usable import (
     usable_below,
 )
 
-# The probability whose learning rate is measured.
+# Trials measure the highest learning rate that is stable with this probability.
 TARGET = 0.9
 
-# Between candidates, in decades: an eighth of the narrowest interval that is asked for.
+# The distance between candidates, in decades: an eighth of the narrowest interval that people ask
+# for.
 STEP = 0.025
 
 CANDIDATES = 80
 
-# A trial whose outcome is this certain tells nothing.
+# A trial that succeeds or fails with at most this probability tells nothing.
 CERTAIN = 0.01
 
 # Groups of equal probability by which the edge is told apart.
 BINS = 20
 
-# Outcomes of trials under way that are thought through: all of them up to six such trials.
+# For so many outcomes of the trials under way the gain is computed: for all of them up to six
+# trials.
 FANTASIES = 64
 
 # One trial in so many looks for islands of stability above the interval.
 SENTINELS = 10
 
-# Full runs that any trial costs: starting, evaluating. Else trials that diverge at once look free.
+# What starting and evaluating cost, in full runs. Without it trials that diverge at once would
+# look free.
 OVERHEAD = 0.02
 
-# A trial that promises less than this share of what it will after the next result waits for it.
+# A trial waits for the next result if it promises less than this share of what it would then.
 WORTH_WAITING = 0.7
 
-# What trials cost is learned; before any is seen two are taken to have cost so much, in full runs.
+# What trials cost is learned. At first two trials are assumed to have cost so much, in full runs.
 FAILURE_COST, SUCCESS_COST, COST_SEEN = 0.5, 1.0, 2
 
 
 class Explorer:
-    """Chooses log10 learning rates from what earlier trials showed; it draws on nothing else.
+    """Chooses log10 learning rates from what earlier trials showed, and from nothing else.
 
-    Equal trials give equal choices. What it keeps between calls only saves time.
+    The same trials give the same choices. What it keeps between calls only saves time.
     """
 
     def __init__(
