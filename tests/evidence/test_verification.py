@@ -93,7 +93,7 @@ def test_arms_come_in_the_order_of_the_studies() -> None:
 def test_rows_are_for_people() -> None:
     arms = ARMS[1:]
     assert point_rows(arms)[1] == (
-        "batchnorm relu, lr90 low", "9,000", "18 of 20", "15 to 20", "29%", "yes",
+        "batchnorm relu, lr90 low", "9,000", "18 of 20", "15 to 20", "29%", "-", "yes",
     )  # fmt: skip
     assert finder_rows(arms) == [
         ("batchnorm relu, fastai edge", "12,350", "2 of 5", "0.500"),

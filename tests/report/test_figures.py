@@ -123,7 +123,7 @@ def test_a_ratio_without_a_number_is_not_told(arms: dict[Arm, Measurement]) -> N
 
 @pytest.mark.parametrize(
     ("stable", "words", "marker"),
-    [(True, "at least ", ">"), (False, "at most ", "<"), (None, "not bounded", None)],
+    [(True, "no ceiling found up to ", ">"), (False, "at most ", "<"), (None, "not bounded", None)],
 )
 def test_a_ceiling_that_is_not_bounded_says_so(
     stable: bool | None, words: str, marker: str | None

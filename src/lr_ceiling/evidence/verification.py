@@ -41,7 +41,9 @@ def verified_arms(arms: Iterable[VerifiedArm], studies: Sequence[Study]) -> list
     ]
 
 
-POINT_COLUMNS = ("point", "learning rate", "stable", "predicted", "allowed", "right")
+POINT_COLUMNS = (
+    "point", "learning rate", "stable", "predicted", "allowed", "typical accuracy", "right",
+)  # fmt: skip
 FINDER_COLUMNS = ("range test", "learning rate", "stable", "P(stable)")
 
 
@@ -54,6 +56,7 @@ def point_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
             f"{point.stable} of {point.seeds}",
             "{} to {}".format(*point.predicted),
             f"{allowed(point):.0%}",
+            "-" if point.accuracy is None else f"{100 * point.accuracy:.2f}%",
             "yes" if point.right else "no",
         )
         for arm in arms

@@ -47,7 +47,7 @@ def read_digit(path: Path) -> Bytes:
 
 def doubt(digit: Bytes) -> str | None:
     """Why a digit in MNIST's form, (28, 28), may be none; None where nothing speaks against it."""
-    box = _cut(digit / np.float32(255))
+    box = _cut((digit / 255).astype(np.float32))
     inked = box >= BOX_INK
     shapes, count = ndimage.label(inked, np.ones((3, 3)))
     if count >= MANY:

@@ -121,6 +121,19 @@ class Estimates:
         """The posterior, widened where no curve fits the trials."""
         return self._raw.tempered(HALF) if self.fit < POOR_FIT else self._raw
 
+    @property
+    def widened(self) -> bool:
+        """Whether the trials count half, since no curve fits them."""
+        return self.posterior is not self._raw
+
+    def surest(self) -> tuple[float, Estimate]:
+        """The learning rate, among those tried, most probably stable, and how probable that is."""
+        us = np.unique([one.u for one in self.posterior.observations])
+        probability, low, high = self.posterior.band(us)
+        best = int(np.argmax(probability))
+        p, least, most = (round(float(values[best]), 4) for values in (probability, low, high))
+        return _rate(float(us[best])), Estimate(estimate=p, ci95=(least, most))
+
     def ended(self, decades: float) -> Literal["interval", "range"] | None:
         """Why no more trials need look for the edge; None if they do.
 
@@ -172,7 +185,7 @@ class Estimates:
             lr50_exists=round(self.posterior.edge(TARGETS["lr50"]).exists, 4),
             lr90_exists=round(self.posterior.edge(TARGETS["lr90"]).exists, 4),
             fit=round(self.fit, 4),
-            widened=self.posterior is not self._raw,
+            widened=self.widened,
             edge_mass=(round(below, 4), round(above, 4)),
             prior_shift_decades=round(shift, 4) if np.isfinite(shift) else None,
         )

@@ -91,6 +91,7 @@ STRIDE = 2
 CEILING, CEILINGS = 0.9, 400
 # Groups of draws with about the same usable rate, by which a run tells them apart.
 BINS = 10
+ROUNDING = 1e-9
 # Its multiples, less their whole parts, spread evenly over 0 to 1.
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -608,5 +609,6 @@ def _check(one: Scored, low: float, high: float, link: Link) -> None:
         raise ValueError(f"a score is {one.score}: leave out runs that did not train")
     if link == "logit" and not 0 <= one.score <= 1:
         raise ValueError(f"a score is {one.score}: the logit is for 0 to 1, use link='identity'")
-    if not low <= one.u <= high:
+    # A rate at the limit itself has a logarithm that is one float above it, now and then.
+    if not low - ROUNDING <= one.u <= high + ROUNDING:
         raise ValueError(f"a run is at {one.u}, outside {low} to {high}: widen the range")

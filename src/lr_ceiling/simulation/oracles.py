@@ -59,9 +59,17 @@ class Oracle:
         """None: its runs have no scores."""
 
     def run(
-        self, u: float, theta: float, rng: np.random.Generator, let_run_on: bool = False
+        self,
+        u: float,
+        theta: float,
+        rng: np.random.Generator,
+        let_run_on: bool = False,
+        scored: bool = False,
     ) -> Observation:
-        """One run of a fresh seed at u; one that is let run on is called, but not ended."""
+        """One run of a fresh seed at u; one that is let run on is called, but not ended.
+
+        `scored` asks for the score at its end, and there is none.
+        """
         stable = bool(rng.random() < self.shape(np.array([u - theta]))[0])
         cost = self.success_cost if stable else self.failure_cost
         if cost == 1 or self.failure_cost == 1:

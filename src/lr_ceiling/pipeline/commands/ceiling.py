@@ -12,13 +12,14 @@ from lr_ceiling.report.words import (
     in_times,
     lr90_times,
     no_accuracy_lost_up_to,
+    points,
     trains_up_to,
 )
 
 COLUMNS = ("network", "no accuracy lost up to", "trains up to")
 LEGEND = """\
 Trains up to: at this learning rate nine fresh seeds in ten still learn (lr90).
-No accuracy lost up to: at this one a typical seed ends within one point of the
+No accuracy lost up to: at this one a typical seed ends within {loss} of the
 best accuracy of its network. In brackets: 95% intervals, by all runs."""
 
 
@@ -50,7 +51,8 @@ def main(variant: str | None, activation: str | None, ceilings: Path) -> None:
     for ratio in report.ratios:
         if [arm.activation for arm in asked].count(ratio.activation) > 1:
             click.echo(in_times_of(ratio))
-    click.echo(LEGEND)
+    losses = sorted({arm.usable.loss for arm in asked if arm.usable.loss is not None})
+    click.echo(LEGEND.format(loss=" or ".join(map(points, losses)) or "the loss allowed"))
 
 
 def row(arm: ArmCeilings) -> tuple[str, str, str]:
@@ -59,12 +61,13 @@ def row(arm: ArmCeilings) -> tuple[str, str, str]:
 
 
 def in_times_of(ratio: Ratio) -> str:
-    """How many times the baseline's learning rates batch norm's are."""
-    usable = in_times(ratio.usable) if ratio.usable else "-"
-    return (
-        f"{ratio.activation}, batch norm's over the baseline's: no accuracy lost up to {usable}; "
-        f"trains up to {lr90_times(ratio)}"
-    )
+    """How many times the baseline's learning rates batch norm's are, where runs bound both."""
+    known = {
+        "no accuracy lost up to": ratio.usable and ratio.usable.estimate and in_times(ratio.usable),
+        "trains up to": ratio.lr90.estimate and lr90_times(ratio),
+    }
+    told = [f"{what} {times or 'not bounded'}" for what, times in known.items()]
+    return f"{ratio.activation}, batch norm's over the baseline's: {'; '.join(told)}"
 
 
 if __name__ == "__main__":
