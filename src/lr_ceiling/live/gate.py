@@ -314,7 +314,7 @@ def _read_cells(inputs: Inputs) -> dict[str, tuple[RunResult, ...]]:
 def _origin_tags(candidate: Candidate, arms: Sequence[ArmCeilings]) -> dict[str, str]:
     spec = candidate.run.spec
     facts = read_facts(spec.key)
-    ceilings = {f"{arm.variant}-{arm.activation}": arm.lr90.estimate for arm in arms}
+    ceilings = {f"{arm.variant}-{arm.activation}": arm.headline.lr90.estimate for arm in arms}
     return {
         "cell": candidate.cell,
         "seed": str(spec.seed),
