@@ -31,6 +31,12 @@ def test_figures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     assert all(f">{word}</text>" in text for word in ("baseline", "batchnorm", "optimizer step"))
 
 
+def test_a_curve_of_one_check_is_a_mark() -> None:
+    figure = figures.pair_of_curves({"baseline": [small_run()]}, "title")
+    _, validation = figure.axes
+    assert {line.get_marker() for line in validation.lines} == {"o"}
+
+
 def test_the_mean_goes_as_far_as_every_run_goes() -> None:
     long = small_run(checks=[{"step": s, "images": 5, "inference": 1.0, "training": None}
                              for s in (10, 20)])  # fmt: skip

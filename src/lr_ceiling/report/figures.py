@@ -331,7 +331,9 @@ def _draw_seeds(
 ) -> None:
     def draw(curve: Mapping[int, float], **particular: Any) -> None:
         accuracies = [min(accuracy, TOP) for accuracy in curve.values()]
-        axes.plot(list(curve), accuracies, **style, **particular)
+        # A line through one point is not to be seen.
+        marker = "o" if len(curve) == 1 else None
+        axes.plot(list(curve), accuracies, marker=marker, **style, **particular)
 
     for curve in curves:
         draw(curve, linewidth=0.7, alpha=0.4)
