@@ -18,6 +18,7 @@ from lr_ceiling.search.posterior import (
     Range,
     curves,
 )
+from lr_ceiling.search.threads import one_thread
 from lr_ceiling.search.usable import (
     CEILINGS,
     Usable,
@@ -191,6 +192,7 @@ def narrow_after(posterior: Posterior, pending: Floats, decades: float) -> float
     return float(probable[high <= low + decades].sum() / max(probable.sum(), 1e-300))
 
 
+@one_thread
 def information(p: Floats, fantasies: Floats) -> Floats:
     """Mutual information, in nats, of each candidate's outcome and the edge: (candidates,).
 

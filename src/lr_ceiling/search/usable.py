@@ -35,6 +35,7 @@ from lr_ceiling.search.estimates import (
     Estimate,
 )
 from lr_ceiling.search.posterior import Floats, Observation, Posterior, Range
+from lr_ceiling.search.threads import one_thread
 
 Link = Literal["logit", "identity"]
 
@@ -402,6 +403,7 @@ def _prior_draws(places: int, top: int, kernel: int) -> Floats:
     return np.asarray(normal @ root.T)
 
 
+@one_thread
 def usable_us(response: Response, ceiling_us: Floats, loss: float) -> Floats:
     """Equally probable values of the highest usable log10 learning rate, in order.
 
@@ -431,7 +433,7 @@ def usable_values(
     """`count` equally probable values of the usable rate in log10, in order."""
     ceilings = posterior.quantiles(CEILING, CEILINGS)
     us = usable_us(response_of(scored, posterior.curves.bounds), ceilings, loss)
-    return np.quantile(us, (np.arange(count) + 0.5) / count)
+    return np.asarray(np.quantile(us, (np.arange(count) + 0.5) / count))
 
 
 def usable_below(posterior: Posterior, scored: Sequence[Scored], loss: float) -> Usable:
@@ -441,6 +443,7 @@ def usable_below(posterior: Posterior, scored: Sequence[Scored], loss: float) ->
     return usable_of(response, ceilings, loss, posterior.edge(CEILING).exists)
 
 
+@one_thread
 def usable_of(
     response: Response, ceiling_us: Floats, loss: float, ceiling_exists: float = 1.0
 ) -> Usable:
@@ -486,6 +489,7 @@ def usable_of(
     )
 
 
+@one_thread
 def next_rate(response: Response, pending_us: Floats, ceiling_us: Floats, loss: float) -> float:
     """The log10 learning rate at which a full run tells most about the highest usable one.
 
