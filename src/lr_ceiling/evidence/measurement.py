@@ -37,11 +37,11 @@ class Measurement:
         bounds: Range,
         calls: Calls,
         loss: float | None,
-        others: Iterable[Observation] = (),
+        scored: Iterable[Observation] | None = None,
     ) -> Self:
-        """That of these observations, in any order; of `others` the scores count alone."""
+        """That of these observations, in any order; the scores are theirs, or those of `scored`."""
         posterior = Posterior(curves(bounds), observations, calls)
-        return cls(posterior, loss, scored_of((*observations, *others)))
+        return cls(posterior, loss, scored_of(observations if scored is None else scored))
 
     @cached_property
     def estimates(self) -> Estimates:

@@ -2,7 +2,9 @@
 
 For lr50 and lr90 the seeds are all fresh: those of search and verification. The grid's repeat
 across learning rates and variants, so they count for the usable rate alone, where a seed's luck is
-a small part of what differs between rates.
+a small part of what differs between rates. For that the search's and the grid's scores count, and
+not verification's: with twenty seeds each at a few rates the interval is narrower and covers 78% of
+simulated networks, not 94% (n = 40 each of `knee`, `slope` and `slow-decline`).
 """
 
 import math
@@ -10,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from lr_ceiling.evidence.comparison import conditions_of
 from lr_ceiling.evidence.measurement import Measurement, surest_of, usable_rate
@@ -71,9 +74,10 @@ class Pool:
     def _measure(self, fresh: Mapping[str, Sequence[RunSummary]]) -> Measurement:
         bounds = bounds_of(self.study)
         seen = [observation(run) for runs in fresh.values() for run in runs]
-        scored = [observation(run) for runs in self.repeated.values() for run in runs]
+        runs = chain(self.fresh["search"], *self.repeated.values())
+        scored = within(map(observation, runs), bounds)
         return Measurement.of(
-            seen, bounds, self.study.calls.tallies, self.study.usable.loss, within(scored, bounds)
+            seen, bounds, self.study.calls.tallies, self.study.usable.loss, scored
         )
 
 

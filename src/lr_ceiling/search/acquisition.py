@@ -21,6 +21,7 @@ from lr_ceiling.search.posterior import (
 from lr_ceiling.search.threads import one_thread
 from lr_ceiling.search.usable import (
     CEILINGS,
+    LOWER,
     Usable,
     next_rate,
     response_of,
@@ -109,7 +110,15 @@ class Explorer:
         return edge.low if edge.exists else self._bounds.low
 
     def below(self, observations: Sequence[Observation], pending: Floats) -> float:
-        """The log10 learning rate of a trial that looks up to where no accuracy is lost."""
+        """The log10 learning rate of a trial that looks up to where no accuracy is lost.
+
+        The first is at the low end of the expected range, unless a score near it is known, or that
+        it is too low to train: the best score may lie anywhere in the range.
+        """
+        near_low = self._bounds.low + LOWER
+        looked = [one.u for one in observations if one.score is not None or not one.stable]
+        if min((*looked, *pending), default=np.inf) > near_low:
+            return self._bounds.low
         response = response_of(scored_of(observations), self._bounds)
         ceilings = self.posterior(observations).quantiles(TARGET, CEILINGS)
         return next_rate(response, pending, ceilings, self._asked_loss)

@@ -64,7 +64,8 @@ def study(oracle: Oracle | Graded, seed: int) -> dict[str, float]:
     }
     if truth is not None and usable is not None:
         found |= held(usable, truth, "usable")
-        found |= held(usable_below(pooled, scored_of(seen), LOSS), truth, "pooled_usable")
+        # As evidence.pooling has it: verification's scores are not among them.
+        found |= held(usable_below(pooled, scored_of(done.values()), LOSS), truth, "pooled_usable")
     return found
 
 
