@@ -55,6 +55,9 @@ SENTINELS = 10
 # look free.
 OVERHEAD = 0.02
 
+# Runs at the low end of the expected range before others look for usable.
+LOW_RUNS = 2
+
 # A trial waits for the next result if it promises less than this share of what it would then.
 WORTH_WAITING = 0.7
 
@@ -112,12 +115,13 @@ class Explorer:
     def below(self, observations: Sequence[Observation], pending: Floats) -> float:
         """The log10 learning rate of a trial that looks up to where no accuracy is lost.
 
-        The first is at the low end of the expected range, unless a score near it is known, or that
-        it is too low to train: the best score may lie anywhere in the range.
+        The first two are at the low end of the expected range, unless it is too low to train: the
+        best score may lie anywhere in the range, and one run alone may be a stray.
         """
-        near_low = self._bounds.low + LOWER
-        looked = [one.u for one in observations if one.score is not None or not one.stable]
-        if min((*looked, *pending), default=np.inf) > near_low:
+        near = [one for one in observations if one.u <= self._bounds.low + LOWER]
+        scores = sum(one.score is not None for one in near)
+        scores += int(np.sum(pending <= self._bounds.low + LOWER))
+        if scores < LOW_RUNS and all(one.stable for one in near):
             return self._bounds.low
         response = response_of(scored_of(observations), self._bounds)
         ceilings = self.posterior(observations).quantiles(TARGET, CEILINGS)
