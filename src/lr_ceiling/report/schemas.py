@@ -108,8 +108,10 @@ class VerificationReport(ResumedReport):
     by one: none of the points that were made in format 1.
     """
 
+    FORMAT: ClassVar[int] = 3
     MADE_BY: ClassVar[str] = "make verify"
 
+    format: int = 3
     conditions: str | None = None
     arms: tuple[VerifiedArm, ...]
     runs: tuple[RunTable, ...] = ()
