@@ -34,7 +34,7 @@ from lr_ceiling.simulation import rows as simulated
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "reports"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n)(?:.*?\n)?(<!-- end -->)", re.S)
+MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n)(?:.*?\n)??(<!-- end -->)", re.S)
 VARIANTS = {"baseline": "baseline", "batchnorm": "batch norm"}
 
 Rows = Iterable[Sequence[str]]
