@@ -71,6 +71,9 @@ ROUNDS = 8
 # this a slow decline leaves room for a second rise between any two runs: the interval was 3.0
 # decades wide and covered 100%, with it 0.6 and 88% (simulated, n = 40).
 WIGGLE = 0.2
+# So many equally weighted curves at least stand for a posterior; that penalty is divided by SOFTER
+# until they do.
+EFFECTIVE, SOFTER = 60, 1.5
 # Curves that are drawn, and those that stand for them after that.
 RAW, DRAWS = 2000, 1000
 # Where so large a part of the loss is lost over the lowest decade with scores, the best may lie
@@ -264,7 +267,18 @@ class Response:
         beyond = np.abs(np.diff(known)).sum(axis=1) - (
             2 * known.max(axis=1) - known[:, 0] - known[:, -1]
         )
-        return curves[_systematic(np.exp((beyond.min() - beyond) / WIGGLE), DRAWS)]
+        # Among curves of the same kernel: short lengths wiggle, whatever the runs say.
+        kernel = GRID.kernel[self._chosen]
+        weights = np.empty(RAW)
+        for one in np.unique(kernel):
+            mine = kernel == one
+            weights[mine] = _calm(beyond[mine]) * mine.sum()
+        return curves[_systematic(weights, DRAWS)]
+
+    @cached_property
+    def _chosen(self) -> npt.NDArray[np.intp]:
+        """The combination of hyperparameters that each raw draw is of."""
+        return _systematic(self.weights, RAW)
 
     def _raw_draws(self) -> Floats:
         """By Matheron's rule: draws of the prior, moved by what the runs say: (RAW, places)."""
@@ -274,9 +288,8 @@ class Response:
         constant = CONSTANT * generator.standard_normal((RAW, 1))
         stray = generator.standard_normal((RAW, len(at)))
         curves = np.empty((RAW, len(self.lattice)))
-        chosen = _systematic(self.weights, RAW)
-        for h in np.unique(chosen):
-            mine = chosen == h
+        for h in np.unique(self._chosen):
+            mine = self._chosen == h
             kernel, amplitude = int(GRID.kernel[h]), GRID.amplitude[h]
             prior = constant[mine] + amplitude * _prior_draws(*self._size, kernel)[mine]
             missed = fit.mean[h] - prior @ at.T - stray[mine] * np.sqrt(fit.variance[h])
@@ -359,6 +372,21 @@ class _Fit:
         )
         distance = gaussian - (within + between)
         self.log_evidence = _log_t(missed / scale**2, scale).sum(axis=1) - distance
+
+
+def _calm(beyond: Floats) -> Floats:
+    """Weights of curves that go so far up and down again; they sum to 1.
+
+    Where hardly one curve is calm, wiggles weigh less, until a quarter of the curves, or EFFECTIVE
+    of them, stand for the others.
+    """
+    scale, least = WIGGLE, min(EFFECTIVE, len(beyond) / 4)
+    while True:
+        weights = np.exp((beyond.min() - beyond) / scale)
+        weights /= weights.sum()
+        if 1 / np.sum(weights**2) >= least:
+            return np.asarray(weights)
+        scale *= SOFTER
 
 
 def _log_t(squared: Floats, scale: Floats) -> Floats:
