@@ -29,9 +29,8 @@ from lr_ceiling.evidence.claims import (
     viability,
 )
 from lr_ceiling.evidence.records import Claim, Ratio, Viability
-from lr_ceiling.execution.files import read_json
 from lr_ceiling.pipeline import params
-from lr_ceiling.report.schemas import ClaimsReport, ComparisonReport
+from lr_ceiling.report.schemas import ClaimsReport
 from lr_ceiling.report.words import CLAIM_COLUMNS, claim_row
 from lr_ceiling.search.estimates import Estimate
 from lr_ceiling.search.posterior import Floats
@@ -361,10 +360,9 @@ def test_a_bias_is_unnecessary_if_neither_logits_nor_gradients_know_it(
 
 
 def test_the_page_tells_what_the_report_holds() -> None:
-    tested = {one["id"] for one in read_json(ROOT / "reports" / "claims.json")["claims"]}
-    told = ComparisonReport.read(ROOT / "reports" / "comparison.json").claims
-    rows = [CLAIM_COLUMNS, *(claim_row(claim) for claim in told if claim.id in tested)]
-    assert len(rows) == len(tested) + 1
+    told = ClaimsReport.read(ROOT / "reports" / "claims.json").claims
+    rows = [CLAIM_COLUMNS, *map(claim_row, told)]
+    assert len(rows) > 1
     page = (ROOT / "docs" / "claims.md").read_text()
     table = page[page.index(f"| {CLAIM_COLUMNS[0]} | {CLAIM_COLUMNS[1]}") :].partition("\n\n")[0]
     found = [line for line in table.splitlines() if not line.startswith("|---")]

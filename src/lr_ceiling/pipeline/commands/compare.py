@@ -80,7 +80,8 @@ def main(
     for run in filter(lags, runs):
         console.print(
             f"{run.spec.name}: its weights are sound, but batch norm's moving averages lag behind "
-            "them, so the model as saved misses the target"
+            "them, so the model as saved misses the target",
+            soft_wrap=True,
         )
     for one in ended:
         write_ended(one.result.spec.key, one)
