@@ -9,7 +9,8 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from lr_ceiling.problems.judge import SUCCESS_AT
-from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Call, Floats, Observation
+from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Floats, Observation
+from lr_ceiling.simulation.oracles import called_early
 
 # As in params.yaml, for the baselines, and two decades beyond.
 LOW, HIGH = -6.0, 2.0
@@ -94,10 +95,8 @@ class Graded:
         score = self.score(u - theta, rng)
         stable = score is not None
         cost = SUCCESS_AT if stable else self.failure_cost
-        called: Call = "success" if stable else "failure"
-        if let_run_on or (scored and stable):
-            return Observation(u, stable, called, score=score)
-        return Observation(u, stable, called, ended=True, cost=cost)
+        ends = not (let_run_on or (scored and stable))
+        return called_early(u, stable, cost, ends=ends, score=score)
 
     def score(self, x: float, rng: np.random.Generator) -> float | None:
         """The score of one fresh seed; None where it does not train."""

@@ -7,7 +7,7 @@ import numpy as np
 from lr_ceiling.identity import derived_seed, digest_of
 from lr_ceiling.search.estimates import TARGETS, Estimate, Estimates
 from lr_ceiling.search.posterior import Calls, Observation, Posterior, Tally
-from lr_ceiling.search.schedule import AUDITED, Aim, Schedule
+from lr_ceiling.search.schedule import AUDITED, PARTS, Aim, Schedule
 from lr_ceiling.search.usable import Usable, scored_of, usable_below
 from lr_ceiling.simulation.graded import GRADED, LOSS, RUNS, Graded
 from lr_ceiling.simulation.oracles import HIGH, LOW, ORACLES, Oracle
@@ -42,15 +42,13 @@ def study(oracle: Oracle | Graded, seed: int) -> dict[str, float]:
         done[schedule.index] = oracle.run(schedule.propose(), theta, rng, let_run_on, scored)
         schedule.started(done[schedule.index].u)
     posterior = schedule.posterior()
-    truth = oracle.usable(theta)
-    usable = None
-    if truth is not None:
-        usable = usable_below(posterior, scored_of(done.values()), LOSS)
+    truth, scored_runs = oracle.usable(theta), scored_of(done.values())
+    usable = None if truth is None else usable_below(posterior, scored_runs, LOSS)
     seen = [*done.values(), *verified(oracle, theta, Estimates(posterior), usable, rng)]
     pooled = Posterior(posterior.curves, seen, CALLS)
     costs = {
         part: sum(done[i].cost for i, of in enumerate(schedule.parts) if of == part)
-        for part in ("edge", "confirm", "usable")
+        for part in PARTS
     }
     checks = Estimates(posterior).checks()
     found = {
@@ -65,7 +63,7 @@ def study(oracle: Oracle | Graded, seed: int) -> dict[str, float]:
     if truth is not None and usable is not None:
         found |= held(usable, truth, "usable")
         # As evidence.pooling has it: verification's scores are not among them.
-        found |= held(usable_below(pooled, scored_of(done.values()), LOSS), truth, "pooled_usable")
+        found |= held(usable_below(pooled, scored_runs, LOSS), truth, "pooled_usable")
     return found
 
 
@@ -138,7 +136,7 @@ def summarise(oracle: Oracle | Graded, studies: Sequence[Mapping[str, float]]) -
     def known(name: str) -> float:
         return round(float(np.mean(of(name))), 4)
 
-    costs = {part: known(f"cost_{part}") for part in ("edge", "confirm", "usable")}
+    costs: dict[str, float] = {part: known(f"cost_{part}") for part in PARTS}
     return OwnResult(
         name=oracle.name,
         well_specified=oracle.well_specified,
