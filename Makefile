@@ -11,7 +11,7 @@ DEVELOPMENT := .venv/development.stamp
 PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint smoke rehearse audit verify claims simulate bench bench-repro ui serve wheel lock clean
+.PHONY: help repro test tables lint smoke rehearse audit verify claims simulate bench bench-repro ui serve wheel lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
@@ -22,6 +22,9 @@ repro: $(RUNTIME) ## the main job: fetch, validate, train, search, theory, repor
 
 test: $(DEVELOPMENT) ## every test
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+tables: $(DEVELOPMENT) # write the tables of README and docs from the reports
+	python tests/tables.py
 
 lint: $(DEVELOPMENT) ## style, types, and the GitHub workflows
 	ruff check .

@@ -14,7 +14,7 @@ from lr_ceiling.pipeline.cli import COMMANDS
 from wheels import ROOT, call
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-NEEDED = {"click", "cloudpickle", "filelock", "numpy", "optuna", "rich", "scipy"}
+NEEDED = {"click", "cloudpickle", "filelock", "numpy", "optuna", "rich", "scipy", "threadpoolctl"}
 
 FIND = """
 from lr_ceiling import find_ceiling
@@ -64,8 +64,9 @@ def test_a_search_says_the_same_twice_and_uses_all_that_the_wheel_asks_for(
 ) -> None:
     (tmp_path / "first.py").write_text(FIND)
     first = call([str(python), "first.py"], tmp_path)
-    assert re.fullmatch(r"trains up to 0\.0\d+ \(\S+ to \S+\); 4 trials\n", first.stdout)
-    assert first.stderr.count("search trial ") == 4
+    told = re.fullmatch(r"trains up to 0\.0\d+ \(\S+ to \S+\); (\d+) trials\n", first.stdout)
+    assert told
+    assert first.stderr.count("search trial ") == int(told[1]) >= 4
     (tmp_path / "search.journal").unlink()
     listed = (
         "import sys; sys.stderr.write(' '.join({name.partition('.')[0] for name in sys.modules}))"
