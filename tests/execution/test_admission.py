@@ -87,6 +87,7 @@ def test_threads_that_only_one_tells_say_nothing_and_switches_do() -> None:
 
 def test_switches_are_those_of_the_environment_and_threads_of_others_are_none() -> None:
     code = (
+        "import threadpoolctl\n"
         "from lr_ceiling.execution.admission import *\n"
         "print(sorted(told_here('', Versioned(), {}).arithmetic))"
     )

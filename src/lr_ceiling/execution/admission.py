@@ -14,12 +14,14 @@ from lr_ceiling.identity import processor
 OURS = "lr-ceiling"
 # What a run's own bytes pass through on their way, beside the libraries of its problem.
 LIBRARIES = (OURS, "cloudpickle", "numpy")
-# Families of variables that choose kernels, and what of them chooses none. Numbers of threads are
-# told by TensorFlow itself; Dask sets some for libraries that compute no run.
+# Families of variables that choose kernels. Numbers of threads are told by TensorFlow itself; Dask
+# sets some for libraries that compute no run.
 SWITCHES = (
     *("DNNL_", "ITEX_", "KMP_", "MKL_", "NPY_", "ONEDNN_", "_DNNL_", "_ONEDNN_"),
     *("TF_CUDNN_", "TF_DETERMINISTIC_", "TF_DISABLE_", "TF_ENABLE_", "TF_USE_", "TF_XLA_", "XLA_"),
 )
+# threadpoolctl and scikit-learn set these as they are imported; they choose no kernel.
+NO_SWITCHES = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
 PROCESSOR, FLOAT, THREADS = "processor", "float type", "threads"
 
 
@@ -134,7 +136,7 @@ def _switches(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: environment[name]
         for name in sorted(environment)
-        if name.startswith(SWITCHES) and not name.endswith("_THREADS")
+        if name.startswith(SWITCHES) and name not in NO_SWITCHES and not name.endswith("_THREADS")
     }
 
 
