@@ -11,7 +11,7 @@ DEVELOPMENT := .venv/development.stamp
 PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint smoke rehearse audit verify claims simulate faults bench bench-repro ui serve wheel lock clean
+.PHONY: help repro test tables lint smoke rehearse audit verify claims simulate faults bench bench-repro ui serve wheel lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
@@ -22,6 +22,9 @@ repro: $(RUNTIME) ## the main job: fetch, validate, train, search, theory, repor
 
 test: $(DEVELOPMENT) ## every test
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+tables: $(DEVELOPMENT) # write the tables of README and docs from the reports
+	python tests/tables.py
 
 lint: $(DEVELOPMENT) ## style, types, and the GitHub workflows
 	ruff check .
@@ -76,7 +79,7 @@ wheel: $(RUNTIME) ## build the library's wheel in dist/
 	@ls dist/*.whl
 
 lock: $(UV_STAMP) ## compile the locks from pyproject.toml: pins stay as they are, UPGRADE=--upgrade takes the newest
-	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --all-extras pyproject.toml -o requirements.txt
+	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --extra pipeline pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group peers -c requirements.txt -o requirements-peers.txt
 	echo uv | $(UV) pip compile --quiet $(UPGRADE) $(COMPILE) - -o requirements-uv.txt

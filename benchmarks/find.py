@@ -70,6 +70,8 @@ def milliseconds(trials: int) -> list[float]:
             high=1.0,
             budget=trials,
             interval=1e-6,
+            confirmations=0,
+            usable=False,
             executor=executor,
             workers=1,
             storage=Path(folder) / "study.journal",

@@ -24,7 +24,14 @@ import wheels
 from browser import WAIT_SECONDS, Watched, started_chromium, watched_page
 from lr_ceiling import tracking
 from lr_ceiling.errors import DatasetError
-from lr_ceiling.evidence.records import Arm, ArmCeilings, AuditedCalls, Study, UsableRate
+from lr_ceiling.evidence.records import (
+    Arm,
+    ArmCeilings,
+    AuditedCalls,
+    Study,
+    Surest,
+    UsableRate,
+)
 from lr_ceiling.execution.executor import CONTEXT
 from lr_ceiling.execution.files import write_json
 from lr_ceiling.live.seeds import search_seed, train_seeds
@@ -38,13 +45,19 @@ from lr_ceiling.pipeline.stages import report
 from lr_ceiling.pipeline.stages.fetch import check_digests, fetch
 from lr_ceiling.report.findings import Cell, Findings
 from lr_ceiling.report.schemas import CeilingsReport, ValidationReport
-from lr_ceiling.search.estimates import Belief
+from lr_ceiling.search.estimates import Belief, Estimate
 from lr_ceiling.search.posterior import NO_CALLS
 from smoke import change_params, lay_out
 from smoke import run as run_in
 
 # Toy runs have no business on a server, or in a project, that a person has set.
-OUTSIDE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING", "LR_CEILING_AHEAD")
+OUTSIDE = (
+    "MLFLOW_TRACKING_URI",
+    "DVC_ROOT",
+    "LR_CEILING_TRACKING",
+    "LR_CEILING_AHEAD",
+    "LR_CEILING_SCHEDULER",
+)
 for name in OUTSIDE:
     os.environ.pop(name, None)
 
@@ -283,6 +296,7 @@ def small_study(**changes: object) -> Study:
         "lr50": estimate,
         "lr90": estimate,
         "usable": small_usable(),
+        "surest": small_surest(),
         "as_saved": None,
         "confirmed": None,
         "expected": (1e-4, 1.0),
@@ -307,6 +321,12 @@ def small_study(**changes: object) -> Study:
         },
     }
     return Study.model_validate(found | changes)
+
+
+def small_surest() -> Surest:
+    """The learning rate most probably stable, made by hand."""
+    probability = Estimate(estimate=0.95, ci95=(0.8, 0.99))
+    return Surest(learning_rate=0.004, probability=probability)
 
 
 def small_usable(**changes: object) -> UsableRate:

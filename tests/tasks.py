@@ -48,6 +48,18 @@ class Suicidal:
         return "a hopeless task"
 
 
+@dataclass(frozen=True)
+class Copying:
+    """Copies a file, and says where each of the two was."""
+
+    source: Path
+    target: Path
+
+    def __call__(self, report: Report) -> tuple[str, str]:
+        self.target.write_bytes(self.source.read_bytes().upper())
+        return str(self.source), str(self.target)
+
+
 class Settings:
     """Tells what decides the arithmetic of its process."""
 

@@ -10,6 +10,7 @@ import pytest
 
 import lr_ceiling
 import reference
+import tables
 from conftest import ROOT
 from lr_ceiling.pipeline.cli import COMMANDS, main
 
@@ -67,7 +68,7 @@ def test_commands_that_are_named_take_what_they_are_given(page: Path) -> None:
 def test_the_first_page_lists_every_room_and_page() -> None:
     text = (ROOT / "docs" / "index.md").read_text()
     assert sorted(re.findall(r"^\| `(\w+)/`", text, re.M)) == ROOMS
-    listed = set(re.findall(r"\]\((\S+\.md)\)", text))
+    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", text))
     assert listed == {path.name for path in PAGES if path.parent.name == "docs"} - {"index.md"}
 
 
@@ -77,6 +78,12 @@ def test_rooms_are_listed_in_the_order_in_which_they_import() -> None:
     layers = [name for name in re.findall(r"lr_ceiling\.(\w+)", order[1]) if name in ROOMS]
     text = (ROOT / "docs" / "index.md").read_text()
     assert re.findall(r"^\| `(\w+)/`", text, re.M) == layers[::-1]
+
+
+@pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.name)
+def test_tables_are_those_of_the_reports(page: Path) -> None:
+    """`python tests/tables.py` writes them."""
+    assert page.read_text() == tables.filled(page.read_text())
 
 
 def test_the_reference_is_that_of_the_docstrings_and_has_every_public_name() -> None:

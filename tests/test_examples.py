@@ -14,7 +14,7 @@ from wheels import ROOT, call
 
 EXAMPLES = ROOT / "examples"
 PEERS = ROOT / ".venv" / "peers" / "bin" / "python"
-ANSWER = r"trains up to \S+ \(\S+ to \S+\); \d+ trials\n"
+ANSWER = r"trains up to \S+ \(\S+ to \S+\)(?:; no accuracy lost up to [^;]+)?; \d+ trials\n"
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,17 @@ def test_optunas_plots(library: str, tmp_path: Path) -> None:
 def test_mnist(library: str, mnist_path: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lr_ceiling.pipeline.cli", "find"]
     command += [str(EXAMPLES / "mnist.py:problem"), "--low", "1e-3", "--high", "1e-2"]
-    command += ["--budget", "1", "--interval", "4", "--quiet"]
+    command += [
+        "--budget",
+        "1",
+        "--interval",
+        "4",
+        "--confirmations",
+        "0",
+        "--usable",
+        "0",
+        "--quiet",
+    ]
     shown = call(command, tmp_path, {"PYTHONPATH": library, "MNIST": str(mnist_path)}).stdout
     assert re.search(r"; (no ceiling found|no run was stable).*1 of 1 ", f"; {shown}"), shown
 

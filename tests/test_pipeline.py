@@ -138,7 +138,7 @@ def test_a_change_of_params_runs_what_depends_on_it(
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("mnist/training", SEARCHES | TRAININGS | THEORIES),
+        ("mnist/training", SEARCHES | TRAININGS | THEORIES | {"report"}),
         ("search/posterior", SEARCHES | {"report"}),
         ("evidence/claims", {"report"}),
         ("pipeline/stages/validate", {"validate"}),

@@ -135,7 +135,7 @@ MAKEFILE = """.venv/development.stamp:
 \tmkdir -p .venv/bin
 \tln -s "$$(command -v dvc)" .venv/bin/dvc
 \tcp lr-ceiling .venv/bin
-lint test:
+lint test tables:
 \ttest ! -e broken-$@
 """
 

@@ -17,13 +17,18 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "lr_ceiling"
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
 STAGES = PIPELINE["stages"]
-# What no result depends on. Work ahead is for later stages, which check what they find; words and
-# figures are for people, and `report` alone makes results of them.
+# What no result depends on. Work ahead is for later stages, which check what they find; a cluster's
+# runs are those of this machine; words and figures are for people, and `report` alone makes results
+# of them.
 OBSERVERS = {
+    "execution.admission",
+    "execution.cluster",
     "execution.progress",
     "execution.provenance",
+    "execution.remote",
     "pipeline.ahead",
     "pipeline.cli",
+    "pipeline.cluster",
     "pipeline.terminal",
     "tracking",
 }
@@ -45,6 +50,7 @@ HOMES = {
         "problems.keras_run",
         "problems.stability_monitor",
     },
+    "distributed": {"execution.cluster"},
     "mlflow": {"live.registry", "live.serving", "tracking"},
     "matplotlib": {"report.figures", "search.figure"},
     "optuna": {"execution.driver", "execution.journal", "search", "simulation.peers"},

@@ -39,7 +39,10 @@ SHORTER = {
 # Run in this process, where the server of its workers has imported TensorFlow.
 WITH_TENSORFLOW = ("lr-ceiling compare ", "lr-ceiling predict ")
 ANYTHING = "..."
-PROGRESS = re.compile(r": .*[\d,]+ of [\d,]+ steps, (to go |done)|( trial \d+|, ahead): lr ")
+PROGRESS = re.compile(
+    r": its weights are sound"
+    r"|: .*[\d,]+ of [\d,]+ steps, (to go |done)|( trial \d+|, ahead): lr "
+)
 # In this order: what stands for what may be another thing each time.
 STAND_INS = (
     (r"https?://\S+", "URL"),
@@ -52,6 +55,8 @@ STAND_INS = (
     (r"\?", "#"),
     (r"\b(stable|diverged|exploded|dead|lost|slow)\b", "LABEL"),
     (r"# LABEL(, # LABEL)*", "LABELS"),
+    (r"up to\s+(not bounded|(at (least|most) )?#( \(# to #\))?)", "up to RATE"),
+    (r"# of # at # to #", "# of # at #"),
     (r"the interval is narrow enough|the budget is spent", "REASON"),
     # `dvc exp show` leaves out the column of an arm that has no ceiling in any row.
     (r"\barms\.\S+(\s+arms\.\S+)*", "ARMS"),

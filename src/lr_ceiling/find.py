@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
@@ -10,13 +11,16 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from lr_ceiling.errors import ParamsError, ProblemError
-from lr_ceiling.execution.driver import Trials, opened
+from lr_ceiling.errors import ParamsError, ProblemError, WorkerError
+from lr_ceiling.execution.admission import Versioned
+from lr_ceiling.execution.driver import Driver, Trials, opened
 from lr_ceiling.execution.executor import cores, local_executor
 from lr_ceiling.execution.problem_trials import Parcel, ProblemTrials
 from lr_ceiling.execution.progress import GROUP, SearchProgress, Watch, error_console
+from lr_ceiling.execution.remote import Cluster, Files, Needs, RemoteExecutor
 from lr_ceiling.execution.runner import Ended, Runner, work
 from lr_ceiling.problems.devices import gpus
+from lr_ceiling.problems.environment import TRAINING
 from lr_ceiling.problems.outcome import Mode, Run
 from lr_ceiling.problems.problem import CallableProblem, Problem, is_a
 from lr_ceiling.rounding import short
@@ -27,6 +31,9 @@ from lr_ceiling.search.schedule import Question
 USABLE_RUNS, LOSS = 6, 0.01
 # Two decades beyond them still are numbers that a float holds.
 LEAST, MOST = 1e-300, 1e300
+# The study's attribute with whether all runs were computed as on the driver's machine, where a
+# cluster was not.
+SAME_ARITHMETIC = "same_arithmetic"
 
 
 @runtime_checkable
@@ -55,7 +62,7 @@ def find_ceiling(
     loss: float | None = None,
     seed: int = 0,
     lag: int = 4,
-    executor: Executor | None = None,
+    executor: Executor | Cluster | None = None,
     workers: int | None = None,
     storage: str | Path | None = None,
     progress: bool | Watch = True,
@@ -86,10 +93,11 @@ def find_ceiling(
             is "max". There is no default for "min".
         seed: learning rates and seeds of the runs follow from it.
         lag: how many runs may be under way at once; more cost a few runs.
-        executor: where the runs execute: any `concurrent.futures.Executor`, which stays open. The
-            problem, with its data, is pickled with each task, for threads too. By default
-            processes of this machine, which get it once and live as long as the search; their
-            environment is the one at the first search of the program.
+        executor: where the runs execute. A Dask `Client`, its `get_executor()`, or a `DaskCluster`:
+            each worker gets the problem, with its data, once. Or any other
+            `concurrent.futures.Executor`, which stays open: the problem is pickled with each task,
+            for threads too. By default processes of this machine, which get it once and live as
+            long as the search; their environment is the one at the first search of the program.
         workers: how many runs execute at once, `lag` at most; by default one a core, or one a GPU
             where the problem uses them.
         storage: the path of a journal. A search that was killed goes on from it, and one that has
@@ -107,9 +115,11 @@ def find_ceiling(
         StudyError: `storage` holds a search of other arguments, another `version` of the problem,
             or other libraries.
         LockedError: another search has `storage` open.
-        WorkerError: a run ended its process three times, or no process can start.
+        WorkerError: a run ended its process three times, no process can start, or no worker of a
+            cluster is left. What had ended is kept in `storage`.
     """
-    _check_places(executor, workers)
+    cluster = _cluster(executor)
+    _check_places(None if cluster else executor, workers)
     known = _known(problem, target, mode)
     direction = known.better if isinstance(known, Problem) else "max"
     allowed = _loss(loss, direction)
@@ -122,13 +132,15 @@ def find_ceiling(
         usable_loss=allowed,
     )
     path = None if storage is None else Path(storage)
+    parcel = None
     with contextlib.ExitStack() as stack:
         if isinstance(known, OwnTrials):
             trials = known.trials(question)
         else:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lr-ceiling-"))
-            # Other executors may run elsewhere.
-            parcel = Parcel.of(known, Path(folder) if executor is None else None)
+            # Other executors may run elsewhere; a cluster brings files there.
+            carried = executor is None or cluster is not None
+            parcel = Parcel.of(known, Path(folder) if carried else None)
             trials = ProblemTrials(known, question, parcel)
         watch = stack.enter_context(_watch(progress))
         driver = stack.enter_context(opened(path, trials, _told(watch, trials)))
@@ -136,13 +148,15 @@ def find_ceiling(
             driver.study.set_user_attr(BETTER, direction)
         before = [trials.observe(result) for result in driver.results.values()]
         watch.begun(trials.aim, trials.horizon, before)
-        runner = stack.enter_context(_runner(known, executor, workers, question.lag, watch.steps))
         try:
+            places = _places(stack, executor, cluster, known, parcel, driver)
+            runner = stack.enter_context(_runner(known, places, workers, question.lag, watch.steps))
             work(runner, {GROUP: driver}, {})
         except ProblemError as error:
-            count = len(driver.results)
-            kept = f"; {count} run{'s' * (count != 1)} that ended: kept in {path}" if path else ""
-            raise ProblemError(f"{error}{kept}") from error
+            raise ProblemError(f"{error}{_kept(driver, path)}") from error
+        except WorkerError as error:
+            on = f"{_kept(driver, path)}: the same call goes on from there" if path else ""
+            raise type(error)(f"{error}{on}") from error
         seen = [trials.observe(result) for result in driver.in_order]
         aim = trials.aim
         return Ceiling(
@@ -175,6 +189,52 @@ def _known(
             "seed"
         )
     return CallableProblem(problem, None if target is None else _finite("target", target), mode)
+
+
+def _cluster(executor: Executor | Cluster | None) -> Cluster | None:
+    """The cluster that an executor is, if it is one."""
+    if isinstance(executor, Cluster):
+        return executor
+    if is_a(executor, "distributed", "Client") or is_a(executor, "distributed", "ClientExecutor"):
+        # Late, since it imports distributed.
+        from lr_ceiling.execution.cluster import cluster_of
+
+        return cluster_of(executor)
+    return None
+
+
+def _places(
+    stack: contextlib.ExitStack,
+    executor: Executor | Cluster | None,
+    cluster: Cluster | None,
+    known: Problem | OwnTrials,
+    parcel: Parcel | None,
+    driver: Driver,
+) -> Executor | None:
+    """Where runs execute: the executor that was given, or one on workers that are made ready."""
+    if cluster is not None:
+        if not isinstance(known, Problem) or parcel is None or parcel.path is None:
+            raise ParamsError("executor is a cluster: this problem needs one that has its files")
+        executor = stack.enter_context(cluster.opened(_needs(known, parcel.path, parcel.digest)))
+    if isinstance(executor, RemoteExecutor):
+        executor.on_other_arithmetic = lambda: driver.study.set_user_attr(SAME_ARITHMETIC, False)
+    return executor if isinstance(executor, Executor) else None
+
+
+def _needs(problem: Problem, path: Path, digest: str) -> Needs:
+    trained = problem.prepared_by is not None and "keras" in problem.libraries
+    return Needs(
+        Versioned(problem.libraries),
+        Files({path: digest}),
+        problem.prepared_by,
+        {**os.environ, **(TRAINING if trained else {})},
+        one_thread=trained,
+    )
+
+
+def _kept(driver: Driver, path: Path | None) -> str:
+    count = len(driver.results)
+    return f"; {count} run{'s' * (count != 1)} that ended: kept in {path}" if path else ""
 
 
 def _runner(
@@ -226,7 +286,7 @@ def _question(
     return Question(low, high, interval, budget, _whole("seed", seed), _positive("lag", lag))
 
 
-def _check_places(executor: Executor | None, workers: int | None) -> None:
+def _check_places(executor: Executor | Cluster | None, workers: int | None) -> None:
     if workers is not None:
         _positive("workers", workers)
     if executor is not None and not isinstance(executor, Executor):

@@ -10,7 +10,6 @@ from conftest import ROOT, small_run, small_spec
 from lr_ceiling.evidence.audit import (
     ABOUT,
     FEW,
-    GIVEN_UP,
     GROUNDS,
     LOOKS,
     NEAR,
@@ -178,7 +177,7 @@ def test_rules_that_do_not_fire_cost_no_run_of_their_own() -> None:
     failures = len(RULES) * len(GROUNDS) * LOOKS
     assert len(set(seen[:failures])) == len(GROUNDS) * LOOKS
     # Nor does success, after the first runs that were looked at for it.
-    assert len(seen) == failures + len(GROUNDS) * NEEDED_SUCCESSES
+    assert len(seen) == failures + len(GROUNDS) * LOOKS
 
 
 def test_words_and_rows() -> None:
@@ -200,26 +199,16 @@ def test_the_committed_limits_follow_from_the_committed_counts() -> None:
             assert arm.wrong_share_below == most_wrong(arm.wrong, arm.near)
 
 
-def test_success_is_bounded_at_one_and_a_half_percent() -> None:
+def test_a_share_of_wrong_calls_of_success_is_bounded_by_199_right_ones() -> None:
     assert most_wrong(0, NEEDED_SUCCESSES) < 0.015 <= most_wrong(0, NEEDED_SUCCESSES - 1)
+    assert missing_successes([]) == NEEDED_SUCCESSES
+    assert missing_successes([True] * 80) == NEEDED_SUCCESSES - 80
+    assert missing_successes([True] * NEEDED_SUCCESSES) == 0
 
 
-@pytest.mark.parametrize("wrong", [0, 1, 2])
-def test_after_a_wrong_call_of_success_more_are_needed(wrong: int) -> None:
-    needed = missing_successes([False] * wrong) + wrong
-    assert most_wrong(wrong, needed) < 0.015 <= most_wrong(wrong, needed - 1)
-    assert (needed == NEEDED_SUCCESSES) == (wrong == 0)
-    # What is there is not asked for again, however the calls are mixed.
-    mixed = [True] * 50 + [False] * wrong + [True] * 30
-    assert missing_successes(mixed) == needed - len(mixed)
-    assert missing_successes([False] * wrong + [True] * (needed - wrong)) == 0
-    assert missing_successes([False] * wrong + [True] * 1000) == 0
-
-
-def test_after_three_wrong_calls_success_is_given_up() -> None:
-    assert GIVEN_UP == 3
-    assert missing_successes([True] * 10 + [False] * 3) == 0
-    assert missing_successes([False] * 2) > 0
+def test_after_a_wrong_call_success_is_given_up() -> None:
+    """Who goes on until the bound holds passes rules that are wrong in 1.5% more often than 5%."""
+    assert missing_successes([True] * 10 + [False]) == 0
 
 
 def success(share: float, wrong: int = 0) -> tuple[list[RunSpec], Run]:
@@ -241,11 +230,10 @@ def success(share: float, wrong: int = 0) -> tuple[list[RunSpec], Run]:
     return seen, run
 
 
-@pytest.mark.parametrize("wrong", [0, 1])
-def test_success_is_audited_about_the_edge_until_it_is_bounded(wrong: int) -> None:
-    seen, run = success(share=0.6, wrong=wrong)
+def test_success_is_audited_about_the_edge_until_it_is_bounded() -> None:
+    seen, run = success(share=0.6)
     (arm,) = summarise(SUCCESS, [Audited(RELU, audit_success(RELU, TEMPLATE, run))]).under
-    assert (arm.wrong, arm.wrong_share_below < 0.015) == (wrong, True)
+    assert (arm.wrong, arm.wrong_share_below < 0.015) == (0, True)
     assert arm.near == len(arm.learning_rates) >= NEEDED_SUCCESSES
     assert arm.near < len(seen) < 3 * arm.near
     rates = [spec.learning_rate for spec in seen]
@@ -257,21 +245,22 @@ def test_success_is_audited_about_the_edge_until_it_is_bounded(wrong: int) -> No
 
 
 def test_success_that_is_wrong_is_given_up_before_more_runs() -> None:
-    seen, run = success(share=0.9, wrong=20)
+    seen, run = success(share=0.9, wrong=1)
     (arm,) = summarise(SUCCESS, [Audited(RELU, audit_success(RELU, TEMPLATE, run))]).under
-    assert (arm.wrong, len(seen)) == (20, NEEDED_SUCCESSES)
+    assert (arm.wrong, len(seen)) == (1, LOOKS)
     assert arm.wrong_share_below > 0.05
 
 
-def test_success_that_never_fires_ends_after_the_first_runs() -> None:
-    seen, run = success(share=0.0)
-    assert audit_success(RELU, TEMPLATE, run) == []
-    assert len(seen) == NEEDED_SUCCESSES
+@pytest.mark.parametrize("share", [0.0, 0.02])
+def test_success_that_seldom_fires_ends_after_the_first_runs(share: float) -> None:
+    seen, run = success(share)
+    assert len(audit_success(RELU, TEMPLATE, run)) < FEW
+    assert len(seen) == LOOKS
 
 
 def test_runs_that_look_for_success_end_where_a_failure_may_end_them() -> None:
     seen, run = runner(share=1.0)
     *_, rules = audit_all(TEMPLATE, run)
-    assert {spec.ended_by for spec in seen[-NEEDED_SUCCESSES:]} == {("dead",)}
+    assert {spec.ended_by for spec in seen[-LOOKS:]} == {("dead",)}
     assert rules[-1].rule == SUCCESS
     assert (rules[-1].audited, rules[-1].under) == (0, ())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from conftest import small_belief, small_study, small_usable
+from conftest import small_belief, small_study, small_surest, small_usable
 from lr_ceiling.evidence.ceilings import held_against_theory, ratios, typical
 from lr_ceiling.evidence.measurement import Measurement
 from lr_ceiling.evidence.records import Arm, Pooled
@@ -20,6 +20,9 @@ POOLED = Pooled(
     lr90=NOTHING,
     exists=0.9,
     usable=small_usable(),
+    surest=small_surest(),
+    fit=0.5,
+    widened=False,
     runs={"search": 2},
     seeds=2,
     stable=1,

@@ -29,9 +29,8 @@ from lr_ceiling.evidence.claims import (
     viability,
 )
 from lr_ceiling.evidence.records import Claim, Ratio, Viability
-from lr_ceiling.execution.files import read_json
 from lr_ceiling.pipeline import params
-from lr_ceiling.report.schemas import ClaimsReport, ComparisonReport
+from lr_ceiling.report.schemas import ClaimsReport
 from lr_ceiling.report.words import CLAIM_COLUMNS, claim_row
 from lr_ceiling.search.estimates import Estimate
 from lr_ceiling.search.posterior import Floats
@@ -174,7 +173,8 @@ def test_higher_learning_rates_follow_from_the_ratio(
     estimate = Estimate(estimate=None, ci95=ci95)
     found = Ratio(activation="relu", lr50=estimate, lr90=estimate, exists=0.92, not_higher=0.01)
     claim = higher(found, trials=31)
-    assert (claim.verdict, claim.ci95, claim.n, claim.p_value) == (verdict, ci95, 31, 0.02)
+    assert (claim.verdict, claim.ci95, claim.n, claim.p_value) == (verdict, ci95, 31, 0.178)
+    # That one of them isn't there is part of the chance to be wrong: 2 (1 - 0.92 0.99).
     assert "both exist with probability 0.92" in claim.statistic
 
 
@@ -310,7 +310,7 @@ def test_easier_initialisation_follows_from_the_widths(
     verdict: str,
     bounded: tuple[bool, bool],
 ) -> None:
-    claim = easier_initialisation("relu", 0.001, factor(*baseline), factor(*batchnorm), 40)
+    claim = easier_initialisation("relu", 0.001, factor(*baseline), factor(*batchnorm), 40, 1.0)
     assert claim.verdict == verdict
     assert tuple(end is not None for end in claim.ci95) == bounded
     assert (claim.id, claim.n) == ("easier-initialisation-relu", 40)
@@ -319,6 +319,18 @@ def test_easier_initialisation_follows_from_the_widths(
         assert (claim.p_value <= 0.05) == (verdict != "inconclusive")
     if verdict == "supported" and all(bounded):
         assert claim.estimate == pytest.approx(2, abs=0.01)
+
+
+def test_a_width_that_may_be_none_decides_nothing() -> None:
+    widths = factor(10, 100), factor(1000, 10_000)
+    sure = easier_initialisation("relu", 0.001, *widths, 40, 0.97)
+    doubtful = easier_initialisation("relu", 0.001, *widths, 40, 0.6)
+    assert (sure.verdict, doubtful.verdict) == ("supported", "inconclusive")
+    assert sure.p_value is not None
+    assert doubtful.p_value is not None
+    # The chance that a width isn't there is part of the chance to be wrong.
+    assert sure.p_value >= 2 * (1 - 0.97) - 1e-9
+    assert doubtful.p_value >= 2 * (1 - 0.6) - 1e-9
 
 
 def test_what_is_not_above_is_a_share_of_pairs_and_never_sure() -> None:
@@ -348,10 +360,9 @@ def test_a_bias_is_unnecessary_if_neither_logits_nor_gradients_know_it(
 
 
 def test_the_page_tells_what_the_report_holds() -> None:
-    tested = {one["id"] for one in read_json(ROOT / "reports" / "claims.json")["claims"]}
-    told = ComparisonReport.read(ROOT / "reports" / "comparison.json").claims
-    rows = [CLAIM_COLUMNS, *(claim_row(claim) for claim in told if claim.id in tested)]
-    assert len(rows) == len(tested) + 1
+    told = ClaimsReport.read(ROOT / "reports" / "claims.json").claims
+    rows = [CLAIM_COLUMNS, *map(claim_row, told)]
+    assert len(rows) > 1
     page = (ROOT / "docs" / "claims.md").read_text()
     table = page[page.index(f"| {CLAIM_COLUMNS[0]} | {CLAIM_COLUMNS[1]}") :].partition("\n\n")[0]
     found = [line for line in table.splitlines() if not line.startswith("|---")]

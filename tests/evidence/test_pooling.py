@@ -8,7 +8,7 @@ import pytest
 
 from conftest import small_run, small_study
 from lr_ceiling.evidence.measurement import Measurement
-from lr_ceiling.evidence.pooling import is_of, pool, within
+from lr_ceiling.evidence.pooling import pool, within
 from lr_ceiling.evidence.records import Pooled, RunTable
 from lr_ceiling.evidence.study import observation
 from lr_ceiling.mnist.results import RunResult
@@ -98,19 +98,46 @@ def test_runs_of_another_engine_are_left_out_and_named(alone: Pooled) -> None:
         {"variant": "batchnorm"},
         {"activation": "tanh"},
         {"init_scale": 3.0},
-        {"optimizer": "sgd"},
-        {"epochs": 2},
-        {"target_accuracy": 0.8},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_runs_of_another_arm_are_none_of_it(change: dict[str, object], alone: Pooled) -> None:
     other = [run(0.01, seed, **change) for seed in range(5)]
-    assert not any(is_of(STUDY, one) for one in other)
     table = RunTable.of(other)
     assert pooled([table], other) == alone
     # They are not missed either, whoever made them.
     assert pooled([table.model_copy(update={"engine": "0123abcd"})]) == alone
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": "sgd"},
+        {"epochs": 2},
+        {"target_accuracy": 0.8},
+        {"batch_size": 64},
+        {"data_digest": "1" * 16},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_runs_of_other_conditions_are_left_out_and_named(
+    change: dict[str, object], alone: Pooled
+) -> None:
+    other = [run(0.01, seed, **change) for seed in range(5)]
+    told = "5 runs of verification of other data, steps, optimizer or target"
+    assert pooled([RunTable.of(other)], other) == alone.model_copy(update={"left_out": (told,)})
+
+
+def test_runs_of_another_processor_and_outside_the_range_are_left_out_and_named(
+    alone: Pooled,
+) -> None:
+    there = RunTable.of(FRESH[:20]).model_copy(update={"identity": "0" * 16, "processor": "other"})
+    told = ("20 runs of verification on another kind of processor (other)",)
+    assert pooled([there]) == alone.model_copy(update={"left_out": told})
+    # 10 ** BOUNDS.highest is 100: its score would have no place on the curve.
+    far = small_run(learning_rate=300.0, seed=7)
+    told = ("1 runs of verification at learning rates that may not be tried",)
+    assert pooled([RunTable.of([far])]) == alone.model_copy(update={"left_out": told})
 
 
 def test_the_grids_runs_move_usable_and_not_lr90(alone: Pooled) -> None:

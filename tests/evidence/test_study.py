@@ -205,7 +205,7 @@ ROWS: list[tuple[Part, float, Label, int]] = [
     ("edge", 0.1, "dead", 5),
     ("confirm", 0.004, "stable", 20),
     ("confirm", 0.004, "slow", 20),
-    ("confirm", 0.004, "stable", 8),
+    ("confirm", 0.003, "stable", 8),
     ("usable", 0.002, "stable", 20),
 ]
 
@@ -222,8 +222,18 @@ def test_what_was_spent_is_told_by_part_and_sums_up(tmp_path: Path) -> None:
 
 def test_confirming_seeds_are_counted_where_there_are_any(tmp_path: Path) -> None:
     found = written(tmp_path, ROWS)
-    assert found.confirmed == Confirmed(learning_rate=0.004, seeds=3, stable=2)
+    assert found.confirmed == Confirmed(learning_rate=0.004, lowest=0.003, seeds=3, stable=2)
     assert written(tmp_path, ROWS[:2]).confirmed is None
+
+
+def test_a_run_that_was_called_a_success_and_diverged_is_a_wrong_call(tmp_path: Path) -> None:
+    run = small_run(label="diverged", called="diverged", called_at=15, called_stable_at=8, steps=15)
+    seen = observation(run)
+    assert (seen.stable, seen.called, seen.ended) == (False, "success", False)
+    study = trials()
+    first = run.model_copy(update={"spec": study.spec(0, 0.1, "edge")})
+    found = write_study(tmp_path, replace(study.aim, budget=3), [first], ["edge"])
+    assert (found.early_successes.made, found.early_successes.wrong) == (0, 1)
 
 
 def test_calls_of_success_are_counted_beside_those_of_failure(tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ def test_the_champion_itself_is_nothing_to_decide(at_gate: Gate) -> None:
     at_gate.promote(0)
     decision = at_gate.promote(0)
     assert (decision.decision, decision.live, decision.gate_images) == ("unchanged", 1, 0)
+    assert decision.reason == "the best model is already live (version 1)"
     assert len(at_gate.versions) == 1
     assert at_gate.versions[0].tags["decision"] == "promoted"
 

@@ -156,3 +156,23 @@ def test_a_giant_picture_is_refused_before_it_fills_the_memory(tmp_path: Path) -
     Image.new("1", (10_000, 10_000)).save(tmp_path / "giant.png")
     with pytest.raises(DatasetError, match="has 10000 x 10000 pixels"):
         picture.read_digit(tmp_path / "giant.png")
+
+
+def test_real_digits_are_hardly_ever_doubted(mnist_path: Path) -> None:
+    images = dataset.read_arrays(mnist_path).test_images[:2000]
+    assert sum(picture.doubt(image) is not None for image in images) <= 6
+
+
+def test_noise_a_filled_box_and_two_digits_are_doubted(digits: Bytes, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    generator = np.random.default_rng(0)
+
+    def doubt(pixels: NDArray[np.uint8]) -> str:
+        Image.fromarray(np.pad(pixels, 8)).save(path)
+        return picture.doubt(picture.read_digit(path)) or ""
+
+    assert doubt(np.hstack([digits[0], digits[1]])).endswith("side by side")
+    assert doubt(np.full((60, 60), 255, np.uint8)) == "100% of it is ink"
+    assert "of it is ink" in doubt(generator.integers(0, 256, (200, 200)).astype(np.uint8))
+    specks = np.where(generator.random((20, 20)) < 0.1, 255, 0).astype(np.uint8)
+    assert doubt(specks).startswith("it holds ")

@@ -43,7 +43,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(small_project(tmp_path, {}))
     monkeypatch.setattr(auditing, "NEEDED", 4)
     monkeypatch.setattr(auditing, "NEEDED_SUCCESSES", 4)
-    monkeypatch.setattr(auditing, "MOST_WRONG", {"stable": 0.6})
     monkeypatch.setattr(auditing, "LOOKS", 6)
     monkeypatch.setattr(auditing, "FEW", 1)
     monkeypatch.setattr(auditing, "GROUNDS", GROUNDS[:1])

@@ -1,4 +1,4 @@
-"""`lr-ceiling ceiling`: the answer in a line, honest about what is missing."""
+"""`lr-ceiling ceiling`: the answer, honest about what is missing."""
 
 import json
 from pathlib import Path
@@ -7,63 +7,65 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from conftest import ROOT, small_belief, small_study, small_usable
-from lr_ceiling.evidence.ceilings import held_against_theory
-from lr_ceiling.evidence.records import Pooled
+from conftest import ROOT, arm_of, small_run
+from lr_ceiling.evidence.records import Ratio
 from lr_ceiling.pipeline.commands import ceiling
+from lr_ceiling.report.schemas import CeilingsReport
 from lr_ceiling.search.estimates import NOTHING as UNBOUNDED
-
-NOTHING = {"estimate": None, "ci95": [None, None]}
-UNKNOWN: dict[str, Any] = {"median": None, "least": None, "most": None, "n": 0, "rates": []}
-POOLED = Pooled(
-    lr50=UNBOUNDED,
-    lr90=UNBOUNDED,
-    exists=0.9,
-    usable=small_usable(),
-    runs={"search": 12},
-    seeds=12,
-    stable=6,
-    without={},
-    left_out=(),
-)
-CRITICAL = {"initial": UNKNOWN, "trained": UNKNOWN}
+from lr_ceiling.search.estimates import Estimate
 
 
 def make_arm(variant: str = "batchnorm", **changes: Any) -> dict[str, Any]:
-    found = {
-        "variant": variant,
-        "lr90": {"estimate": 0.01234, "ci95": [0.0111, 0.0149]},
-        "lr50": {"estimate": 0.0234, "ci95": [0.02, 0.03]},
-        "trials": 12,
-        "full_run_equivalents": 9.84,
-    }
-    arm = held_against_theory(small_study(**found | changes), small_belief(), CRITICAL, POOLED)
+    arm = arm_of(small_run(variant=variant)).model_copy(update={"trials": 12} | changes)
     return arm.model_dump(mode="json")
+
+
+RATIO = Ratio(
+    activation="relu",
+    lr50=UNBOUNDED,
+    lr90=Estimate(estimate=4.0, ci95=(2.0, 8.0)),
+    usable=Estimate(estimate=3.0, ci95=(1.5, 6.0)),
+    exists=0.97,
+).model_dump(mode="json")
 
 
 def ask(folder: Path, *arguments: str, arms: list[dict[str, Any]] | None = None) -> Result:
     path = folder / "ceilings.json"
-    path.write_text(json.dumps({"arms": [make_arm()] if arms is None else arms, "ratios": []}))
+    found = {"arms": [make_arm()] if arms is None else arms, "ratios": [RATIO]}
+    path.write_text(json.dumps(found))
     return CliRunner().invoke(ceiling.main, ["--ceilings", str(path), *arguments])
 
 
-def test_an_arm_is_a_line(tmp_path: Path) -> None:
+def test_each_network_has_a_row_with_two_learning_rates(tmp_path: Path) -> None:
+    arms = [make_arm("baseline"), make_arm()]
+    shown = ask(tmp_path, arms=arms)
+    assert shown.exit_code == 0
+    for variant in ("baseline", "batchnorm"):
+        (line,) = (line for line in shown.stdout.splitlines() if f"{variant} relu" in line)
+        assert "0.006 (0.003 to 0.012)" in line
+        assert "0.01 (0.005 to 0.02)" in line
+    assert (
+        "relu, batch norm's over the baseline's: no accuracy lost up to 3 times (1.5 to 6); "
+        "trains up to 4 times (2 to 8), both exist: P = 0.97"
+    ) in shown.stdout
+
+
+def test_one_network_alone_has_no_ratio(tmp_path: Path) -> None:
     arms = [make_arm("baseline"), make_arm()]
     shown = ask(tmp_path, "--variant", "batchnorm", "--activation", "relu", arms=arms)
-    assert (shown.exit_code, shown.stdout) == (
-        0,
-        "batchnorm relu: lr90 0.01234 (95% interval 0.0111 to 0.0149); "
-        "lr50 0.0234 (0.02 to 0.03); 12 trials, 9.8 full runs\n",
-    )
-    assert ask(tmp_path, arms=arms).stdout.splitlines()[1] == shown.stdout.strip()
+    assert "batchnorm relu" in shown.stdout
+    assert "baseline relu" not in shown.stdout
+    assert "times" not in shown.stdout
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"lr90": {"estimate": None, "ci95": [2.0, None]}}, "lr90 is at least 2: the trials"),
-        ({"lr50": NOTHING}, "lr50 ? (? to ?)"),
-        ({"lr90": NOTHING}, "lr90 is not bounded by so few trials"),
+        (
+            {"lr90": Estimate(estimate=None, ci95=(2.0, None)), "labels": {"stable": 12}},
+            "no ceiling found up to 2, 12 of 12 stable",
+        ),
+        ({"lr90": UNBOUNDED}, "not bounded"),
     ],
 )
 def test_what_is_missing_is_told(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -73,7 +75,9 @@ def test_what_is_missing_is_told(changes: dict[str, Any], said: str, tmp_path: P
 def test_the_projects_own_report_is_read() -> None:
     path = ROOT / "reports" / "ceilings.json"
     shown = CliRunner().invoke(ceiling.main, ["--ceilings", str(path)])
-    assert len(shown.stdout.splitlines()) == len(json.loads(path.read_text())["arms"]) > 0
+    assert shown.exit_code == 0
+    for arm in CeilingsReport.read(path).arms:
+        assert f"{arm.variant} {arm.activation}" in shown.stdout
 
 
 @pytest.mark.parametrize(

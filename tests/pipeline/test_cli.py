@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from lr_ceiling.pipeline.cli import COMMANDS, install, main
+from lr_ceiling.pipeline.cli import COMMANDS, GROUPS, install, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,10 +53,20 @@ def test_an_extra_that_a_python_is_too_new_for_says_so(monkeypatch: pytest.Monke
     assert install("plot") == plot
 
 
-def test_an_unknown_command_is_named() -> None:
-    shown = CliRunner().invoke(main, ["tain"])
+def test_commands_are_listed_by_what_they_are_for() -> None:
+    shown = CliRunner().invoke(main, ["--help"]).output
+    places = [shown.index(f"{title}:") for title in GROUPS]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("tain", "'tain': did you mean train"), ("zzz", "'zzz': --help lists them")],
+)
+def test_an_unknown_command_is_named_with_those_alike(name: str, said: str) -> None:
+    shown = CliRunner().invoke(main, [name])
     assert shown.exit_code == 2
-    assert "No such command 'tain'" in shown.output
+    assert f"There is no command {said}" in shown.output
 
 
 @pytest.mark.parametrize(

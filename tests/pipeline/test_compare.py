@@ -4,8 +4,8 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from conftest import run_command, small_project
-from lr_ceiling.pipeline.commands.compare import main
+from conftest import run_command, small_project, small_run
+from lr_ceiling.pipeline.commands.compare import lags, main
 
 
 def test_both_variants_are_trained_drawn_and_logged(
@@ -26,3 +26,9 @@ def test_both_variants_are_trained_drawn_and_logged(
         steps = database.execute("SELECT value FROM params WHERE key = 'steps_per_epoch'")
         assert steps.fetchall() == [("10",), ("10",)]
     assert not (project / "data").exists()
+
+
+def test_a_model_whose_averages_lag_is_told_from_one_that_does_not_train() -> None:
+    assert lags(small_run(validation_accuracy=0.6, reestimated_accuracy=0.97))
+    assert not lags(small_run(validation_accuracy=0.95, reestimated_accuracy=0.97))
+    assert not lags(small_run(label="slow", validation_accuracy=0.6, reestimated_accuracy=0.7))

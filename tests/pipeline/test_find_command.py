@@ -5,14 +5,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cloudpickle
 import pytest
 from click.testing import CliRunner
 
+from lr_ceiling.find import SAME_ARITHMETIC, find_ceiling
 from lr_ceiling.pipeline.cli import main
-from lr_ceiling.pipeline.commands.find import NAME, load_problem
+from lr_ceiling.pipeline.commands.find import NAME, load_problem, told
 
 PROBLEM = """
 from __future__ import annotations
@@ -87,6 +89,44 @@ def test_a_problem_in_a_file_is_searched_twice_alike(folder: Path) -> None:
     # Nothing is run again, so nothing is told.
     second = CliRunner().invoke(main, [*asked, "--quiet"])
     assert (second.stdout, second.stderr) == (first.stdout, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--strict"], "--strict is for workers elsewhere: name their --scheduler"),
+        (["--time-out", "60"], "--time-out is for workers elsewhere: name their --scheduler"),
+        (
+            ["--scheduler", "tcp://127.0.0.1:9", "--time-out", "0"],
+            "--time-out is 0: it must be above 0 seconds",
+        ),
+        (["--scheduler", "tcp://127.0.0.1:9"], "no scheduler answers at tcp://127.0.0.1:9 ("),
+    ],
+)
+def test_what_is_wrong_with_a_cluster_is_one_line(
+    options: list[str], said: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lr_ceiling.execution.cluster.ANSWERS", 0.5)
+    assert said in refused("mine.py:problem", "--quiet", *ASKED, *options)
+
+
+def test_an_answer_of_other_arithmetic_says_so() -> None:
+    with ThreadPoolExecutor(1) as threads:
+        ceiling = find_ceiling(
+            lambda rate, seed: rate < 0.03,
+            low=1e-3,
+            high=1,
+            budget=1,
+            confirmations=0,
+            executor=threads,
+            progress=False,
+        )
+    assert told(ceiling) == ceiling.to_json()
+    ceiling.study.set_user_attr(SAME_ARITHMETIC, False)
+    assert json.loads(told(ceiling)) == {
+        **json.loads(ceiling.to_json()),
+        "same_arithmetic": False,
+    }
 
 
 def test_a_score_is_held_against_a_target(folder: Path) -> None:

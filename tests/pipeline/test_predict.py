@@ -1,5 +1,6 @@
 """`lr-ceiling predict` on pictures of real digits, by a network trained on real digits."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.dataset import Bytes
 from lr_ceiling.mnist.results import write_runs
 from lr_ceiling.mnist.task import TrainingTask
-from lr_ceiling.pipeline.commands.predict import best_model, main
+from lr_ceiling.pipeline.commands.predict import best_model, in_words, main
 from lr_ceiling.pipeline.workers import workers
 
 
@@ -83,14 +84,32 @@ def test_real_digits_are_told_in_any_form_and_environment(
     with Predictor() as predictor:
         (model,) = project.rglob("seed-5.keras")
         here = predictor.of_file(model, np.stack([read_digit(path) for path in paths]))
-    assert answers == [f"{one.argmax()} ({one.max():.1%})" for one in here.probabilities]
+    assert answers == [in_words(one) for one in here.probabilities]
     right = sum(
         answer.startswith(f"{label} (")
         for answer, label in zip(answers, arrays.test_labels, strict=False)
     )
     # 97% of MNIST's own images; five wrong are what three standard errors below 97% of 60 allow.
     assert right >= 55
-    assert all(10 < float(answer[3:-2]) <= 100 for answer in answers)
+    told = re.compile(r"(\d) \(([\d.]+)%\), else (\d) \(([\d.]+)%\)")
+    for answer in answers:
+        found = told.fullmatch(answer)
+        assert found
+        best, sure, other, less = found.groups()
+        assert best != other
+        assert 100 >= float(sure) >= float(less) >= 0
+
+
+def test_what_may_be_no_digit_is_answered_and_doubted(
+    project: Path, mnist_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, *_ = dataset.read_arrays(mnist_path).test_images
+    Image.fromarray(np.hstack([first, second])).save(tmp_path / "two.png")
+    monkeypatch.chdir(project)
+    shown = CliRunner().invoke(main, [str(tmp_path / "two.png")])
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith(f"{tmp_path}/two.png: ")
+    assert shown.stderr == (f"{tmp_path}/two.png may be no digit: it holds 2 shapes side by side\n")
 
 
 def test_what_was_got_wrong_is_one_line_and_no_answer(

@@ -92,7 +92,10 @@ def test_a_wrong_early_call_is_told(reported: tuple[Path, str], project: Path) -
     study = small_study(early_decisions={"made": 5, "audited": 3, "wrong": 1}).model_dump()
     write_json(project / "data/search/baseline-relu/study.json", study)
     printed = " ".join(make_report(project).split())
-    assert "warning: baseline relu: 1 of 3 early calls that were not followed were wrong" in printed
+    assert (
+        "warning: baseline relu: 1 of 3 early calls of failure that were not followed were wrong"
+        in printed
+    )
 
 
 def test_dvc_gets_the_same_story(project: Path) -> None:

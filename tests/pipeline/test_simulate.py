@@ -16,6 +16,7 @@ from lr_ceiling.simulation.scores import OracleResult
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulate, "ORACLES", ORACLES[1:3])
+    monkeypatch.setattr(simulate, "GRADED", ())
     monkeypatch.setattr(scoring, "CHOOSING", 2)
     monkeypatch.setattr(scoring, "MEASURING", 3)
     few = {name: dict(list(PEERS[name].items())[:1]) for name in ("grid", "bisection")}

@@ -99,6 +99,16 @@ def test_a_table_keeps_its_rows_whole(capsys: pytest.CaptureFixture[str]) -> Non
     assert "never" in printed
 
 
+def test_accuracy_is_that_of_the_weights_with_what_was_saved_beside_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runs = [small_run(validation_accuracy=0.61, reestimated_accuracy=0.97), small_run(seed=1)]
+    terminal.print_runs("runs", runs)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "lr=0.003" in line]
+    assert [cell.strip() for cell in lines[0].split("│")[3:5]] == ["0.9700", "0.6100"]
+    assert [cell.strip() for cell in lines[1].split("│")[3:5]] == ["0.9500", "-"]
+
+
 @click.command()
 @terminal.quiet_option
 def chatty() -> None:

@@ -31,6 +31,12 @@ def test_figures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     assert all(f">{word}</text>" in text for word in ("baseline", "batchnorm", "optimizer step"))
 
 
+def test_a_curve_of_one_check_is_a_mark() -> None:
+    figure = figures.pair_of_curves({"baseline": [small_run()]}, "title")
+    _, validation = figure.axes
+    assert {line.get_marker() for line in validation.lines} == {"o"}
+
+
 def test_the_mean_goes_as_far_as_every_run_goes() -> None:
     long = small_run(checks=[{"step": s, "images": 5, "inference": 1.0, "training": None}
                              for s in (10, 20)])  # fmt: skip
@@ -123,7 +129,7 @@ def test_a_ratio_without_a_number_is_not_told(arms: dict[Arm, Measurement]) -> N
 
 @pytest.mark.parametrize(
     ("stable", "words", "marker"),
-    [(True, "at least ", ">"), (False, "at most ", "<"), (None, "not bounded", None)],
+    [(True, "no ceiling found up to ", ">"), (False, "at most ", "<"), (None, "not bounded", None)],
 )
 def test_a_ceiling_that_is_not_bounded_says_so(
     stable: bool | None, words: str, marker: str | None

@@ -198,7 +198,7 @@ def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Pat
     assert "seeds: baseline, relu; batchnorm, relu." in (project / "reports/index.html").read_text()
     text = (complete / "reports/index.html").read_text()
     assert "Not held against fresh seeds: batchnorm, relu." in text
-    assert "<td>7 of 8</td><td>5 to 8</td><td>44%</td><td>yes</td>" in text
+    assert "<td>7 of 8</td><td>5 to 8</td><td>44%</td><td>-</td><td>yes</td>" in text
     assert "4 of 4 counts lie in their interval. On average an interval allowed 44%" in text
     assert "Some finder</th><td>0.2</td><td>0 of 8</td><td>0.250</td>" in text
 

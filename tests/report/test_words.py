@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from conftest import arm_of, small_run, small_study, small_usable
+from conftest import arm_of, small_run, small_study, small_surest, small_usable
 from lr_ceiling.evidence.records import ArmCeilings, Claim, Pooled, Ratio
 from lr_ceiling.report.words import (
     CLAIM_COLUMNS,
@@ -43,7 +43,10 @@ def test_words_for_nothing() -> None:
     assert in_words(none) == "no trainable learning rate"
     unsure = replace(checks, lr90_exists=0.1)
     some = small_study(lr90=NOTHING, checks=unsure)
-    assert in_words(some) == "no learning rate is stable with probability 0.9"
+    assert in_words(some) == (
+        "no rate trains nine times in ten (P = 0.90); the best is 0.004, with probability "
+        "0.95 (0.8 to 0.99)"
+    )
     assert interval(NOTHING) == "? (? to ?)"
 
 
@@ -135,7 +138,8 @@ def test_where_no_rate_trains_nine_times_in_ten_it_is_said_with_its_probability(
     checks = replace(small_study().checks, lr90_exists=0.12)
     beyond = Estimate(estimate=None, ci95=(5.0, None))
     assert trains_up_to(arm(checks=checks, lr90=beyond)) == (
-        "no rate trains nine times in ten (P = 0.88)"
+        "no rate trains nine times in ten (P = 0.88); the best is 0.004, with probability "
+        "0.95 (0.8 to 0.99)"
     )
 
 
@@ -145,6 +149,9 @@ def test_all_runs_of_an_arm_are_what_is_told_where_they_were_pooled() -> None:
         lr90=Estimate(estimate=0.015, ci95=(0.012, 0.017)),
         exists=0.99,
         usable=small_usable(estimate=0.008, ci95=(0.007, 0.009)),
+        surest=small_surest(),
+        fit=0.5,
+        widened=False,
         runs={"search": 2, "verification": 60},
         seeds=62,
         stable=60,
@@ -156,7 +163,9 @@ def test_all_runs_of_an_arm_are_what_is_told_where_they_were_pooled() -> None:
     assert trains_up_to(arm(pooled=beyond)) == "no ceiling found up to 31,000, 60 of 62 stable"
     assert no_accuracy_lost_up_to(arm(pooled=pooled)) == "0.008 (0.007 to 0.009)"
     doubtful = pooled.model_copy(update={"exists": 0.3})
-    assert trains_up_to(arm(pooled=doubtful)) == "no rate trains nine times in ten (P = 0.70)"
+    assert trains_up_to(arm(pooled=doubtful)).startswith(
+        "no rate trains nine times in ten (P = 0.70); the best is 0.004"
+    )
     assert no_accuracy_lost_up_to(arm()) == "0.006 (0.003 to 0.012)"
     unbounded = small_usable(estimate=None, ci95=(None, None), reason="too few")
     assert no_accuracy_lost_up_to(arm(usable=unbounded)) == "not bounded"

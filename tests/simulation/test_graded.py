@@ -5,22 +5,25 @@ import pytest
 
 from lr_ceiling.search.posterior import Floats
 from lr_ceiling.search.usable import Response
-from lr_ceiling.simulation.graded import (
-    GRADED,
+from lr_ceiling.simulation.graded import GRADED, JUST, LOSS, RUNS, Graded
+from lr_ceiling.simulation.studies import network
+from simulation.usable_part import (
     GRID_SEEDS,
     GRID_US,
-    JUST,
     LAG,
-    LOSS,
-    RUNS,
-    Graded,
     judged,
-    oracle_of,
     phase,
     spread_out,
     study,
     summarise,
 )
+
+
+def graded(name: str) -> Graded:
+    found = network(name)
+    assert isinstance(found, Graded)
+    return found
+
 
 each = pytest.mark.parametrize("oracle", GRADED, ids=lambda oracle: oracle.name)
 
@@ -51,12 +54,12 @@ def test_runs_have_the_typical_score_and_train_as_often_as_it_says(oracle: Grade
 
 def test_usable_is_cut_by_the_edge_where_the_curve_is_flat_up_to_it() -> None:
     for name in ("cut", "two-modes-cut"):
-        assert oracle_of(name).below() > oracle_of(name).lr90() - 0.1
-    assert oracle_of("knee").below() < oracle_of("knee").lr90() - 0.3
+        assert graded(name).below() > graded(name).lr90() - 0.1
+    assert graded("knee").below() < graded("knee").lr90() - 0.3
 
 
 def test_with_two_modes_some_that_train_just_do_so() -> None:
-    oracle, rng = oracle_of("two-modes"), np.random.default_rng(0)
+    oracle, rng = graded("two-modes"), np.random.default_rng(0)
     scores = [oracle.score(-0.1, rng) for _ in range(400)]
     just = np.mean([JUST[0] <= score <= JUST[1] for score in scores if score is not None])
     assert 0.15 < just < 0.4
@@ -65,11 +68,11 @@ def test_with_two_modes_some_that_train_just_do_so() -> None:
 
 
 def test_a_phase_has_the_grids_runs_and_its_own_and_is_the_same_again() -> None:
-    once, again = (phase(oracle_of("knee"), 3, runs=2) for _ in range(2))
+    once, again = (phase(graded("knee"), 3, runs=2) for _ in range(2))
     assert once.runs == again.runs
     assert [u for u, _ in once.runs[:-2]] == list(np.repeat(GRID_US, GRID_SEEDS))
     assert len(once.response(0).scored) <= len(once.response(2).scored)
-    assert study(oracle_of("knee"), 3, runs=2) == judged(once, 2)
+    assert study(graded("knee"), 3, runs=2) == judged(once, 2)
 
 
 def test_a_run_knows_no_score_of_those_under_way() -> None:
@@ -96,7 +99,7 @@ def test_few_studies_cover_the_truth_and_are_narrower_with_their_own_runs() -> N
     before, after = [], []
     for name in ("knee", "slope", "cut", "peak"):
         for seed in range(4):
-            played = phase(oracle_of(name), seed)
+            played = phase(graded(name), seed)
             before.append(judged(played, 0))
             after.append(judged(played, RUNS))
     assert summarise(after)["covered"] >= 0.8

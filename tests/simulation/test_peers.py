@@ -21,7 +21,8 @@ def test_the_fit_of_the_peers_finds_a_curve() -> None:
 
 @pytest.mark.parametrize("name", PEERS)
 def test_every_peer_gets_nearer_as_it_spends(name: str) -> None:
-    assert len(PEERS[name]) >= 5
+    # QUEST+ has no more to choose than what it measures.
+    assert len(PEERS[name]) >= (2 if name == "questplus" else 5)
     make = list(PEERS[name].values())[1]
     errors = np.abs([errors_by_cost(SHARP, make, seed) for seed in range(3)])
     assert errors.shape == (3, CAP)

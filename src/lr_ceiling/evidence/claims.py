@@ -153,7 +153,7 @@ def higher(ratio: Ratio, trials: int) -> Claim:
         estimate=ratio.lr90.estimate,
         ci95=(low, high),
         n=trials,
-        p_value=None if ratio.not_higher is None else two_sided(ratio.not_higher),
+        p_value=None if ratio.not_higher is None else in_doubt(ratio.not_higher, exists),
     )
 
 
@@ -182,7 +182,8 @@ def more_activations(cells: Sequence[Viability]) -> Claim:
         variant: [cell.viable for cell in cells if cell.variant == variant]
         for variant in ("baseline", "batchnorm")
     }
-    # From -len(baseline) on: a number that is not viable is one more in the difference.
+    # Each cell of the baseline that is not viable adds one to the difference, which begins at
+    # -len(baseline).
     not_viable = [1 - p for p in viable["baseline"]]
     number = stats.poisson_binom([*viable["batchnorm"], *not_viable])
     tail = (1 - CONFIDENCE) / 2
@@ -207,11 +208,17 @@ def more_activations(cells: Sequence[Viability]) -> Claim:
 
 
 def easier_initialisation(
-    activation: Activation, rate: float, baseline: Measured, batchnorm: Measured, runs: int
+    activation: Activation,
+    rate: float,
+    baseline: Measured,
+    batchnorm: Measured,
+    runs: int,
+    exists: float,
 ) -> Claim:
     """That batch norm learns from a wider range of initial scales.
 
-    Each width is a factor: the highest stable scale over the lowest.
+    Each width is a factor: the highest stable scale over the lowest. `exists` is how probable it is
+    that each network has the width that is told of it, or none where none is told.
     """
     difference = in_decades(ratio(batchnorm, baseline))
     return Claim(
@@ -220,15 +227,17 @@ def easier_initialisation(
             f"With {activation} at learning rate {rate:g}, batch norm is stable over a wider range "
             "of scales of the initial kernels"
         ),
-        verdict=verdict(difference.ci95),
+        verdict=verdict(difference.ci95) if exists >= EXIST else "inconclusive",
         statistic=(
             "width in decades of the scales at which a fresh seed is stable with probability 0.9, "
-            "batchnorm - baseline; n counts runs"
+            f"batchnorm - baseline, which are so with probability {exists:.2f}; n counts runs"
         ),
         estimate=difference.estimate,
         ci95=difference.ci95,
         n=runs,
-        p_value=None if (tail := not_above(batchnorm, baseline)) is None else two_sided(tail),
+        p_value=None
+        if (tail := not_above(batchnorm, baseline)) is None
+        else in_doubt(tail, exists),
     )
 
 
@@ -270,6 +279,11 @@ def not_above(above: Measured, below: Measured) -> float | None:
         return None
     tail = float(np.mean(np.less_equal.outer(np.asarray(upper), np.asarray(lower))))
     return float(np.clip(tail, 1 / VALUES, 1 - 1 / VALUES))
+
+
+def in_doubt(tail: float, exists: float) -> float:
+    """Two-sided, where `tail` holds if both exist, which they do with probability `exists`."""
+    return significant(min(2 * (1 - exists * max(tail, 1 - tail)), 1.0), 3)
 
 
 def two_sided(tail: float) -> float:

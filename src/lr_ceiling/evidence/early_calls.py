@@ -36,8 +36,13 @@ def qualified(rules: Iterable[AuditedRule], conditions: Conditions) -> tuple[Lab
 
 
 def calls_of(rules: Iterable[AuditedRule], conditions: Conditions) -> Calls:
-    """The early calls near the edge that an audit under these conditions did not follow."""
-    found = audited_under(rules, conditions)
+    """The early calls near the edge that an audit under these conditions did not follow.
+
+    Those of rules that may end no run say nothing of the others.
+    """
+    rules = tuple(rules)
+    used = qualified(rules, conditions)
+    found = [(rule, arm) for rule, arm in audited_under(rules, conditions) if rule in used]
     return Calls(
         failures=_tally(arm for rule, arm in found if rule != "stable"),
         successes=_tally(arm for rule, arm in found if rule == "stable"),
@@ -71,10 +76,10 @@ def unused(rules: Sequence[AuditedRule], conditions: Conditions) -> str | None:
 def call_of(run: RunSummary) -> Call | None:
     """What the judge predicted of a run, None if nothing: that it diverged is no prediction.
 
-    Of two calls the one that ended the run counts, and of a run that went on the first.
+    Of two calls the one that ended the run counts, and of a run that went on the first: a run that
+    was called a success and diverged after that shows that such calls may be wrong.
     """
-    if run.called == "diverged":
-        return None
-    if run.called_stable_at is not None and (run.ran_whole or run.label == "stable"):
+    went_on = run.ran_whole or run.called == "diverged"
+    if run.called_stable_at is not None and (went_on or run.label == "stable"):
         return "success"
-    return "failure" if run.called else None
+    return "failure" if run.called and run.called != "diverged" else None

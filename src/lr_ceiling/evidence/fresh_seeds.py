@@ -28,9 +28,9 @@ SEEDS, FINDER_SEEDS = 20, 5
 # Of the seeds at lr90's lower limit at least so many must be stable, however wide the prediction:
 # where P(stable) is 0.9, 16 of 20 or more are with probability 0.96.
 LEAST = 0.8
-# At the usable rate their typical accuracy may be so far below the best: the loss of one point, and
-# what twenty seeds leave open.
-MOST_LOST = 0.013
+# At the usable rate their typical accuracy may be below the best by the loss that was allowed, and
+# by what twenty seeds leave open.
+LEFT_OPEN = 0.003
 
 Run = Callable[[Sequence[RunSpec]], Sequence[RunSummary]]
 
@@ -99,7 +99,7 @@ def verify(
 def verify_points(
     search: Search, run: Run, known: VerifiedArm | None = None
 ) -> tuple[VerifiedPoint, ...]:
-    """Twenty fresh seeds at lr90's lower limit, at lr90 and at lr50; those that are known."""
+    """Twenty fresh seeds at each point of the study; those that are known count."""
     counted = {
         (point.at, point.learning_rate, point.seeds): point
         for point in (known.points if known else ())
@@ -134,8 +134,12 @@ def held_against(search: Search, point: VerifiedPoint) -> VerifiedPoint:
     if point.at == LIMIT:
         right = right and point.stable >= LEAST * point.seeds
     if point.at == USABLE:
-        best, typical = search.study.usable.best.accuracy, point.accuracy
-        right &= best is not None and typical is not None and typical >= best - MOST_LOST
+        usable, typical = search.study.usable, point.accuracy
+        best, loss = usable.best.accuracy, usable.loss
+        if best is None or loss is None or typical is None:
+            right = False
+        else:
+            right = right and typical >= best - loss - LEFT_OPEN
     return point.model_copy(update={"predicted": (low, high), "right": right})
 
 
@@ -154,7 +158,8 @@ def verify_finders(
     for name, rate, stopped in suggestions:
         stable = counted.get((name, rate, FINDER_SEEDS))
         if stable is None:
-            runs = fresh_seeds("finder", name, rate, FINDER_SEEDS, search.template, run)
+            key = "-".join(("finder", *search.arm))
+            runs = fresh_seeds(key, name, rate, FINDER_SEEDS, search.template, run)
             stable = sum(one.label == "stable" for one in runs)
         found.append(
             TriedFinder(
@@ -203,10 +208,10 @@ def probability(posterior: Posterior, rate: float) -> float | None:
 def fresh_seeds(
     key: str, name: str, rate: float, seeds: int, template: RunSpec, run: Run
 ) -> Sequence[RunSummary]:
-    """Runs of fresh seeds at `rate`, all to their horizon."""
+    """Runs of fresh seeds at `rate`, all to their horizon; another rate has other seeds."""
     specs = [
         template.model_copy(
-            update={"learning_rate": rate, "seed": derived_seed("verify", key, name, index)}
+            update={"learning_rate": rate, "seed": derived_seed("verify", key, name, rate, index)}
         )
         for index in range(seeds)
     ]

@@ -210,11 +210,13 @@ def initialisation_claims(
             if (variant, activation) in searches
         ]
         if len(pairs) == len(get_args(Variant)):
-            baseline, batchnorm = (
-                width(upper, lower, band_of(upper, lower)) for upper, lower in pairs
-            )
+            known = [(upper, lower, band_of(upper, lower)) for upper, lower in pairs]
+            baseline, batchnorm = (width(*one) for one in known)
+            there = [existence(*one) for one in known]
+            # Below ABSENT a network is told to have no width.
+            sure = math.prod(1 - one if one < ABSENT else one for one in there)
             runs = sum(runs_of(*pair) for pair in pairs)
-            found.append(easier_initialisation(activation, rate, baseline, batchnorm, runs))
+            found.append(easier_initialisation(activation, rate, baseline, batchnorm, runs, sure))
     return found
 
 

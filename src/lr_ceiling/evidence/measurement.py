@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
-from lr_ceiling.evidence.records import Best, UsableRate
+from lr_ceiling.evidence.records import Best, Surest, UsableRate
 from lr_ceiling.rounding import significant
 from lr_ceiling.search.estimates import TARGETS, VALUES, Estimate, Estimates, Measured
 from lr_ceiling.search.posterior import Calls, Observation, Posterior, Range, curves
@@ -37,11 +37,11 @@ class Measurement:
         bounds: Range,
         calls: Calls,
         loss: float | None,
-        others: Iterable[Observation] = (),
+        scored: Iterable[Observation] | None = None,
     ) -> Self:
-        """That of these observations, in any order; of `others` the scores count alone."""
+        """That of these observations, in any order; the scores are theirs, or those of `scored`."""
         posterior = Posterior(curves(bounds), observations, calls)
-        return cls(posterior, loss, scored_of((*observations, *others)))
+        return cls(posterior, loss, scored_of(observations if scored is None else scored))
 
     @cached_property
     def estimates(self) -> Estimates:
@@ -70,6 +70,12 @@ class Measurement:
             return estimate, []
         us = usable_values(self.estimates.posterior, self.scored, self.loss, VALUES)
         return estimate, [significant(10**u) for u in us]
+
+
+def surest_of(found: Estimates) -> Surest:
+    """The learning rate that is most probably stable, as reports hold it."""
+    rate, probability = found.surest()
+    return Surest(learning_rate=rate, probability=probability)
 
 
 def usable_rate(found: Usable) -> UsableRate:

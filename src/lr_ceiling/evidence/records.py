@@ -69,11 +69,22 @@ class AsSaved(Record):
 
 
 class Confirmed(Record):
-    """Fresh seeds at lr90's lower limit, and how many of them were stable."""
+    """Fresh seeds at lr90's lower limit, and how many of them were stable.
+
+    Where seeds failed, the next ones ran below: `lowest` is the lowest of their learning rates.
+    """
 
     learning_rate: float
+    lowest: float
     seeds: int
     stable: int
+
+
+class Surest(Record):
+    """Of the learning rates that were tried the one most probably stable, and P(stable) there."""
+
+    learning_rate: float
+    probability: Estimate
 
 
 class CountedCalls(Record):
@@ -138,6 +149,8 @@ class Study(Record):
     calls: AuditedCalls
     transition_decades: float
     bounded: Literal["both", "above only", "below only", "none"]
+    # What can be said where there is no lr90.
+    surest: Surest
     # The highest learning rate of a stable trial; None where no trial was stable.
     highest_stable: float | None
     stopped: Literal["interval", "range", "budget"]
@@ -359,6 +372,11 @@ class Pooled(Record):
     # Probability that there is an lr90.
     exists: float
     usable: UsableRate
+    # What can be said where there is no lr90.
+    surest: Surest
+    # As Checks has them, of all these runs.
+    fit: float
+    widened: bool
     # How many runs of each source.
     runs: dict[str, int]
     # The fresh seeds among them, by which lr50 and lr90 are known, and how many were stable.
@@ -382,7 +400,7 @@ class ArmCeilings(Study):
 
     key: str = Field(default="", exclude=True)
     theory: Theory
-    # None in format 2 and before.
+    # None where nothing was pooled.
     pooled: Pooled | None = None
 
     @property
@@ -395,6 +413,9 @@ class ArmCeilings(Study):
             lr90=self.lr90,
             exists=self.checks.lr90_exists,
             usable=self.usable,
+            surest=self.surest,
+            fit=self.checks.fit,
+            widened=self.checks.widened,
             runs={"search": self.trials},
             seeds=self.trials,
             stable=self.labels.get("stable", 0),

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from scipy import stats
 
 from lr_ceiling.evidence.early_calls import call_of, calls_of, qualified
-from lr_ceiling.evidence.measurement import Measurement, usable_rate
+from lr_ceiling.evidence.measurement import Measurement, surest_of, usable_rate
 from lr_ceiling.evidence.records import (
     AsSaved,
     AuditedCalls,
@@ -142,13 +142,18 @@ def observation(run: RunSummary) -> Observation:
         u=math.log10(run.spec.learning_rate),
         stable=stable,
         called=called,
-        ended=called is not None and not whole,
+        ended=was_ended(run),
         cost=run.steps / run.spec.horizon,
         # Where a call of success may end a run, those that it didn't end are others.
         score=run.accuracy_by_weights
         if stable and whole and "stable" not in run.spec.ended_by
         else None,
     )
+
+
+def was_ended(run: RunSummary) -> bool:
+    """Whether an early call ended the run; a run that diverged ended by itself."""
+    return call_of(run) is not None and not run.ran_whole and run.called != "diverged"
 
 
 def as_saved(run: RunSummary) -> Observation:
@@ -189,6 +194,7 @@ def summarise(
         calls=AuditedCalls.of(aim.calls),
         transition_decades=round(ceiling.posterior.width(), 4),
         bounded=ceiling.bounds_of(TARGETS["lr90"]),
+        surest=surest_of(ceiling),
         highest_stable=max(stable, default=None),
         stopped=_edges_ended(aim, runs, parts),
         trials=len(runs),
@@ -216,6 +222,7 @@ def _confirmed(runs: Sequence[RunResult], parts: Sequence[Part]) -> Confirmed | 
         return None
     return Confirmed(
         learning_rate=seeds[0].spec.learning_rate,
+        lowest=min(run.spec.learning_rate for run in seeds),
         seeds=len(seeds),
         stable=sum(run.label == "stable" for run in seeds),
     )
@@ -228,7 +235,7 @@ def _spent(runs: Sequence[RunResult], parts: Sequence[Part], part: Part) -> floa
 
 def _decisions(runs: Sequence[RunResult], call: Call) -> EarlyDecisions:
     called = [run for run in runs if call_of(run) == call]
-    audited = [run for run in called if run.ran_whole]
+    audited = [run for run in called if not was_ended(run)]
     return EarlyDecisions(
         made=len(called) - len(audited),
         audited=len(audited),

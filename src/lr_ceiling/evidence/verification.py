@@ -41,7 +41,9 @@ def verified_arms(arms: Iterable[VerifiedArm], studies: Sequence[Study]) -> list
     ]
 
 
-POINT_COLUMNS = ("point", "learning rate", "stable", "predicted", "allowed", "right")
+POINT_COLUMNS = (
+    "point", "learning rate", "stable", "predicted", "allowed", "typical accuracy", "right",
+)  # fmt: skip
 FINDER_COLUMNS = ("range test", "learning rate", "stable", "P(stable)")
 
 
@@ -54,6 +56,7 @@ def point_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
             f"{point.stable} of {point.seeds}",
             "{} to {}".format(*point.predicted),
             f"{allowed(point):.0%}",
+            "-" if point.accuracy is None else f"{100 * point.accuracy:.2f}%",
             "yes" if point.right else "no",
         )
         for arm in arms
@@ -107,8 +110,3 @@ def points_in_words(points: Sequence[VerifiedPoint]) -> str:
         f"predicted {point.predicted[0]} to {point.predicted[1]}"
         for point in points
     )
-
-
-def markdown(arms: Sequence[VerifiedArm]) -> list[str]:
-    """Both tables' rows as lines of Markdown, for docs/verification.md."""
-    return [f"| {' | '.join(cells)} |" for cells in (*point_rows(arms), *finder_rows(arms))]

@@ -196,11 +196,12 @@ def _describe(study: Study, trials: Trials) -> None:
         MADE_BY: dict(trials.made_by()),
         EXPECTED: [aim.low, aim.high],
         CALLS: list(aim.calls),
-        LOSS: aim.usable_loss,
+        LOSS: aim.usable_loss if aim.usable_runs else None,
     }
     known = study.user_attrs
     for name, value in wanted.items():
-        if name not in known:
+        # What is asked of the later parts may change from one search to the next.
+        if name not in known or (name == LOSS and known[name] != value):
             study.set_user_attr(name, value)
 
 

@@ -1,7 +1,9 @@
 """A study's journal: it survives kills, and one driver at a time has it open."""
 
+import contextlib
+import os
+import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +24,43 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 BEGIN = b'{"op_code":'
 
 
-@contextmanager
+@contextlib.contextmanager
 def held(journal: Path) -> Iterator[None]:
     """Hold the study in `journal` for this driver alone.
 
     Raises LockedError where another driver has it open, and ResultsError where no file can be.
     """
     lock = filelock.FileLock(beside(journal, "driver"))
+    # Not in the lock's own file, which whoever tries for the lock empties.
+    holder = beside(journal, "holder")
     try:
         journal.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise LockedError(
-            f"another search has the study {journal} open: wait until it ends, or stop it"
+            f"another search has the study {journal} open{_told(holder)}: wait until it ends, or "
+            "stop it"
         ) from None
     except OSError as error:
         reason = error.strerror or error
         raise ResultsError(f"{journal} can't be written ({reason}): name another file") from None
+    # Whoever can't write it can't tell, and may search all the same.
+    with contextlib.suppress(OSError):
+        holder.write_text(f"process {os.getpid()} on {platform.node()}")
     try:
         yield
     finally:
+        with contextlib.suppress(OSError):
+            holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _told(holder: Path) -> str:
+    try:
+        return f" ({holder.read_text()})"
+    # It has just begun, or is about to end.
+    except OSError:
+        return ""
 
 
 def beside(journal: Path, kind: str) -> Path:
@@ -98,7 +116,7 @@ class _Backend(JournalFileBackend):
             super().append_logs(logs)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _writing(journal: Path) -> Iterator[None]:
     try:
         yield

@@ -9,12 +9,12 @@ import struct
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from lr_ceiling.errors import WorkerError
 from lr_ceiling.execution.executor import check_worker, kill
@@ -55,6 +55,14 @@ class Source(Protocol):
 
     def take(self, ended: Ended) -> None:
         """Take in a task that ended."""
+
+
+@runtime_checkable
+class Waits(Protocol):
+    """An executor that works while its futures are waited for."""
+
+    def wait(self, futures: Collection[Future[Any]], timeout: float) -> set[Future[Any]]:
+        """Wait until one of `futures` has ended, `timeout` seconds at most; those that have."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +149,7 @@ class Runner:
         if not self._flights:
             raise ValueError("nothing is under way")
         while True:
-            done, _ = wait(self._flights, timeout=POLL, return_when=FIRST_COMPLETED)
+            done = self._wait()
             self._on_steps(self._steps())
             for future in done:
                 if isinstance(future.exception(), BrokenExecutor):
@@ -159,6 +167,11 @@ class Runner:
             self.submit(task)
         ended = {id(done.task): done for done in (self.completed() for _ in tasks)}
         return [ended[id(task)] for task in tasks]
+
+    def _wait(self) -> set[Future[_Outcome]]:
+        if isinstance(self._executor, Waits):
+            return self._executor.wait(self._flights, POLL)
+        return wait(self._flights, timeout=POLL, return_when=FIRST_COMPLETED).done
 
     def _steps(self) -> Counter[str]:
         steps = self._steps_done.copy()

@@ -136,8 +136,8 @@ class _Case:
     @property
     def reason(self) -> str:
         failed = [check.detail for check in self.checks if not check.passed]
-        if self.unchanged:
-            return f"{self.checks[-1].detail}: this model is the champion already"
+        if self.unchanged and self.champion:
+            return f"the best model is already live (version {self.champion.number})"
         # What was measured, for a model that passed.
         return "; ".join(failed or [check.detail for check in self.checks[-2:]])
 
@@ -325,7 +325,7 @@ def _read_cells(inputs: Inputs) -> dict[str, tuple[RunResult, ...]]:
 def _origin_tags(candidate: Candidate, arms: Sequence[ArmCeilings]) -> dict[str, str]:
     spec = candidate.run.spec
     facts = read_facts(spec.key)
-    ceilings = {f"{arm.variant}-{arm.activation}": arm.lr90.estimate for arm in arms}
+    ceilings = {f"{arm.variant}-{arm.activation}": arm.headline.lr90.estimate for arm in arms}
     return {
         "cell": candidate.cell,
         "seed": str(spec.seed),

@@ -1,5 +1,6 @@
 """`lr-ceiling <command>`: every command, imported only when it is asked for."""
 
+import difflib
 import importlib
 import importlib.util
 import sys
@@ -24,6 +25,7 @@ class Extra:
 EXTRAS = {
     "plot": Extra(("matplotlib", "pandas"), "Ceiling.plot() and Ceiling.trials"),
     "keras": Extra(("keras", "tensorflow"), "KerasProblem and StabilityMonitor"),
+    "cluster": Extra(("distributed",), "runs on the workers of a Dask scheduler"),
     "pipeline": Extra(
         ("dvc", "great_expectations", "mlflow", "pydantic", "tensorflow"), "the commands"
     ),
@@ -47,136 +49,145 @@ class Entry:
         return self.extra is None or EXTRAS[self.extra].is_installed
 
 
-COMMANDS = {
-    "find": Entry(
-        "commands.find",
-        "Measure how far the learning rate of your own model can be turned up.",
-        "lr-ceiling find examples/mnist.py:problem --low 1e-4 --high 1",
-        extra=None,
-    ),
-    "fetch": Entry(
-        "stages.fetch",
-        "Fetch MNIST from the first source that answers.",
-        "lr-ceiling fetch --output data/mnist.npz",
-    ),
-    "validate": Entry(
-        "stages.validate",
-        "Hold MNIST against its specification and write the splits.",
-        "lr-ceiling validate data/mnist.npz --splits data/splits.npz "
-        "--report reports/validation.json --data-docs reports/data_docs",
-    ),
-    "train": Entry(
-        "stages.train",
-        "Train one cell of the grid, several seeds side by side.",
-        "lr-ceiling train data/splits.npz --variant batchnorm --activation relu "
-        "--learning-rate 0.03 --output state/train/batchnorm-relu-0.03 "
-        "--models state/models/batchnorm-relu-0.03 --state state/runs",
-    ),
-    "search": Entry(
-        "stages.search",
-        "Search the highest stable learning rate of one arm.",
-        "lr-ceiling search data/splits.npz --variant batchnorm --activation relu "
-        "--audit reports/audit.json --output state/trials/batchnorm-relu --state state/search",
-    ),
-    "theory": Entry(
-        "stages.theory",
-        "Find the critical learning rate of one arm, to hold a ceiling against.",
-        "lr-ceiling theory data/splits.npz --variant batchnorm --activation relu "
-        "--output state/batchnorm-relu.json --state state/theory",
-    ),
-    "report": Entry(
-        "stages.report",
-        "Compare the cells, gather the ceilings, draw figures and page.",
-        "lr-ceiling report --train data/train --search data/search --theory data/theory "
-        "--validation reports/validation.json --verification reports/verification.json "
-        "--claims reports/claims.json --output reports",
-    ),
-    "compare": Entry(
-        "commands.compare",
-        "Train both variants now, outside DVC, and draw them side by side.",
-        "lr-ceiling compare --learning-rate 0.01 --activation sigmoid --epochs 3 "
-        "--steps-per-epoch 1875",
-    ),
-    "audit": Entry(
-        "commands.audit",
-        "Let runs run on that the judge would end, and count its errors.",
-        "lr-ceiling audit data/splits.npz --output reports/audit.json --state state/runs",
-    ),
-    "verify": Entry(
-        "commands.verify",
-        "Verify the ceilings by fresh seeds, run to the full horizon.",
-        "lr-ceiling verify data/splits.npz --search data/search --audit reports/audit.json "
-        "--output reports/verification.json --state state/runs",
-    ),
-    "claims": Entry(
-        "commands.claims",
-        "Test the claims that need runs of their own: seeds, activations, scales.",
-        "lr-ceiling claims data/splits.npz --train data/train --output reports/claims.json "
-        "--state state/runs",
-    ),
-    "simulate": Entry(
-        "commands.simulate",
-        "Hold the search against made-up networks whose ceilings are known.",
-        "lr-ceiling simulate --output reports/simulation.json",
-    ),
-    "log": Entry(
-        "commands.log",
-        "Send what MLflow does not hold yet; twice adds nothing.",
-        "lr-ceiling log",
-    ),
-    "promote": Entry(
-        "commands.promote",
-        "Make the best new model live, if it is no worse than the one that is.",
-        "lr-ceiling promote --fail-on-refusal",
-    ),
-    "rollback": Entry(
-        "commands.rollback",
-        "Make the version live again that was live before.",
-        "lr-ceiling rollback",
-    ),
-    "registry": Entry(
-        "commands.registry",
-        "Show which models were put forward, and which is live.",
-        "lr-ceiling registry",
-    ),
-    "serve": Entry(
-        "commands.serve",
-        "Serve the live model over HTTP.",
-        "lr-ceiling serve --port 5001",
-    ),
-    "retrain": Entry(
-        "commands.retrain",
-        "Retrain with the week's seeds on data validated anew, and promote.",
-        "lr-ceiling retrain --week 2026-W48 --quick",
-    ),
-    "check": Entry(
-        "commands.check",
-        "Tell whether anything that is kept is damaged, and what makes it again.",
-        "lr-ceiling check",
-    ),
-    "ui": Entry(
-        "commands.ui",
-        "Show MLflow's UI, with links to the comparisons.",
-        "lr-ceiling ui --port 5000",
-    ),
-    "ceiling": Entry(
-        "commands.ceiling",
-        "Print the highest stable learning rates, a line an arm.",
-        "lr-ceiling ceiling --variant batchnorm --activation relu",
-    ),
-    "predict": Entry(
-        "commands.predict",
-        "Say which digit a picture shows.",
-        "lr-ceiling predict digit.png",
-    ),
+GROUPS = {
+    "Ask": {
+        "find": Entry(
+            "commands.find",
+            "Measure how far the learning rate of your own model can be turned up.",
+            "lr-ceiling find examples/mnist.py:problem --low 1e-4 --high 1",
+            extra=None,
+        ),
+        "ceiling": Entry(
+            "commands.ceiling",
+            "Print how far each network's learning rate can be turned up.",
+            "lr-ceiling ceiling --variant batchnorm --activation relu",
+        ),
+        "compare": Entry(
+            "commands.compare",
+            "Train both variants now, outside DVC, and draw them side by side.",
+            "lr-ceiling compare --learning-rate 0.01 --activation sigmoid --epochs 3 "
+            "--steps-per-epoch 1875",
+        ),
+        "predict": Entry(
+            "commands.predict",
+            "Say which digit a picture shows.",
+            "lr-ceiling predict digit.png",
+        ),
+    },
+    "The pipeline": {
+        "fetch": Entry(
+            "stages.fetch",
+            "Fetch MNIST from the first source that answers.",
+            "lr-ceiling fetch --output data/mnist.npz",
+        ),
+        "validate": Entry(
+            "stages.validate",
+            "Hold MNIST against its specification and write the splits.",
+            "lr-ceiling validate data/mnist.npz --splits data/splits.npz "
+            "--report reports/validation.json --data-docs reports/data_docs",
+        ),
+        "train": Entry(
+            "stages.train",
+            "Train one cell of the grid, several seeds side by side.",
+            "lr-ceiling train data/splits.npz --variant batchnorm --activation relu "
+            "--learning-rate 0.03 --output state/train/batchnorm-relu-0.03 "
+            "--models state/models/batchnorm-relu-0.03 --state state/runs",
+        ),
+        "search": Entry(
+            "stages.search",
+            "Search the highest stable learning rate of one arm.",
+            "lr-ceiling search data/splits.npz --variant batchnorm --activation relu "
+            "--audit reports/audit.json --output state/trials/batchnorm-relu --state state/search",
+        ),
+        "theory": Entry(
+            "stages.theory",
+            "Find the critical learning rate of one arm, to hold a ceiling against.",
+            "lr-ceiling theory data/splits.npz --variant batchnorm --activation relu "
+            "--output state/batchnorm-relu.json --state state/theory",
+        ),
+        "report": Entry(
+            "stages.report",
+            "Compare the cells, gather the ceilings, draw figures and page.",
+            "lr-ceiling report --train data/train --search data/search --theory data/theory "
+            "--validation reports/validation.json --verification reports/verification.json "
+            "--claims reports/claims.json --output reports",
+        ),
+        "log": Entry(
+            "commands.log",
+            "Send what MLflow does not hold yet; twice adds nothing.",
+            "lr-ceiling log",
+        ),
+        "ui": Entry(
+            "commands.ui",
+            "Show MLflow's UI, with links to the comparisons.",
+            "lr-ceiling ui --port 5000",
+        ),
+        "check": Entry(
+            "commands.check",
+            "Tell whether anything that is kept is damaged, and what makes it again.",
+            "lr-ceiling check",
+        ),
+    },
+    "Checks that take longer": {
+        "audit": Entry(
+            "commands.audit",
+            "Let runs run on that the judge would end, and count its errors.",
+            "lr-ceiling audit data/splits.npz --output reports/audit.json --state state/runs",
+        ),
+        "verify": Entry(
+            "commands.verify",
+            "Verify the ceilings by fresh seeds, run to the full horizon.",
+            "lr-ceiling verify data/splits.npz --search data/search --audit reports/audit.json "
+            "--output reports/verification.json --state state/runs",
+        ),
+        "claims": Entry(
+            "commands.claims",
+            "Test the claims that need runs of their own: seeds, activations, scales.",
+            "lr-ceiling claims data/splits.npz --train data/train --output reports/claims.json "
+            "--state state/runs",
+        ),
+        "simulate": Entry(
+            "commands.simulate",
+            "Hold the search against made-up networks whose ceilings are known.",
+            "lr-ceiling simulate --output reports/simulation.json",
+        ),
+    },
+    "The live model": {
+        "promote": Entry(
+            "commands.promote",
+            "Make the best new model live, if it is no worse than the one that is.",
+            "lr-ceiling promote --fail-on-refusal",
+        ),
+        "rollback": Entry(
+            "commands.rollback",
+            "Make the version live again that was live before.",
+            "lr-ceiling rollback",
+        ),
+        "registry": Entry(
+            "commands.registry",
+            "Show which models were put forward, and which is live.",
+            "lr-ceiling registry",
+        ),
+        "serve": Entry(
+            "commands.serve",
+            "Serve the live model over HTTP.",
+            "lr-ceiling serve --port 5001",
+        ),
+        "retrain": Entry(
+            "commands.retrain",
+            "Retrain with the week's seeds on data validated anew, and promote.",
+            "lr-ceiling retrain --week 2026-W48 --quick",
+        ),
+    },
 }
+COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
 
 
 class Commands(click.Group):
     """Lists commands from the table above, so that help needs no import of theirs."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Give the commands in the order of the pipeline."""
+        """Give the commands in the order of their groups."""
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
@@ -193,11 +204,25 @@ class Commands(click.Group):
         command.epilog = f"Example: {entry.example}"
         return command
 
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; of one that is not there, name those that are spelled alike."""
+        name = arguments[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            alike = difflib.get_close_matches(name, COMMANDS)
+            known = f"did you mean {' or '.join(alike)}?" if alike else "--help lists them"
+            context.fail(f"There is no command {name!r}: {known}")
+        return super().resolve_command(context, arguments)
+
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each installed command with what it does and an example; name the others."""
-        with formatter.section("Commands"):
-            for name, entry in COMMANDS.items():
-                if entry.is_installed:
+        for title, group in GROUPS.items():
+            installed = {name: entry for name, entry in group.items() if entry.is_installed}
+            if not installed:
+                continue
+            with formatter.section(title):
+                for name, entry in installed.items():
                     formatter.write_text(f"{name}: {entry.summary}")
                     formatter.indent()
                     formatter.write_text(entry.example)
@@ -229,7 +254,7 @@ def install(extra: str | None) -> str:
 )
 @click.version_option(package_name="lr-ceiling")
 def main() -> None:
-    """How high can the learning rate go, and what does batch norm change?"""
+    """How far can the learning rate be turned up, and how sure is that?"""
 
 
 if __name__ == "__main__":

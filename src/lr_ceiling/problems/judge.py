@@ -113,7 +113,7 @@ class Judge:
         return self.called or "slow"
 
     def _call(self, label: Label) -> None:
-        # A number that is no number is a fact, not a prediction: it takes the place of any call.
+        # A loss of NaN is no prediction: the run has failed, whatever was called before.
         if self.called is None or (label == "diverged" and self.called != "diverged"):
             self.called, self.called_at = label, self._step
 

@@ -22,7 +22,7 @@ from lr_ceiling.execution.files import write_bytes
 from lr_ceiling.mnist.results import RunResult, read_runs
 from lr_ceiling.mnist.specification import Variant
 from lr_ceiling.problems.judge import Label
-from lr_ceiling.report.words import in_short
+from lr_ceiling.report.words import ceiling_in_short, in_short
 from lr_ceiling.rounding import short
 from lr_ceiling.search.estimates import Belief, Estimate
 
@@ -151,11 +151,11 @@ def ceilings_of_arms(arms: Mapping[Arm, Measurement], ratios: Sequence[Ratio] = 
         _draw_estimate(axes, trains, height - BESIDE, colour, width=5)
         _draw_estimate(axes, usable, height + BESIDE, colour, width=5, marker="D")
         ratio = times.get(activation) if variant == "batchnorm" else None
-        for found, y, many in (
-            (trains, height - BESIDE, ratio.lr90 if ratio else None),
-            (usable, height + BESIDE, ratio.usable if ratio else None),
+        for found, told, y, many in (
+            (trains, ceiling_in_short(trains), height - BESIDE, ratio.lr90 if ratio else None),
+            (usable, in_short(usable), height + BESIDE, ratio.usable if ratio else None),
         ):
-            _write(axes, _rates(found), y - NUMBERS, _told(found, many))
+            _write(axes, _rates(found), y - NUMBERS, _with_times(told, many))
     handles = [
         Line2D([], [], color=PALETTE["muted"], marker=marker, linewidth=5, label=name)
         for name, marker in (("trains up to (lr90)", "o"), ("no accuracy lost up to (usable)", "D"))
@@ -164,11 +164,11 @@ def ceilings_of_arms(arms: Mapping[Arm, Measurement], ratios: Sequence[Ratio] = 
     return figure
 
 
-def _told(found: Estimate, times: Estimate | None) -> str:
-    """A rate in a few words, and how many times the baseline's it is if that has a number."""
+def _with_times(told: str, times: Estimate | None) -> str:
+    """A rate in words, and how many times the baseline's it is if that has a number."""
     if times is None or times.estimate is None:
-        return in_short(found)
-    return f"{in_short(found)}, {short(times.estimate, 2)} times the baseline's"
+        return told
+    return f"{told}, {short(times.estimate, 2)} times the baseline's"
 
 
 def probability_of_arms(
@@ -331,7 +331,9 @@ def _draw_seeds(
 ) -> None:
     def draw(curve: Mapping[int, float], **particular: Any) -> None:
         accuracies = [min(accuracy, TOP) for accuracy in curve.values()]
-        axes.plot(list(curve), accuracies, **style, **particular)
+        # A line through one point is not to be seen.
+        marker = "o" if len(curve) == 1 else None
+        axes.plot(list(curve), accuracies, marker=marker, **style, **particular)
 
     for curve in curves:
         draw(curve, linewidth=0.7, alpha=0.4)

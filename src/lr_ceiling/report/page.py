@@ -24,6 +24,7 @@ from lr_ceiling.report.origin import Executed, Origin
 from lr_ceiling.report.schemas import ClaimsReport, ValidationReport
 from lr_ceiling.report.words import (
     confirmed,
+    early_calls,
     figures_of,
     holds_together,
     in_short,
@@ -33,12 +34,13 @@ from lr_ceiling.report.words import (
     lr90_times,
     no_accuracy_lost_up_to,
     over,
+    points,
     pooled_runs,
     spent,
     trains_up_to,
 )
 from lr_ceiling.rounding import short
-from lr_ceiling.search.estimates import Estimate
+from lr_ceiling.search.estimates import POOR_FIT, Estimate
 
 # From here on two digits say 1.
 CERTAIN = 0.995
@@ -94,6 +96,8 @@ def render(figures: Path, content: Content, executed: Executed | None = None) ->
         "confirmed": confirmed,
         "keeps_up": keeps_up,
         "no_accuracy_lost_up_to": no_accuracy_lost_up_to,
+        "points": points,
+        "early_calls": early_calls,
         "pooled_runs": pooled_runs,
         "spent": spent,
         "trains_up_to": trains_up_to,
@@ -110,6 +114,7 @@ def render(figures: Path, content: Content, executed: Executed | None = None) ->
     return environment.get_template("report.html").render(
         **vars(content),
         palette=PALETTE,
+        poor_fit=POOR_FIT,
         point_columns=verification.POINT_COLUMNS,
         finder_columns=verification.FINDER_COLUMNS,
         answer=answer(content.ratios, content.arms),
@@ -180,7 +185,7 @@ def untested(tested: ClaimsReport) -> list[str]:
 def inline(path: Path, text: str) -> Markup:
     """A figure to put into a page, which says `text` to those who can't see it.
 
-    Its colours become the page's variables of PALETTE's names; its ids are made its own, since
+    Its colours become the page's variables of PALETTE's names; its ids get its name, since
     several figures share the page.
     """
     svg = path.read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """The committed reports, reports/*.json: everything of ours reads and writes them through these.
 
-A report's file says its format. Those of format 1 say none; older ones are read as well, with what
-they lack left out. All are written in the newest format.
+A report's file says its format; those of format 1 say none. Older ones are read with what they lack
+left out, as long as all that has no default is there. All are written in the newest format.
 """
 
 from pathlib import Path
@@ -108,8 +108,10 @@ class VerificationReport(ResumedReport):
     by one: none of the points that were made in format 1.
     """
 
+    FORMAT: ClassVar[int] = 3
     MADE_BY: ClassVar[str] = "make verify"
 
+    format: int = 3
     conditions: str | None = None
     arms: tuple[VerifiedArm, ...]
     runs: tuple[RunTable, ...] = ()
@@ -149,9 +151,20 @@ class ClaimsReport(ResumedReport):
 class SimulationReport(Report):
     """simulation.json: studies of made-up networks whose ceilings are known."""
 
+    FORMAT: ClassVar[int] = 3
     MADE_BY: ClassVar[str] = "make simulate"
 
+    format: int = 3
     oracles: tuple[OracleResult, ...]
+
+    @classmethod
+    def known(cls, path: Path) -> tuple[OracleResult, ...]:
+        """The oracles in `path`: none where it is missing, or older, as other things were asked."""
+        if not path.exists():
+            return ()
+        content = read_json(path)
+        older = isinstance(content, dict) and content.get("format", 1) in range(1, cls.FORMAT)
+        return () if older else cls.read(path).oracles
 
 
 class CeilingsReport(Report):

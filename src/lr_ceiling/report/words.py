@@ -9,6 +9,7 @@ from lr_ceiling.evidence.records import (
     Ratio,
     Spent,
     Study,
+    Surest,
     UsableRate,
 )
 from lr_ceiling.rounding import short
@@ -19,12 +20,32 @@ def trains_up_to(arm: ArmCeilings) -> str:
     """Up to which learning rate an arm trains, by all its runs, in a few words."""
     found, exists = arm.headline.lr90, arm.headline.exists
     if exists < LIKELY:
-        return f"no rate trains nine times in ten (P = {1 - exists:.2f})"
-    low, high = found.ci95
-    if found.estimate is None and low is not None and high is None:
-        of = f"{arm.headline.stable} of {arm.headline.seeds}"
-        return f"no ceiling found up to {short(low, 2)}, {of} stable"
+        return nowhere(exists, arm.headline.surest)
+    if is_above(found):
+        return f"{ceiling_in_short(found)}, {arm.headline.stable} of {arm.headline.seeds} stable"
     return in_short(found)
+
+
+def is_above(ceiling: Estimate) -> bool:
+    """Whether a ceiling lies above all that was tried, as far as runs tell."""
+    low, high = ceiling.ci95
+    return ceiling.estimate is None and low is not None and high is None
+
+
+def ceiling_in_short(ceiling: Estimate) -> str:
+    """A ceiling in a few words; up to where none was found."""
+    low, _ = ceiling.ci95
+    if is_above(ceiling) and low is not None:
+        return f"no ceiling found up to {short(low, 2)}"
+    return in_short(ceiling)
+
+
+def nowhere(exists: float, surest: Surest) -> str:
+    """That probably no learning rate trains nine times in ten, and which comes nearest."""
+    return (
+        f"no rate trains nine times in ten (P = {1 - exists:.2f}); the best is "
+        f"{short(surest.learning_rate, 3)}, with probability {surest.probability.in_words()}"
+    )
 
 
 def no_accuracy_lost_up_to(arm: ArmCeilings) -> str:
@@ -36,7 +57,8 @@ def confirmed(found: Confirmed | None) -> str:
     """How many fresh seeds were stable at lr90's lower limit, in a few words."""
     if found is None:
         return "-"
-    return f"{found.stable} of {found.seeds} at {short(found.learning_rate, 3)}"
+    rates = [short(rate, 3) for rate in (found.lowest, found.learning_rate)]
+    return f"{found.stable} of {found.seeds} at {' to '.join(dict.fromkeys(rates))}"
 
 
 def spent(found: Spent) -> str:
@@ -46,6 +68,12 @@ def spent(found: Spent) -> str:
         f"{total:.1f}: {found.edge:.1f} edge, {found.confirm:.1f} confirming, "
         f"{found.usable:.1f} usable"
     )
+
+
+def early_calls(study: Study) -> str:
+    """How many early calls were followed, let run on, and wrong: of failure, and of success."""
+    kinds = (study.early_decisions, study.early_successes)
+    return "; ".join(f"{one.made}, {one.audited}, {one.wrong}" for one in kinds)
 
 
 def pooled_runs(found: Pooled) -> str:
@@ -73,7 +101,7 @@ def in_words(study: Study) -> str:
     if study.highest_stable is None and study.checks.lr50_exists < LIKELY:
         return "no trainable learning rate"
     if study.checks.lr90_exists < LIKELY:
-        return "no learning rate is stable with probability 0.9"
+        return nowhere(study.checks.lr90_exists, study.surest)
     if low is not None:
         return f"lr90 is at least {short(low, 4)}: the trials don't bound it from above"
     if high is not None:
@@ -93,6 +121,11 @@ def interval(found: Estimate) -> str:
 def in_times(ratio: Estimate) -> str:
     """A ratio with its 95% interval in words."""
     return ratio.in_words(" times") or "a number of times that the trials don't bound"
+
+
+def points(loss: float) -> str:
+    """A loss of accuracy in points."""
+    return "one point" if loss == 0.01 else f"{100 * loss:g} points"
 
 
 def lr90_times(ratio: Ratio) -> str:

@@ -18,8 +18,10 @@ from lr_ceiling.search.posterior import (
     Range,
     curves,
 )
+from lr_ceiling.search.threads import one_thread
 from lr_ceiling.search.usable import (
     CEILINGS,
+    LOWER,
     Usable,
     next_rate,
     response_of,
@@ -27,40 +29,46 @@ from lr_ceiling.search.usable import (
     usable_below,
 )
 
-# The probability whose learning rate is measured.
+# Trials measure the highest learning rate that is stable with this probability.
 TARGET = 0.9
 
-# Between candidates, in decades: an eighth of the narrowest interval that is asked for.
+# The distance between candidates, in decades: an eighth of the narrowest interval that people ask
+# for.
 STEP = 0.025
 
 CANDIDATES = 80
 
-# A trial whose outcome is this certain tells nothing.
+# A trial that succeeds or fails with at most this probability tells nothing.
 CERTAIN = 0.01
 
 # Groups of equal probability by which the edge is told apart.
 BINS = 20
 
-# Outcomes of trials under way that are thought through: all of them up to six such trials.
+# For so many outcomes of the trials under way the gain is computed: for all of them up to six
+# trials.
 FANTASIES = 64
 
 # One trial in so many looks for islands of stability above the interval.
 SENTINELS = 10
 
-# Full runs that any trial costs: starting, evaluating. Else trials that diverge at once look free.
+# What starting and evaluating cost, in full runs. Without it trials that diverge at once would
+# look free.
 OVERHEAD = 0.02
 
-# A trial that promises less than this share of what it will after the next result waits for it.
+# Runs at the low end of the expected range before others look for usable.
+LOW_RUNS = 2
+
+# A trial waits for the next result if it promises less than this share of what it would then.
 WORTH_WAITING = 0.7
 
-# What trials cost is learned; before any is seen two are taken to have cost so much, in full runs.
+# What trials cost is learned. At first two trials are assumed to have cost so much, in full runs.
 FAILURE_COST, SUCCESS_COST, COST_SEEN = 0.5, 1.0, 2
 
 
 class Explorer:
-    """Chooses log10 learning rates from what earlier trials showed; it draws on nothing else.
+    """Chooses log10 learning rates from what earlier trials showed, and from nothing else.
 
-    Equal trials give equal choices. What it keeps between calls only saves time.
+    The same trials give the same choices. What it keeps between calls only saves time.
     """
 
     def __init__(
@@ -105,7 +113,16 @@ class Explorer:
         return edge.low if edge.exists else self._bounds.low
 
     def below(self, observations: Sequence[Observation], pending: Floats) -> float:
-        """The log10 learning rate of a trial that looks up to where no accuracy is lost."""
+        """The log10 learning rate of a trial that looks up to where no accuracy is lost.
+
+        The first two are at the low end of the expected range, unless it is too low to train: the
+        best score may lie anywhere in the range, and one run alone may be a stray.
+        """
+        near = [one for one in observations if one.u <= self._bounds.low + LOWER]
+        scores = sum(one.score is not None for one in near)
+        scores += int(np.sum(pending <= self._bounds.low + LOWER))
+        if scores < LOW_RUNS and all(one.stable for one in near):
+            return self._bounds.low
         response = response_of(scored_of(observations), self._bounds)
         ceilings = self.posterior(observations).quantiles(TARGET, CEILINGS)
         return next_rate(response, pending, ceilings, self._asked_loss)
@@ -188,6 +205,7 @@ def narrow_after(posterior: Posterior, pending: Floats, decades: float) -> float
     return float(probable[high <= low + decades].sum() / max(probable.sum(), 1e-300))
 
 
+@one_thread
 def information(p: Floats, fantasies: Floats) -> Floats:
     """Mutual information, in nats, of each candidate's outcome and the edge: (candidates,).
 

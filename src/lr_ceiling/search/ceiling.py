@@ -168,9 +168,11 @@ class Ceiling:
             _, high = _span(stable)
             return f"no ceiling found up to {high}: {tried} of {tried} runs were stable"
         if self.exists < LIKELY:
+            rate, found = self.estimates.surest()
             return (
-                "there is probably no learning rate that is stable nine times in ten "
-                f"(probability {1 - self.exists:.2f})"
+                "there is probably no learning rate that is stable nine times in ten (probability "
+                f"{1 - self.exists:.2f}); the best is {short(rate, 3)}, which is stable with "
+                f"probability {found.in_words()}"
             )
         low_end, high_end = self.lr90.ci95
         if low_end is not None:
@@ -244,7 +246,8 @@ class Ceiling:
         count = len(self._observations)
         trials = f"{count} trial{'s' * (count != 1)}"
         usable = self.usable.in_words(digits=3)
-        told = [] if usable is None else [f"no accuracy lost up to {usable}"]
+        begins = "usable is" if self.usable.ci95[0] is None else "no accuracy lost up to"
+        told = [] if usable is None else [f"{begins} {usable}"]
         if self.reason is None:
             return "; ".join([f"trains up to {self.lr90.in_words(digits=3)}", *told, trials])
         return "; ".join([self.reason, *told])

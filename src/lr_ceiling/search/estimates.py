@@ -10,7 +10,7 @@ import numpy as np
 from lr_ceiling.rounding import short, significant
 from lr_ceiling.search.posterior import WIDTH_WEIGHTS, Floats, Posterior
 
-# As fields of a record that is read: no other keys.
+# Records that are read from files may have no other keys.
 FORBID = {"extra": "forbid"}
 
 
@@ -74,23 +74,24 @@ class Belief:
 
 TARGETS = {"lr50": 0.5, "lr90": 0.9}
 
-# Where more of an edge's probability lies in the last decade that may be tried, it is not bounded.
+# An edge is not bounded if more of its probability than this lies in the last decade that may be
+# tried.
 EDGE_MASS = 0.05
-# Of a range below four decades, as in a study of Optuna, the last quarter: two decades would have
-# nothing but last ones.
+# In a range of less than four decades the last quarter counts as the last decade: a range of two
+# decades would have no other part.
 LAST = 1.0
 LAST_SHARE = 0.25
 
 # An edge that exists with less probability than this is reported as none.
 LIKELY = 0.5
 
-# Fresh seeds are tried at lr90's lower limit while it is open, by these limits, that lr90 exists.
+# Fresh seeds are tried at lr90's lower limit while P(lr90 exists) lies between these.
 DOUBTFUL = (0.1, 0.96)
-# With so much of lr90's probability in the highest decade that may be tried, looking for it ends.
+# The search for lr90 ends with so much of its probability in the highest decade that may be tried.
 FUTILE = 0.85
 
-# A fit this poor is met by one sound study in twenty: such a p-value is not uniform, and 5% of
-# simulated sound studies are below .32 to .34 (n = 80 each). Then each trial counts half.
+# One sound study in twenty has a fit this poor: this p-value is not uniform, and 5% of simulated
+# sound studies are below .32 to .34 (n = 80 each). Each trial of such a study counts half.
 POOR_FIT, HALF = 0.3, 0.5
 
 # Points of the curve, and values that stand for a distribution, in posterior.json.
@@ -119,6 +120,19 @@ class Estimates:
     def posterior(self) -> Posterior:
         """The posterior, widened where no curve fits the trials."""
         return self._raw.tempered(HALF) if self.fit < POOR_FIT else self._raw
+
+    @property
+    def widened(self) -> bool:
+        """Whether the trials count half, since no curve fits them."""
+        return self.posterior is not self._raw
+
+    def surest(self) -> tuple[float, Estimate]:
+        """The learning rate, among those tried, most probably stable, and how probable that is."""
+        us = np.unique([one.u for one in self.posterior.observations])
+        probability, low, high = self.posterior.band(us)
+        best = int(np.argmax(probability))
+        p, least, most = (round(float(values[best]), 4) for values in (probability, low, high))
+        return _rate(float(us[best])), Estimate(estimate=p, ci95=(least, most))
 
     def ended(self, decades: float) -> Literal["interval", "range"] | None:
         """Why no more trials need look for the edge; None if they do.
@@ -171,7 +185,7 @@ class Estimates:
             lr50_exists=round(self.posterior.edge(TARGETS["lr50"]).exists, 4),
             lr90_exists=round(self.posterior.edge(TARGETS["lr90"]).exists, 4),
             fit=round(self.fit, 4),
-            widened=self.posterior is not self._raw,
+            widened=self.widened,
             edge_mass=(round(below, 4), round(above, 4)),
             prior_shift_decades=round(shift, 4) if np.isfinite(shift) else None,
         )

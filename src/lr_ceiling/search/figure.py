@@ -64,7 +64,7 @@ def _mark(ax: Axes, trains: Estimate, usable: Estimate) -> None:
         for name, found in (("trains", trains), ("no accuracy lost", usable))
         if (words := found.in_words(digits=3))
     ]
-    ax.set_title("\n".join(told) or "no learning rate found", fontsize="medium")
+    ax.set_title("\n".join(told) or "the trials bound no learning rate", fontsize="medium")
     _mark_one(ax, trains, TARGETS["lr90"], "black")
     _mark_one(ax, usable, USABLE_HEIGHT, USABLE)
 

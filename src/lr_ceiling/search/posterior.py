@@ -302,8 +302,7 @@ class Curves:
         theta, scale = self._theta[bands], self._scale[bands]
         needed = ((target - self._guess) / self._gain)[lapses]
         with np.errstate(divide="ignore", invalid="ignore"):
-            u = found = theta - scale * _logit(needed)
-            found = u.copy()
+            found = theta - scale * _logit(needed)
             places = np.flatnonzero(self._depth[bands] > 0)
             # The lower edge takes a little off: going down from above ends at the highest root.
             for _ in range(ROOT_STEPS):

@@ -24,13 +24,14 @@ from lr_ceiling.search.posterior import NO_CALLS, Calls, Observation, Range
 # The user attribute that holds a trial's place in its study. Optuna numbers a retried trial anew.
 INDEX = "index"
 
-# How many trials' results a trial knows, in the order of their places; else all but the lag's.
+# How many of the earlier trials' results a trial knows. Without it, a trial knows all results but
+# those of the last lag - 1 trials.
 KNOWN = "known"
 
-# What the trial is for: see schedule.Part; else it looks for the edge.
+# What the trial is for: see schedule.Part. Without it, the trial looks for the edge.
 PART = "part"
 
-# What a finished trial showed, as an Observation; else its value says it.
+# What a finished trial showed, as an Observation. Without it, the trial's value says so.
 OBSERVATION = "observation"
 
 # The study's attribute with the range in which the edge is expected, for who reads it later.

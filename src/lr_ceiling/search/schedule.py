@@ -19,11 +19,11 @@ from lr_ceiling.search.posterior import NO_CALLS, Calls, Floats, Observation, Po
 
 # How far beyond the expected range trials may go, in decades.
 BEYOND = 2
-# With so much hope that the trials under way are enough, no other is started.
+# No further trial starts while those under way are enough with at least this probability.
 ENOUGH = 0.5
-# Of so many trials one is not ended early, so that wrong calls show.
+# One trial in so many is not ended early, so that wrong calls show.
 AUDITED = 8
-# Costs are sums of fractions.
+# Costs are sums of fractions, which are not exact.
 ROUNDING = 1e-9
 
 Part = Literal["edge", "confirm", "usable"]
@@ -134,7 +134,7 @@ class Schedule:
         return self._explorer.posterior(self._seen)
 
     def may_start(self, done: Mapping[int, Observation]) -> bool:
-        """Whether the next trial starts now: else more results are needed, or it is the end."""
+        """Whether the next trial starts now; if not, it waits for results, or the study is over."""
         self._know(max(self.known, self.index - self._aim.lag + 1), done)
         while self.known == len(self._seen):
             if self.known == self.index:

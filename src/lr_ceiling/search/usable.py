@@ -35,6 +35,7 @@ from lr_ceiling.search.estimates import (
     Estimate,
 )
 from lr_ceiling.search.posterior import Floats, Observation, Posterior, Range
+from lr_ceiling.search.threads import one_thread
 
 Link = Literal["logit", "identity"]
 
@@ -70,6 +71,9 @@ ROUNDS = 8
 # this a slow decline leaves room for a second rise between any two runs: the interval was 3.0
 # decades wide and covered 100%, with it 0.6 and 88% (simulated, n = 40).
 WIGGLE = 0.2
+# So many equally weighted curves at least stand for a posterior; that penalty is divided by SOFTER
+# until they do.
+EFFECTIVE, SOFTER = 60, 1.5
 # Curves that are drawn, and those that stand for them after that.
 RAW, DRAWS = 2000, 1000
 # Where so large a part of the loss is lost over the lowest decade with scores, the best may lie
@@ -91,6 +95,7 @@ STRIDE = 2
 CEILING, CEILINGS = 0.9, 400
 # Groups of draws with about the same usable rate, by which a run tells them apart.
 BINS = 10
+ROUNDING = 1e-9
 # Its multiples, less their whole parts, spread evenly over 0 to 1.
 GOLDEN = (5**0.5 - 1) / 2
 
@@ -262,7 +267,18 @@ class Response:
         beyond = np.abs(np.diff(known)).sum(axis=1) - (
             2 * known.max(axis=1) - known[:, 0] - known[:, -1]
         )
-        return curves[_systematic(np.exp((beyond.min() - beyond) / WIGGLE), DRAWS)]
+        # Among curves of the same kernel: short lengths wiggle, whatever the runs say.
+        kernel = GRID.kernel[self._chosen]
+        weights = np.empty(RAW)
+        for one in np.unique(kernel):
+            mine = kernel == one
+            weights[mine] = _calm(beyond[mine]) * mine.sum()
+        return curves[_systematic(weights, DRAWS)]
+
+    @cached_property
+    def _chosen(self) -> npt.NDArray[np.intp]:
+        """The combination of hyperparameters that each raw draw is of."""
+        return _systematic(self.weights, RAW)
 
     def _raw_draws(self) -> Floats:
         """By Matheron's rule: draws of the prior, moved by what the runs say: (RAW, places)."""
@@ -272,9 +288,8 @@ class Response:
         constant = CONSTANT * generator.standard_normal((RAW, 1))
         stray = generator.standard_normal((RAW, len(at)))
         curves = np.empty((RAW, len(self.lattice)))
-        chosen = _systematic(self.weights, RAW)
-        for h in np.unique(chosen):
-            mine = chosen == h
+        for h in np.unique(self._chosen):
+            mine = self._chosen == h
             kernel, amplitude = int(GRID.kernel[h]), GRID.amplitude[h]
             prior = constant[mine] + amplitude * _prior_draws(*self._size, kernel)[mine]
             missed = fit.mean[h] - prior @ at.T - stray[mine] * np.sqrt(fit.variance[h])
@@ -359,6 +374,21 @@ class _Fit:
         self.log_evidence = _log_t(missed / scale**2, scale).sum(axis=1) - distance
 
 
+def _calm(beyond: Floats) -> Floats:
+    """Weights of curves that go so far up and down again; they sum to 1.
+
+    Where hardly one curve is calm, wiggles weigh less, until a quarter of the curves, or EFFECTIVE
+    of them, stand for the others.
+    """
+    scale, least = WIGGLE, min(EFFECTIVE, len(beyond) / 4)
+    while True:
+        weights = np.exp((beyond.min() - beyond) / scale)
+        weights /= weights.sum()
+        if 1 / np.sum(weights**2) >= least:
+            return np.asarray(weights)
+        scale *= SOFTER
+
+
 def _log_t(squared: Floats, scale: Floats) -> Floats:
     half = (FREEDOM + 1) / 2
     constant = gammaln(half) - gammaln(FREEDOM / 2) - 0.5 * np.log(FREEDOM * np.pi)
@@ -401,6 +431,7 @@ def _prior_draws(places: int, top: int, kernel: int) -> Floats:
     return np.asarray(normal @ root.T)
 
 
+@one_thread
 def usable_us(response: Response, ceiling_us: Floats, loss: float) -> Floats:
     """Equally probable values of the highest usable log10 learning rate, in order.
 
@@ -430,7 +461,7 @@ def usable_values(
     """`count` equally probable values of the usable rate in log10, in order."""
     ceilings = posterior.quantiles(CEILING, CEILINGS)
     us = usable_us(response_of(scored, posterior.curves.bounds), ceilings, loss)
-    return np.quantile(us, (np.arange(count) + 0.5) / count)
+    return np.asarray(np.quantile(us, (np.arange(count) + 0.5) / count))
 
 
 def usable_below(posterior: Posterior, scored: Sequence[Scored], loss: float) -> Usable:
@@ -440,6 +471,7 @@ def usable_below(posterior: Posterior, scored: Sequence[Scored], loss: float) ->
     return usable_of(response, ceilings, loss, posterior.edge(CEILING).exists)
 
 
+@one_thread
 def usable_of(
     response: Response, ceiling_us: Floats, loss: float, ceiling_exists: float = 1.0
 ) -> Usable:
@@ -485,6 +517,7 @@ def usable_of(
     )
 
 
+@one_thread
 def next_rate(response: Response, pending_us: Floats, ceiling_us: Floats, loss: float) -> float:
     """The log10 learning rate at which a full run tells most about the highest usable one.
 
@@ -608,5 +641,6 @@ def _check(one: Scored, low: float, high: float, link: Link) -> None:
         raise ValueError(f"a score is {one.score}: leave out runs that did not train")
     if link == "logit" and not 0 <= one.score <= 1:
         raise ValueError(f"a score is {one.score}: the logit is for 0 to 1, use link='identity'")
-    if not low <= one.u <= high:
+    # A rate at the limit itself has a logarithm that is one float above it, now and then.
+    if not low - ROUNDING <= one.u <= high + ROUNDING:
         raise ValueError(f"a run is at {one.u}, outside {low} to {high}: widen the range")

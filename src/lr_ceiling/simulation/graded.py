@@ -1,37 +1,25 @@
 """Made-up networks whose scores are known, and how well the usable learning rate is found there."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from lr_ceiling.identity import derived_seed
 from lr_ceiling.problems.judge import SUCCESS_AT
-from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Call, Floats, Observation
-from lr_ceiling.search.usable import GOLDEN, Response, Scored, next_rate, usable_of
+from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Floats, Observation
+from lr_ceiling.simulation.oracles import called_early
 
 # As in params.yaml, for the baselines, and two decades beyond.
 LOW, HIGH = -6.0, 2.0
-# The grid's learning rates and seeds.
-GRID_US, GRID_SEEDS = (-3.0, -2.0), 4
-# What may be lost, and how many own runs an arm has, of which the last so many are under way.
-LOSS, RUNS, LAG = 0.01, 6, 4
-# How well lr90 is known by then, in decades, and by how many values.
-CEILING_SD, CEILINGS = 0.08, 200
+# What may be lost, and how many runs look for usable.
+LOSS, RUNS = 0.01, 6
 # Where a true curve is looked at, in decades from the edge.
 LATTICE = np.arange(-4, 4, 0.002)
 # The scores of a run that just counts as trained.
 JUST = (0.90, 0.93)
-
-
-# A run: its log10 learning rate, and the score; None where it did not train.
-Run = tuple[float, float | None]
-# As next_rate.
-Place = Callable[[Response, Floats, Floats, float], float]
 
 
 @dataclass(frozen=True)
@@ -93,16 +81,22 @@ class Graded:
         return theta + self.below()
 
     def run(
-        self, u: float, theta: float, rng: np.random.Generator, let_run_on: bool = False
+        self,
+        u: float,
+        theta: float,
+        rng: np.random.Generator,
+        let_run_on: bool = False,
+        scored: bool = False,
     ) -> Observation:
-        """One run of a fresh seed at u: failures are called early, and so is success."""
+        """One run of a fresh seed at u: failures are called early, and so is success.
+
+        No call of success ends a run that is `scored`: its score at the end is what it is for.
+        """
         score = self.score(u - theta, rng)
         stable = score is not None
         cost = SUCCESS_AT if stable else self.failure_cost
-        called: Call = "success" if stable else "failure"
-        if let_run_on:
-            return Observation(u, stable, called, score=score)
-        return Observation(u, stable, called, ended=True, cost=cost)
+        ends = not (let_run_on or (scored and stable))
+        return called_early(u, stable, cost, ends=ends, score=score)
 
     def score(self, x: float, rng: np.random.Generator) -> float | None:
         """The score of one fresh seed; None where it does not train."""
@@ -163,88 +157,3 @@ GRADED = (
     ),
     Graded("cliff", _knee(4.3, 8.0, -0.25, 0.03), well_specified=False),
 )
-
-
-def oracle_of(name: str) -> Graded:
-    """The oracle of this name."""
-    return next(oracle for oracle in GRADED if oracle.name == name)
-
-
-class Phase(NamedTuple):
-    """The usable phase of a study: the truth, lr90 as a search knows it, and all runs in order.
-
-    `truth` and `ceilings` are in log10; a run is its u and its score, None where it did not train.
-    """
-
-    truth: float
-    ceilings: Floats
-    runs: tuple[Run, ...]
-
-    def response(self, own: int) -> Response:
-        """What is known with the grid's runs and so many of its own."""
-        known = self.runs[: len(GRID_US) * GRID_SEEDS + own]
-        return Response([Scored(u, y) for u, y in known if y is not None], LOW, HIGH)
-
-
-def phase(oracle: Graded, seed: int, runs: int = RUNS, place: Place = next_rate) -> Phase:
-    """Play one: `place` chooses where, and knows all scores but those of the LAG - 1 before."""
-    rng = np.random.default_rng(derived_seed("usable", oracle.name, seed))
-    shift = oracle.shift(rng)
-    centre = shift + oracle.lr90() + CEILING_SD * rng.standard_normal()
-    ceilings = centre + CEILING_SD * norm.ppf((np.arange(CEILINGS) + 0.5) / CEILINGS)
-    grid = (float(u) for u in np.repeat(GRID_US, GRID_SEEDS))
-    played = Phase(
-        oracle.usable(shift), ceilings, tuple((u, oracle.score(u - shift, rng)) for u in grid)
-    )
-    for run in range(runs):
-        known = max(run - LAG + 1, 0)
-        pending = np.array([u for u, _ in played.runs[len(played.runs) - run + known :]])
-        u = place(played.response(known), pending, ceilings, LOSS)
-        played = played._replace(runs=(*played.runs, (u, oracle.score(u - shift, rng))))
-    return played
-
-
-def judged(played: Phase, own: int) -> dict[str, float]:
-    """What so many own runs say, held against the truth; widths and errors in decades."""
-    usable = usable_of(played.response(own), played.ceilings, LOSS)
-    low, high = (np.nan if end is None else float(np.log10(end)) for end in usable.ci95)
-    middle = np.nan if usable.estimate is None else float(np.log10(usable.estimate))
-    return {
-        # An end that is not bounded excludes nothing.
-        "covered": float(not (low > played.truth or high < played.truth)),
-        "bounded": float(usable.estimate is not None),
-        "error": middle - played.truth,
-        "decades": high - low,
-    }
-
-
-def study(
-    oracle: Graded, seed: int, runs: int = RUNS, place: Place = next_rate
-) -> dict[str, float]:
-    """One study: what it found, held against the truth."""
-    return judged(phase(oracle, seed, runs, place), runs)
-
-
-def spread_out(response: Response, pending: Floats, ceilings: Floats, loss: float) -> float:
-    """A way to compare with: places spread evenly from half a decade below the grid to lr90."""
-    own = len(response.scored) + len(pending)
-    low, high = min(GRID_US) - 0.5, float(np.quantile(ceilings, 0.1))
-    return low + (high - low) * ((own + 0.5) * GOLDEN % 1)
-
-
-def summarise(studies: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Shares and medians over studies; errors and widths where the rate is bounded."""
-
-    def middle(name: str) -> float:
-        return float(np.nanmedian([one[name] for one in studies]))
-
-    def share(name: str) -> float:
-        return float(np.mean([one[name] for one in studies]))
-
-    return {
-        "covered": share("covered"),
-        "bounded": share("bounded"),
-        "bias": middle("error"),
-        "error": float(np.nanmedian(np.abs([one["error"] for one in studies]))),
-        "decades": middle("decades"),
-    }

@@ -59,15 +59,32 @@ class Oracle:
         """None: its runs have no scores."""
 
     def run(
-        self, u: float, theta: float, rng: np.random.Generator, let_run_on: bool = False
+        self,
+        u: float,
+        theta: float,
+        rng: np.random.Generator,
+        let_run_on: bool = False,
+        scored: bool = False,
     ) -> Observation:
-        """One run of a fresh seed at u; one that is let run on is called, but not ended."""
+        """One run of a fresh seed at u; one that is let run on is called, but not ended.
+
+        `scored` asks for the score at its end, and there is none.
+        """
         stable = bool(rng.random() < self.shape(np.array([u - theta]))[0])
         cost = self.success_cost if stable else self.failure_cost
         if cost == 1 or self.failure_cost == 1:
             return Observation(u, stable)
-        called: Call = "success" if stable else "failure"
-        return Observation(u, stable, called, not let_run_on, 1.0 if let_run_on else cost)
+        return called_early(u, stable, cost, ends=not let_run_on)
+
+
+def called_early(
+    u: float, stable: bool, cost: float, *, ends: bool, score: float | None = None
+) -> Observation:
+    """A run that is called, rightly: the call `ends` it at this cost, or it tells its score."""
+    called: Call = "success" if stable else "failure"
+    if ends:
+        return Observation(u, stable, called, ended=True, cost=cost)
+    return Observation(u, stable, called, score=score)
 
 
 def _logistic(width: float, at: float = 0.0) -> Callable[[Floats], Floats]:

@@ -64,10 +64,3 @@ def _spent(peer: PeerResult) -> str:
     above = "> " if cost is None else ""
     spread = f" ({low} to {high or f'> {CAP}'})" if low else ""
     return f"{above}{cost or CAP}{spread} = {above}{peer.at_least:.1f} x, {peer.configuration}"
-
-
-def markdown(oracles: Sequence[OracleResult]) -> list[str]:
-    """Both tables as lines of Markdown, for docs/simulation.md."""
-    compared = [oracle for oracle in oracles if oracle.peers]
-    rows = [*map(row, oracles), *map(peers_row, compared)]
-    return [f"| {' | '.join(cells)} |" for cells in rows]

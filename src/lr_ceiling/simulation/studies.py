@@ -7,8 +7,8 @@ import numpy as np
 from lr_ceiling.identity import derived_seed, digest_of
 from lr_ceiling.search.estimates import TARGETS, Estimate, Estimates
 from lr_ceiling.search.posterior import Calls, Observation, Posterior, Tally
-from lr_ceiling.search.schedule import AUDITED, Aim, Schedule
-from lr_ceiling.search.usable import scored_of, usable_below
+from lr_ceiling.search.schedule import AUDITED, PARTS, Aim, Schedule
+from lr_ceiling.search.usable import Usable, scored_of, usable_below
 from lr_ceiling.simulation.graded import GRADED, LOSS, RUNS, Graded
 from lr_ceiling.simulation.oracles import HIGH, LOW, ORACLES, Oracle
 from lr_ceiling.simulation.scores import OwnResult
@@ -37,15 +37,18 @@ def study(oracle: Oracle | Graded, seed: int) -> dict[str, float]:
     schedule = Schedule(aim)
     done: dict[int, Observation] = {}
     while schedule.may_start(done):
-        let_run_on = bool(rng.random() < 1 / AUDITED) or schedule.part == "usable"
-        done[schedule.index] = oracle.run(schedule.propose(), theta, rng, let_run_on)
+        let_run_on = bool(rng.random() < 1 / AUDITED)
+        scored = schedule.part == "usable"
+        done[schedule.index] = oracle.run(schedule.propose(), theta, rng, let_run_on, scored)
         schedule.started(done[schedule.index].u)
     posterior = schedule.posterior()
-    seen = [*done.values(), *verified(oracle, theta, Estimates(posterior), rng)]
+    truth, scored_runs = oracle.usable(theta), scored_of(done.values())
+    usable = None if truth is None else usable_below(posterior, scored_runs, LOSS)
+    seen = [*done.values(), *verified(oracle, theta, Estimates(posterior), usable, rng)]
     pooled = Posterior(posterior.curves, seen, CALLS)
     costs = {
         part: sum(done[i].cost for i, of in enumerate(schedule.parts) if of == part)
-        for part in ("edge", "confirm", "usable")
+        for part in PARTS
     }
     checks = Estimates(posterior).checks()
     found = {
@@ -57,25 +60,31 @@ def study(oracle: Oracle | Graded, seed: int) -> dict[str, float]:
         **said(posterior, oracle, theta, ""),
         **said(pooled, oracle, theta, "pooled_"),
     }
-    truth = oracle.usable(theta)
-    if truth is not None:
-        found |= held(usable_below(posterior, scored_of(done.values()), LOSS), truth, "usable")
-        found |= held(usable_below(pooled, scored_of(seen), LOSS), truth, "pooled_usable")
+    if truth is not None and usable is not None:
+        found |= held(usable, truth, "usable")
+        # As evidence.pooling has it: verification's scores are not among them.
+        found |= held(usable_below(pooled, scored_runs, LOSS), truth, "pooled_usable")
     return found
 
 
 def verified(
-    oracle: Oracle | Graded, theta: float, found: Estimates, rng: np.random.Generator
+    oracle: Oracle | Graded,
+    theta: float,
+    found: Estimates,
+    usable: Usable | None,
+    rng: np.random.Generator,
 ) -> list[Observation]:
-    """Fresh seeds, all run to their end, at lr90's lower limit, lr90 and lr50."""
+    """Fresh seeds, all run to their end, at usable, lr90's lower limit, lr90 and lr50."""
     lr90, lr50 = (found.estimate(target) for target in (0.9, 0.5))
-    rates = [rate for rate in (lr90.ci95[0], lr90.estimate, lr50.estimate) if rate is not None]
-    runs = [
+    points = [lr90.ci95[0], lr90.estimate, lr50.estimate]
+    if usable is not None:
+        points.append(usable.estimate)
+    return [
         oracle.run(float(np.log10(rate)), theta, rng, let_run_on=True)
-        for rate in rates
+        for rate in points
+        if rate is not None
         for _ in range(SEEDS)
     ]
-    return [one._replace(called=None) for one in runs]
 
 
 def said(
@@ -127,7 +136,7 @@ def summarise(oracle: Oracle | Graded, studies: Sequence[Mapping[str, float]]) -
     def known(name: str) -> float:
         return round(float(np.mean(of(name))), 4)
 
-    costs = {part: known(f"cost_{part}") for part in ("edge", "confirm", "usable")}
+    costs: dict[str, float] = {part: known(f"cost_{part}") for part in PARTS}
     return OwnResult(
         name=oracle.name,
         well_specified=oracle.well_specified,

@@ -1,13 +1,26 @@
-"""`lr-ceiling ceiling`: the answer in a line, from the report of the searches."""
+"""`lr-ceiling ceiling`: the answer, from the report of the searches."""
 
 from pathlib import Path
 
 import click
 
 from lr_ceiling.errors import ResultsError, one_line_errors
-from lr_ceiling.evidence.records import Study
+from lr_ceiling.evidence.records import ArmCeilings, Ratio
+from lr_ceiling.pipeline.terminal import print_table
 from lr_ceiling.report.schemas import CeilingsReport
-from lr_ceiling.report.words import in_words, interval
+from lr_ceiling.report.words import (
+    in_times,
+    lr90_times,
+    no_accuracy_lost_up_to,
+    points,
+    trains_up_to,
+)
+
+COLUMNS = ("network", "no accuracy lost up to", "trains up to")
+LEGEND = """\
+Trains up to: at this learning rate nine fresh seeds in ten still learn (lr90).
+No accuracy lost up to: at this one a typical seed ends within {loss} of the
+best accuracy of its network. In brackets: 95% intervals, by all runs."""
 
 
 @click.command()
@@ -22,11 +35,9 @@ from lr_ceiling.report.words import in_words, interval
 )
 @one_line_errors
 def main(variant: str | None, activation: str | None, ceilings: Path) -> None:
-    """Print the highest stable learning rates of the arms asked for, a line each.
-
-    lr90 is the highest learning rate at which a fresh seed is stable with probability 0.9.
-    """
-    arms = CeilingsReport.read(ceilings).arms
+    """Print how far the learning rate of each network can be turned up, with 95% intervals."""
+    report = CeilingsReport.read(ceilings)
+    arms = report.arms
     asked = [
         arm
         for arm in arms
@@ -36,16 +47,27 @@ def main(variant: str | None, activation: str | None, ceilings: Path) -> None:
         wanted = " ".join(filter(None, (variant, activation))) or "anything"
         known = ", ".join(f"{arm.variant} {arm.activation}" for arm in arms) or "nothing"
         raise ResultsError(f"{ceilings} has {known}, not {wanted}: ask for what it has, or search")
-    for arm in asked:
-        click.echo(describe(arm))
+    print_table("how far the learning rate can be turned up", COLUMNS, map(row, asked))
+    for ratio in report.ratios:
+        if [arm.activation for arm in asked].count(ratio.activation) > 1:
+            click.echo(in_times_of(ratio))
+    losses = sorted({arm.usable.loss for arm in asked if arm.usable.loss is not None})
+    click.echo(LEGEND.format(loss=" or ".join(map(points, losses)) or "the loss allowed"))
 
 
-def describe(arm: Study) -> str:
-    """One line on an arm."""
-    return (
-        f"{arm.variant} {arm.activation}: {in_words(arm)}; lr50 {interval(arm.lr50)}; "
-        f"{arm.trials} trials, {arm.full_run_equivalents:.1f} full runs"
-    )
+def row(arm: ArmCeilings) -> tuple[str, str, str]:
+    """An arm as a row under COLUMNS."""
+    return f"{arm.variant} {arm.activation}", no_accuracy_lost_up_to(arm), trains_up_to(arm)
+
+
+def in_times_of(ratio: Ratio) -> str:
+    """How many times the baseline's learning rates batch norm's are, where runs bound both."""
+    known = {
+        "no accuracy lost up to": ratio.usable and ratio.usable.estimate and in_times(ratio.usable),
+        "trains up to": ratio.lr90.estimate and lr90_times(ratio),
+    }
+    told = [f"{what} {times or 'not bounded'}" for what, times in known.items()]
+    return f"{ratio.activation}, batch norm's over the baseline's: {'; '.join(told)}"
 
 
 if __name__ == "__main__":

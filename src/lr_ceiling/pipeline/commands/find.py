@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,8 +12,11 @@ import click
 import cloudpickle
 
 from lr_ceiling.errors import LrCeilingError, ParamsError, one_line_errors
-from lr_ceiling.find import find_ceiling
+from lr_ceiling.execution.files import write_text
+from lr_ceiling.execution.remote import Cluster
+from lr_ceiling.find import SAME_ARITHMETIC, find_ceiling
 from lr_ceiling.problems.problem import Problem
+from lr_ceiling.search.ceiling import Ceiling
 
 # The name of a problem's file as a module.
 NAME = "__problem__"
@@ -36,23 +40,56 @@ NAME = "__problem__"
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--lag", type=int, default=4, show_default=True, help="runs under way at most")
 @click.option("--workers", type=int, help="runs at once; one a core by default")
+@click.option("--scheduler", help="a Dask scheduler whose workers run it: tcp://host:8786")
+@click.option("--strict", is_flag=True, help="refuse workers that compute other last digits")
+@click.option("--time-out", type=float, help="seconds, after which another worker tries a run too")
 @click.option("--storage", type=click.Path(path_type=Path), help="a journal to go on from")
 @click.option("--json", "output", type=click.Path(path_type=Path), help="write the answer there")
 @click.option("--quiet", is_flag=True, help="show no progress")
 @one_line_errors
-def main(problem: str, output: Path | None, quiet: bool, **question: Any) -> None:
+def main(
+    problem: str,
+    output: Path | None,
+    quiet: bool,
+    scheduler: str | None,
+    strict: bool,
+    time_out: float | None,
+    **question: Any,
+) -> None:
     """Measure up to which learning rate a problem trains, and up to which no accuracy is lost.
 
     The problem is a KerasProblem, or a function of a learning rate and a seed that returns whether
     the run was stable, or a score.
     """
+    cluster = cluster_at(scheduler, strict, time_out)
     found = load_problem(problem)
-    ceiling = find_ceiling(found, progress=not quiet, **question)
+    ceiling = find_ceiling(found, progress=not quiet, executor=cluster, **question)
     click.echo(ceiling)
     if output is not None:
-        from lr_ceiling.execution.files import write_text
+        write_text(output, told(ceiling) + "\n")
 
-        write_text(output, ceiling.to_json() + "\n")
+
+def told(ceiling: Ceiling) -> str:
+    """A ceiling as JSON; it says so where runs were computed otherwise than here."""
+    text = ceiling.to_json()
+    if ceiling.study.user_attrs.get(SAME_ARITHMETIC, True):
+        return text
+    return json.dumps({**json.loads(text), SAME_ARITHMETIC: False}, indent=2)
+
+
+def cluster_at(address: str | None, strict: bool, time_out: float | None) -> Cluster | None:
+    """The cluster of a scheduler. Raises ParamsError for options that need one, and no number."""
+    if address is None:
+        if strict or time_out is not None:
+            name = "--strict" if strict else "--time-out"
+            raise ParamsError(f"{name} is for workers elsewhere: name their --scheduler")
+        return None
+    if time_out is not None and not time_out > 0:
+        raise ParamsError(f"--time-out is {time_out:g}: it must be above 0 seconds")
+    # Late, since it takes .5 s to import, and an extra.
+    from lr_ceiling.execution.cluster import DaskCluster
+
+    return DaskCluster(address, strict=strict, time_out=time_out)
 
 
 def load_problem(named: str) -> Any:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from lr_ceiling.errors import ResultsError, one_line_errors
 from lr_ceiling.evidence.comparison import best_run
-from lr_ceiling.live.picture import read_digit
+from lr_ceiling.live.picture import doubt, read_digit
 from lr_ceiling.live.predictor import Predictor
 from lr_ceiling.mnist.results import read_runs
 
@@ -23,7 +24,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--models", type=FOLDER, default="data/models", help="Folder of the cells' models.")
 @one_line_errors
 def main(pictures: tuple[Path, ...], model: Path | None, train: Path, models: Path) -> None:
-    """Say which digit each picture shows, and how probable the network holds it.
+    """Say which digit each picture shows, how probable the network holds it, and the next one.
 
     A picture holds one digit, of any size, place and colour, on an even background.
     """
@@ -33,8 +34,16 @@ def main(pictures: tuple[Path, ...], model: Path | None, train: Path, models: Pa
         raise ResultsError(f"{network} is missing: run `dvc repro` to make it, or name a --model")
     with Predictor() as predictor:
         answers = predictor.of_file(network, digits).probabilities
-    for path, answer in zip(pictures, answers, strict=True):
-        click.echo(f"{path}: {answer.argmax()} ({answer.max():.1%})")
+    for path, digit, answer in zip(pictures, digits, answers, strict=True):
+        click.echo(f"{path}: {in_words(answer)}")
+        if told := doubt(digit):
+            click.echo(f"{path} may be no digit: {told}", err=True)
+
+
+def in_words(probabilities: NDArray[np.floating]) -> str:
+    """The most probable digit and the next one."""
+    best, next_best = np.argsort(-probabilities, kind="stable")[:2]
+    return f"{best} ({probabilities[best]:.1%}), else {next_best} ({probabilities[next_best]:.1%})"
 
 
 def best_model(train: Path, models: Path) -> Path:

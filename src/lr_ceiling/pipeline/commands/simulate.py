@@ -28,8 +28,7 @@ from lr_ceiling.simulation.scoring import is_current, simulate
 @one_writer
 def main(studies: int, output: Path) -> None:
     """Simulate; oracles that the report holds as they are now are not simulated again."""
-    known = SimulationReport.read(output).oracles if output.exists() else ()
-    found = {oracle.name: oracle for oracle in known}
+    found = {oracle.name: oracle for oracle in SimulationReport.known(output)}
     with ProcessPoolExecutor(cores(), get_context("spawn")) as executor:
         for oracle in (*ORACLES, *GRADED):
             before = found.get(oracle.name)

@@ -29,6 +29,7 @@ STOP_SECONDS = 5
 @click.command()
 @click.option(
     "--port",
+    type=click.IntRange(0, 65535),
     default=5000,
     show_default=True,
     help="Where it is busy, another is taken; 0 takes any.",

@@ -169,12 +169,16 @@ def print_report(cells: Mapping[str, CellSummary], studies: Sequence[ArmCeilings
     columns = ("arm", "trains up to", "no accuracy lost up to", "trials", "full runs spent")
     print_table("ceilings", columns, arms)
     for study in studies:
-        if wrong := study.early_decisions.wrong:
-            console.print(
-                f"warning: {study.variant} {study.activation}: {wrong} of "
-                f"{study.early_decisions.audited} early calls that were not followed were wrong: "
-                "run `make audit`"
-            )
+        for kind, calls in (
+            ("failure", study.early_decisions),
+            ("success", study.early_successes),
+        ):
+            if calls.wrong:
+                console.print(
+                    f"warning: {study.variant} {study.activation}: {calls.wrong} of "
+                    f"{calls.audited} early calls of {kind} that were not followed were wrong: "
+                    "run `make audit`"
+                )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from lr_ceiling.mnist.dataset import splits_digest
 from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.arms import problem_of, question_of
 from lr_ceiling.pipeline.terminal import console, print_table, quiet_option, trial_in_words
-from lr_ceiling.pipeline.workers import LaterImports, end_with_dvc
+from lr_ceiling.pipeline.workers import LaterImports, cluster, end_with_dvc
 from lr_ceiling.report.schemas import AuditReport
 from lr_ceiling.report.words import confirmed, in_short, in_words, interval, spent
 from lr_ceiling.search.posterior import Observation
@@ -53,7 +53,8 @@ def main(
     if reason := unused(rules, Conditions.of(trials.template)):
         console.print(f"{output.name}: no trial is ended early, since {reason}", soft_wrap=True)
     end_with_dvc()
-    with LaterImports(["lr_ceiling.tracking", "lr_ceiling.report.figures"]) as imports:
+    later = ["lr_ceiling.tracking", "lr_ceiling.report.figures"]
+    with cluster(splits) as elsewhere, LaterImports(later) as imports:
         progress = _Progress(output.name, imports)
         found = find_ceiling(
             problem,
@@ -66,7 +67,8 @@ def main(
             loss=question.usable_loss,
             seed=question.seed,
             lag=question.lag,
-            workers=values.workers.processes,
+            executor=elsewhere and elsewhere[0],
+            workers=None if elsewhere else values.workers.processes,
             storage=journal_of(state, output.name, trials),
             progress=progress,
         )

@@ -55,7 +55,7 @@ def main(
     cell = Cell(specs, splits, store, lambda ended: write_ended(ended.result.spec.key, ended))
     made_ahead = not cell.missing
     if not made_ahead:
-        train(output.name, cell, values, splits, digest, store)
+        train(output.name, cell, values, splits, digest, store, state)
     copy_models(cell.runs, store, models)
     write_runs(output / "runs.json", cell.runs)
     print_runs(output.name, cell.runs)
@@ -68,9 +68,18 @@ def main(
 
 
 def train(
-    name: str, cell: Cell, values: Params, splits: Path, digest: str, store: RunStore
+    name: str,
+    cell: Cell,
+    values: Params,
+    splits: Path,
+    digest: str,
+    store: RunStore,
+    state: Path,
 ) -> None:
-    """Train what is missing of a cell, and what later stages need while cores are idle."""
+    """Train what is missing of a cell, and what later stages need while cores are idle.
+
+    `store` is in the folder `state`, where the networks of runs are kept.
+    """
     # Late, since it imports what no training needs.
     from lr_ceiling.pipeline import ahead
 
@@ -78,7 +87,13 @@ def train(
     with (
         step_progress(name, steps) as progress,
         ahead.work_ahead(values, splits, digest, store, name, progress.say) as others,
-        workers(values.workers.processes, progress.of(name), ["lr_ceiling.tracking"]) as runner,
+        workers(
+            values.workers.processes,
+            progress.of(name),
+            ["lr_ceiling.tracking"],
+            splits,
+            state,
+        ) as runner,
     ):
         progress.expect(others.steps)
         work(runner, {name: cell, **others.own}, others.spare)
