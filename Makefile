@@ -57,6 +57,7 @@ simulate: $(RUNTIME) ## hold the search against networks whose ceilings are know
 
 faults: $(RUNTIME) ## every write that fails, is torn or the last one, in a small pipeline; hours, can be stopped
 	python -m faults
+	python -m faults.cluster --output reports/reliability.json
 
 bench: $(RUNTIME) $(PEERS) data/splits.npz ## the benchmarks: 15 minutes, with nothing else on the machine
 	python -m benchmarks

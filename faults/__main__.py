@@ -9,7 +9,7 @@ import click
 
 from faults import inject
 from faults.campaign import OF_FILES, Campaign, Tally
-from faults.report import FaultCount, ReliabilityReport
+from faults.report import CLUSTER, FaultCount, put
 from faults.signals import Searches
 from faults.signals import points as moments
 from faults.stages import STAGES
@@ -72,10 +72,10 @@ def main(
             known.add(point, wrong)
             if wrong:
                 click.echo(f"{point}: {wrong}")
-    report = ReliabilityReport(faults=tuple(FaultCount.model_validate(row) for row in known.rows))
-    report.write(output)
-    tried = sum(row.tried for row in report.faults)
-    click.echo(f"{tried} tried, {sum(row.held for row in report.faults)} held: {output}")
+    counts = [FaultCount.model_validate(row) for row in known.rows]
+    put(output, counts, lambda row: row.point != CLUSTER)
+    tried = sum(row.tried for row in counts)
+    click.echo(f"{tried} tried, {sum(row.held for row in counts)} held: {output}")
     if known.broken:
         sys.exit(1)
 

@@ -1,9 +1,14 @@
 """reports/reliability.json: what was tried, and what held."""
 
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import ClassVar
 
 from lr_ceiling.execution.record import Record
 from lr_ceiling.report.schemas import Report
+
+# Counted by `python -m faults.cluster`, which finds what goes wrong on machines, not on a disk.
+CLUSTER = "search on a cluster, simulated"
 
 
 class FaultCount(Record):
@@ -23,3 +28,15 @@ class ReliabilityReport(Report):
 
     format: int = 1
     faults: tuple[FaultCount, ...]
+
+
+def put(
+    output: Path, rows: Iterable[FaultCount], is_ours: Callable[[FaultCount], bool]
+) -> ReliabilityReport:
+    """Write counts in place of those that `is_ours` knows; what others have counted stays."""
+    before = ReliabilityReport.read(output).faults if output.exists() else ()
+    others = [row for row in before if not is_ours(row)]
+    faults = sorted((*others, *rows), key=lambda row: (row.point, row.fault))
+    report = ReliabilityReport(faults=tuple(faults))
+    report.write(output)
+    return report

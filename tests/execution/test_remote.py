@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster_faults import KINDS, POINT, answered_once, asked, quiet, replay, search, write
+from faults.cluster import KINDS, answered_once, asked, quiet, replay, search, write
+from faults.report import CLUSTER, FaultCount, ReliabilityReport
+from faults.simulated_cluster import TIME_OUT, Faults, SimulatedCluster, SimulatedWorkers
 from lr_ceiling.errors import WorkerError
 from lr_ceiling.execution.admission import Told, Versioned
-from lr_ceiling.execution.files import read_json, sha256_of, write_json
+from lr_ceiling.execution.files import sha256_of
 from lr_ceiling.execution.remote import (
     Files,
     Needs,
@@ -23,7 +25,6 @@ from lr_ceiling.execution.remote import (
 )
 from lr_ceiling.execution.runner import Runner
 from lr_ceiling.find import SAME_ARITHMETIC
-from simulated_cluster import TIME_OUT, Faults, SimulatedCluster, SimulatedWorkers
 from tasks import Copying, Failing, Square
 
 SEEDS = 200
@@ -243,9 +244,9 @@ def test_needs_say_what_a_worker_must_tell(tmp_path: Path) -> None:
 
 def test_the_report_keeps_what_others_have_written(tmp_path: Path) -> None:
     report = tmp_path / "reliability.json"
-    theirs = {"fault": "disk full", "point": "journal", "tried": 3, "held": 3}
-    write_json(report, {"faults": [theirs]})
+    theirs = FaultCount(fault="disk full", point="journal: append", tried=3, held=3)
+    ReliabilityReport(faults=(theirs,)).write(report)
     for _ in range(2):
         write(report, Counter(dies=4), Counter(dies=3))
-    ours = {"fault": "dies", "point": POINT, "tried": 4, "held": 3}
-    assert read_json(report) == {"faults": [theirs, ours]}
+    ours = FaultCount(fault="dies", point=CLUSTER, tried=4, held=3)
+    assert ReliabilityReport.read(report).faults == (theirs, ours)

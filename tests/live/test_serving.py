@@ -144,3 +144,48 @@ def test_the_model_is_asked_in_the_plain_spelling_with_the_whole_body() -> None:
     assert scope["headers"] == [(b"x-other", b"1"), (b"content-type", b"application/json")]
     assert message["body"] == body
     assert sent[0]["headers"] == [(b"x-model-version", b"3")]
+
+
+def test_a_body_that_is_refused_is_taken_in_before_the_answer() -> None:
+    happened: list[str] = []
+    parts = [b" " * MAX_BYTES, b" ", b" "]
+
+    async def receive() -> Message:
+        happened.append("part")
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message: Message) -> None:
+        happened.append(f"{message['type']} {message.get('status', '')}".strip())
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        raise AssertionError
+
+    said = {"content_type": "application/json"}
+    for more in ({}, {"content_length": "9" * 12}):
+        parts[:], happened[:] = [b" " * MAX_BYTES, b" ", b" "], []
+        asyncio.run(Guard(app, 1)(headers(**said, **more), receive, send))
+        assert happened == [*["part"] * 3, "http.response.start 413", "http.response.body"]
+    # Who asks for leave first gets the answer alone.
+    parts[:], happened[:] = [b" "], []
+    asyncio.run(
+        Guard(app, 1)(headers(content_length="9" * 12, expect="100-continue"), receive, send)
+    )
+    assert happened[0] == "http.response.start 415"
+
+
+def test_a_body_without_an_end_is_dropped_only_so_far() -> None:
+    received, sent = [0], list[Message]()
+
+    async def endless() -> Message:
+        received[0] += MAX_BYTES
+        return {"type": "http.request", "body": b" " * MAX_BYTES, "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        raise AssertionError
+
+    asyncio.run(Guard(app, 1)(headers(content_type="application/json"), endless, send))
+    assert sent[0]["status"] == 413
+    assert received[0] == 12 * MAX_BYTES

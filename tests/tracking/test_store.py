@@ -15,7 +15,6 @@ from mlflow import MlflowClient
 from conftest import wait_until
 from logged import STUDY, client, free_port, log_search, log_train, logged_runs, make_run, trials
 from lr_ceiling import tracking
-from lr_ceiling.errors import TrackingError
 from lr_ceiling.execution import provenance
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.tracking import Logged
@@ -173,16 +172,6 @@ def test_a_half_logged_run_goes_with_its_model(project: Path) -> None:
     assert again.info.run_id != run.info.run_id
     (model,) = client(project).search_logged_models([run.info.experiment_id])
     assert model.source_run_id == again.info.run_id
-
-
-def test_a_moved_store_says_so(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    log_train(project)
-    moved = tmp_path_factory.mktemp("moved")
-    shutil.copytree(project / "mlruns", moved / "mlruns")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DVC_ROOT", str(moved))
-        with pytest.raises(TrackingError, match="was moved"):
-            log_train(moved, make_run())
 
 
 def test_times_are_facts_or_absent(project: Path) -> None:

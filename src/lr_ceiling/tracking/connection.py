@@ -19,7 +19,7 @@ from lr_ceiling.errors import LockedError, TrackingError
 from lr_ceiling.execution.provenance import SWITCH, root
 from lr_ceiling.tracking.credentials import hide
 from lr_ceiling.tracking.database import prepare
-from lr_ceiling.tracking.location import database_of, store_uri
+from lr_ceiling.tracking.location import NAMED, database_of, store_uri
 from lr_ceiling.tracking.moved import artifacts_of, find_files
 from lr_ceiling.tracking.store import Store
 
@@ -90,10 +90,15 @@ def _client(uri: str) -> MlflowClient:
             create_engine(uri).connect().close()
         client = MlflowClient(uri, registry_uri=uri)
         # A kind of store that it doesn't know it tells when it is first asked for.
-        client.search_experiments(max_results=1)
+        found = client.get_experiment_by_name("train")
     # What a database's driver raises where it is not installed, or whatever it likes.
     except Exception as error:
         raise _fault(uri, error) from error
+    # MLflow's client takes an empty answer, such as a proxy's, for an experiment that is empty.
+    if found is not None and not found.experiment_id:
+        raise TrackingError(
+            f"MLflow at {hide(uri)} failed: it answers with nothing: name another server in {NAMED}"
+        )
     return client
 
 

@@ -1,10 +1,9 @@
 """Searches on a cluster on which things go wrong, held against a quiet one.
 
-python tests/cluster_faults.py --seed 17                              one seed, told in full
-python tests/cluster_faults.py --seeds 20000 --output reports/reliability.json
+python -m faults.cluster --seed 17                              one seed, told in full
+python -m faults.cluster --seeds 20000 --output reports/reliability.json
 """
 
-import json
 import sys
 import tempfile
 from collections import Counter
@@ -19,12 +18,12 @@ from unittest import mock
 import click
 import optuna
 
+from faults.report import CLUSTER, FaultCount, put
+from faults.simulated_cluster import QUIET, DriverKilledError, Faults, SimulatedCluster
 from lr_ceiling import Ceiling, find_ceiling
 from lr_ceiling.errors import WorkerError
-from lr_ceiling.execution.files import write_json
 from lr_ceiling.search import acquisition, schedule
 from lr_ceiling.search.posterior import Posterior
-from simulated_cluster import QUIET, DriverKilledError, Faults, SimulatedCluster
 
 # One kind of fault alone, and at last all of them.
 KINDS = (
@@ -54,8 +53,6 @@ KINDS = (
 # Searches of one journal, of which the last is quiet.
 LIVES = 5
 MEMORY = Path("/dev/shm")
-# In which part of the system our rows of the report are.
-POINT = "search on a cluster, simulated"
 
 
 def trains(rate: float, seed: int) -> bool:
@@ -155,7 +152,7 @@ def _difference(found: Ceiling, errors: list[str]) -> str | None:
 
 def replay(seed: int) -> str:
     """The command that searches with this seed again."""
-    return f"python tests/cluster_faults.py --seed {seed}"
+    return f"python -m faults.cluster --seed {seed}"
 
 
 @click.command()
@@ -194,14 +191,12 @@ def _search_all(seeds: Iterable[int], output: Path | None, in_full: bool) -> int
 
 
 def write(output: Path, tried_by: Counter[str], held_by: Counter[str]) -> None:
-    """Put the counts into the report; what others have written there stays."""
-    before = json.loads(output.read_text())["faults"] if output.exists() else []
-    others = [row for row in before if row["point"] != POINT]
+    """Put the counts into the report."""
     ours = [
-        {"fault": fault, "point": POINT, "tried": tried_by[fault], "held": held_by[fault]}
-        for fault in sorted(tried_by)
+        FaultCount(fault=fault, point=CLUSTER, tried=tried_by[fault], held=held_by[fault])
+        for fault in tried_by
     ]
-    write_json(output, {"faults": [*others, *ours]})
+    put(output, ours, lambda row: row.point == CLUSTER)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How much sooner an answer is there on more workers: the simulated cluster, in virtual time.
 
-    python tests/cluster_study.py --output reports/cluster.json --figure docs/figures/cluster.png
+    python -m benchmarks.cluster --output reports/cluster.json --figure docs/figures/cluster.png
 
 The executor, the drivers and the sampler are the real ones, and no run computes anything. Trainings
 take 40 s, give or take a quarter; one worker in fifty is taken away while it trains.
@@ -20,7 +20,8 @@ import click
 import matplotlib.pyplot as plt
 import optuna
 
-from cluster_faults import answered_once
+from faults.cluster import answered_once
+from faults.simulated_cluster import Faults, SimulatedWorkers
 from lr_ceiling.execution.admission import Told
 from lr_ceiling.execution.driver import Driver, opened
 from lr_ceiling.execution.files import write_json
@@ -30,7 +31,6 @@ from lr_ceiling.execution.runner import Runner, work
 from lr_ceiling.problems.outcome import Outcome
 from lr_ceiling.problems.problem import CallableProblem
 from lr_ceiling.search.schedule import Question
-from simulated_cluster import Faults, SimulatedWorkers
 
 # Seconds of a training, and the standard deviation of their logarithm.
 SECONDS, SPREAD = 40.0, 0.25
