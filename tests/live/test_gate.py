@@ -18,7 +18,7 @@ from conftest import (
     write_validation,
 )
 from lr_ceiling import tracking
-from lr_ceiling.errors import LockedError, ResultsError, TrackingError
+from lr_ceiling.errors import LockedError, RegistryError, ResultsError, TrackingError
 from lr_ceiling.live import gate, registry
 from lr_ceiling.live.gate import Decision, Terms, choose
 from lr_ceiling.live.predictor import Predictor, as_input
@@ -324,3 +324,16 @@ def test_a_ceiling_of_another_arm_target_or_horizon_does_not_count(other: object
     cells = {"cell": runs_at(0.001, 0.95)}
     assert choose(cells, [arm], Path())
     assert choose(cells, [arm.model_copy(update=other)], Path()) is None
+
+
+def test_a_refused_beginning_anew_forgets_no_champion(at_gate: Gate) -> None:
+    at_gate.promote(0)
+    (at_gate.project / "mlruns" / "mlflow.db").unlink()
+    with pytest.raises(RegistryError, match="but version 1 was live"):
+        at_gate.promote(0)
+    (at_gate.project / "mlruns" / "artifacts").rename(at_gate.project / "lost")
+    above = Terms(TERMS.model, TERMS.margin, floor=1.0)
+    refused = at_gate.promote(0, above, without_champion=True)
+    assert (refused.decision, refused.live) == ("refused", None)
+    with pytest.raises(RegistryError, match="but version 1 was live"):
+        at_gate.promote(0)

@@ -31,6 +31,17 @@ def test_nobody_knows_of_a_champion(empty: Registry) -> None:
     last_known.check(empty)
 
 
+def test_a_refusal_beside_a_lost_champion_leaves_it_known(empty: Registry) -> None:
+    write(live=3, model="lr-ceiling", registry="sqlite:////a.db")
+    known = last_known.champions()
+    last_known.path().write_text(
+        json.dumps({"live": None, "champions": {n: c.model_dump() for n, c in known.items()}})
+    )
+    assert last_known.champion("lr-ceiling") == known["lr-ceiling"]
+    with pytest.raises(RegistryError, match="version 3 was live in"):
+        last_known.check(empty)
+
+
 def test_a_champion_of_another_name_is_none_of_this_one(empty: Registry) -> None:
     write(live=3, model="digits", registry="sqlite:////a.db")
     last_known.check(empty)

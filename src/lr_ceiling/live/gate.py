@@ -110,6 +110,8 @@ class Decision(Record):
     # What the versions are of, and the registry's place without credentials; None before 0.2.
     model: str | None = None
     registry: str | None = None
+    # What was live last of every model, by name: a store that lost it is known by this.
+    champions: dict[str, last_known.Champion] | None = None
 
 
 @dataclass
@@ -367,7 +369,20 @@ def _decision(case: _Case, passed: bool, live: Version | None, place: str) -> De
         decided=datetime.now(UTC).isoformat(timespec="seconds"),
         model=case.terms.model,
         registry=place,
+        champions=_champions(case.terms.model, live, place),
     )
+
+
+def _champions(name: str, live: Version | None, place: str) -> dict[str, last_known.Champion]:
+    """A refusal in a store without a champion leaves what is known of the one that there was."""
+    try:
+        known = last_known.champions()
+    # Who promotes without a champion all the same begins anew.
+    except ValueError:
+        known = {}
+    if live is None:
+        return known
+    return {**known, name: last_known.Champion(version=live.number, registry=place)}
 
 
 def _entrant(

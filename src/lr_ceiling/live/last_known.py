@@ -1,13 +1,16 @@
 """The model that was live by the last record: a store without a champion may be the wrong one."""
 
-import json
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel
 
 from lr_ceiling.errors import RegistryError
 from lr_ceiling.execution.provenance import root
+from lr_ceiling.execution.record import Record
 from lr_ceiling.live.registry import STORE, Registry
 
+# A record of before 0.2 didn't name its model.
+ANY = ""
 ANEW = "`lr-ceiling promote --without-champion` begins anew here"
 
 
@@ -16,21 +19,45 @@ def path() -> Path:
     return root() / "state" / "promotion.json"
 
 
-def champion(name: str) -> tuple[int, str] | None:
-    """The version of the model `name` that was live, and in which registry; None for none.
+class Champion(Record):
+    """A version that was live, and the registry's place without credentials."""
 
-    Raises ValueError for a record that can't be read.
-    """
+    version: int
+    registry: str
+
+
+def champions() -> dict[str, Champion]:
+    """By the models' names, what was live last. Raises ValueError for a record that is damaged."""
     try:
-        record: Any = json.loads(path().read_bytes())
-        live, model = record["live"], record.get("model")
-        place = record.get("registry") or "the registry"
+        record = _Record.model_validate_json(path().read_bytes())
     except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return {}
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path()} can't be read") from error
-    # Other names have champions of their own. Before 0.2 a record had no name.
-    return None if live is None or model not in (None, name) else (live, place)
+    return record.known()
+
+
+def champion(name: str) -> Champion | None:
+    """What was live of the model `name`; None for none. Raises ValueError as `champions` does."""
+    known = champions()
+    return known.get(name, known.get(ANY))
+
+
+class _Record(BaseModel):
+    """What is read of state/promotion.json, also of one that an earlier version has written."""
+
+    live: int | None
+    model: str | None = None
+    registry: str | None = None
+    champions: dict[str, Champion] | None = None
+
+    def known(self) -> dict[str, Champion]:
+        if self.champions is not None:
+            return self.champions
+        if self.live is None:
+            return {}
+        place = self.registry or "the registry"
+        return {self.model or ANY: Champion(version=self.live, registry=place)}
 
 
 def check(registry: Registry) -> None:
@@ -46,8 +73,7 @@ def check(registry: Registry) -> None:
             f"{missing}, and {error}, which would tell whether there ever was one: {ANEW}"
         ) from None
     if known:
-        live, place = known
         raise RegistryError(
-            f"{missing}, but version {live} was live in {place}, says {path()}: let {STORE} name "
-            f"that store, or put its files back; {ANEW}"
+            f"{missing}, but version {known.version} was live in {known.registry}, says {path()}: "
+            f"let {STORE} name that store, or put its files back; {ANEW}"
         )

@@ -51,7 +51,8 @@ def _tell_missing(database: Path, name: str, part: Part) -> None:
         part.notes.append(f"{database} is not there yet: `lr-ceiling log` makes it")
     else:
         part.blame(
-            f"{database} is missing, and version {known[0]} of {name} was live in {known[1]}",
+            f"{database} is missing, and version {known.version} of {name} was live in "
+            f"{known.registry}",
             f"let {STORE} name that store, or put its files back",
         )
 
