@@ -326,12 +326,14 @@ def test_a_ceiling_of_another_arm_target_or_horizon_does_not_count(other: object
     assert choose(cells, [arm.model_copy(update=other)], Path()) is None
 
 
-def test_a_refused_beginning_anew_forgets_no_champion(at_gate: Gate) -> None:
+def test_a_refused_beginning_anew_forgets_no_champion(
+    at_gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     at_gate.promote(0)
-    (at_gate.project / "mlruns" / "mlflow.db").unlink()
+    (at_gate.project / "other").mkdir()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other/mlflow.db")
     with pytest.raises(RegistryError, match="but version 1 was live"):
         at_gate.promote(0)
-    (at_gate.project / "mlruns" / "artifacts").rename(at_gate.project / "lost")
     above = Terms(TERMS.model, TERMS.margin, floor=1.0)
     refused = at_gate.promote(0, above, without_champion=True)
     assert (refused.decision, refused.live) == ("refused", None)
