@@ -1,17 +1,79 @@
-"""A scheduler and workers as processes of their own, each at an address of this machine's loopback.
+"""A scheduler and workers as processes of their own, the workers on hosts of their own.
 
-Linux answers at all of 127.0.0.0/8, so they talk as two hosts would, but for the distance.
+A host is a network namespace with a line to this one. Where none may be made, it is an address of
+loopback: Linux answers at all of 127.0.0.0/8.
 """
 
+import contextlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from conftest import wait_until
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where a worker runs: its address, this machine's as it sees it, and what begins a command."""
+
+    address: str
+    here: str = "127.0.0.1"
+    prefix: tuple[str, ...] = ()
+
+
+LOOPBACK = (Host("127.0.0.2"), Host("127.0.0.3"))
+
+
+@contextmanager
+def two_hosts() -> Iterator[tuple[Host, Host]]:
+    """Give two hosts, which end with the context."""
+    # Tests run side by side.
+    network, names = (
+        os.getpid() % 250,
+        [f"lrc{os.getpid() % 100_000}-{number}" for number in (0, 1)],
+    )
+    found: list[Host] = []
+    with contextlib.ExitStack() as stack:
+        for number, name in enumerate(names):
+            here, there = (f"10.213.{network}.{4 * number + end}" for end in (1, 2))
+            stack.callback(_ip, "netns", "del", name)
+            if not _connected(name, here, there):
+                yield LOOPBACK
+                return
+            found.append(Host(there, here, ("ip", "netns", "exec", name)))
+        yield found[0], found[1]
+
+
+def _connected(name: str, here: str, there: str) -> bool:
+    """Make a network namespace and a line to it; whether that is allowed."""
+    inside, outside = f"{name}i", f"{name}o"
+    within = ("-n", name)
+    return all(
+        _ip(*command)
+        for command in (
+            ("netns", "add", name),
+            ("link", "add", outside, "type", "veth", "peer", "name", inside),
+            ("link", "set", inside, "netns", name),
+            ("addr", "add", f"{here}/30", "dev", outside),
+            ("link", "set", outside, "up"),
+            (*within, "addr", "add", f"{there}/30", "dev", inside),
+            (*within, "link", "set", inside, "up"),
+            (*within, "link", "set", "lo", "up"),
+        )
+    )
+
+
+def _ip(*command: str) -> bool:
+    if shutil.which("ip") is None:
+        return False
+    return subprocess.run(["ip", *command], capture_output=True).returncode == 0
 
 
 class Processes:
@@ -22,10 +84,10 @@ class Processes:
         self._started: list[subprocess.Popen[bytes]] = []
 
     def scheduler(self) -> tuple[str, subprocess.Popen[bytes]]:
-        """Start a scheduler; its address and its process."""
+        """Start a scheduler; its address on this machine and its process."""
         file = self._scratch / f"scheduler-{len(self._started)}.json"
         process = self._start(
-            "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+            "scheduler", "--host", "0.0.0.0", "--port", "0", "--no-dashboard",
             "--scheduler-file", str(file),
         )  # fmt: skip
         assert wait_until(file.exists, 60)
@@ -33,21 +95,26 @@ class Processes:
         return _address(file), process
 
     def worker(
-        self, scheduler: str, host: str, environment: Mapping[str, str] | None = None
+        self, scheduler: str, host: Host, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start a worker at an address of its own."""
+        """Start a worker on a host; `scheduler` is that one's address on this machine."""
+        _, _, port = scheduler.rpartition(":")
         return self._start(
-            "worker", scheduler, "--host", host, "--nthreads", "1", "--no-nanny",
-            "--no-dashboard", "--local-directory", str(self._scratch),
-            environment=environment,
+            "worker", f"tcp://{host.here}:{port}", "--host", host.address, "--nthreads", "1",
+            "--no-nanny", "--no-dashboard", "--local-directory", str(self._scratch),
+            environment=environment, prefix=host.prefix,
         )  # fmt: skip
 
     def _start(
-        self, kind: str, *options: str, environment: Mapping[str, str] | None = None
+        self,
+        kind: str,
+        *options: str,
+        environment: Mapping[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
     ) -> subprocess.Popen[bytes]:
         with (self._scratch / f"{kind}-{len(self._started)}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.dask_{kind}", *options],
+                [*prefix, sys.executable, "-m", f"distributed.cli.dask_{kind}", *options],
                 env={**os.environ, **(environment or {})},
                 stdout=log,
                 stderr=log,
@@ -63,11 +130,10 @@ class Processes:
 
 
 def _address(file: Path) -> str:
-    import json
-
     for _ in range(100):
         try:
-            return str(json.loads(file.read_text())["address"])
+            _, _, port = str(json.loads(file.read_text())["address"]).rpartition(":")
+            return f"tcp://127.0.0.1:{port}"
         except ValueError:
             time.sleep(0.1)
     raise AssertionError(file.read_text())

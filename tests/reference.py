@@ -17,6 +17,7 @@ NAMES = (
     "problems.stability_monitor.StabilityMonitor",
     "problems.outcome.Outcome",
     "problems.problem.Problem",
+    "execution.cluster.DaskCluster",
     "search.sampler.CeilingSampler",
     "search.ceiling.ceiling_of",
     "search.ceiling.plot_ceiling",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lr_ceiling.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from lr_ceiling.execution.cluster import DaskCluster
     from lr_ceiling.find import find_ceiling
     from lr_ceiling.problems.keras import KerasProblem
     from lr_ceiling.problems.outcome import Outcome
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Ceiling": "search.ceiling",
     "CeilingSampler": "search.sampler",
+    "DaskCluster": "execution.cluster",
     "Estimate": "search.estimates",
     "KerasProblem": "problems.keras",
     "Outcome": "problems.outcome",
@@ -39,6 +41,7 @@ _PUBLIC = {
 __all__ = [
     "Ceiling",
     "CeilingSampler",
+    "DaskCluster",
     "Estimate",
     "KerasProblem",
     "Outcome",

@@ -24,16 +24,13 @@ from lr_ceiling.problems.environment import TRAINING
 from lr_ceiling.problems.outcome import Mode, Run
 from lr_ceiling.problems.problem import CallableProblem, Problem, is_a
 from lr_ceiling.rounding import short
-from lr_ceiling.search.ceiling import BETTER, Asked, Ceiling
+from lr_ceiling.search.ceiling import BETTER, SAME_ARITHMETIC, Asked, Ceiling
 from lr_ceiling.search.schedule import Question
 
 # Runs that look up to where no accuracy is lost, and how much of a score counts as none.
 USABLE_RUNS, LOSS = 6, 0.01
 # Two decades beyond them still are numbers that a float holds.
 LEAST, MOST = 1e-300, 1e300
-# The study's attribute with whether all runs were computed as on the driver's machine, where a
-# cluster was not.
-SAME_ARITHMETIC = "same_arithmetic"
 
 
 @runtime_checkable

@@ -1,5 +1,6 @@
 """Runs elsewhere: whatever happens to workers and messages, each run counts once."""
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +25,6 @@ from lr_ceiling.execution.remote import (
     execute,
 )
 from lr_ceiling.execution.runner import Runner
-from lr_ceiling.find import SAME_ARITHMETIC
 from tasks import Copying, Failing, Square
 
 SEEDS = 200
@@ -114,8 +114,11 @@ def test_another_processor_is_told_and_refused_if_that_is_asked(strict: bool) ->
 
 def test_runs_on_another_processor_are_told_in_the_study(tmp_path: Path) -> None:
     mixed = asked(executor=SimulatedCluster(3, 3, Faults(differs=1)))
-    assert mixed.study.user_attrs[SAME_ARITHMETIC] is False
-    assert SAME_ARITHMETIC not in quiet().study.user_attrs
+    assert not mixed.same_arithmetic
+    assert quiet().same_arithmetic
+    told = json.loads(mixed.to_json())
+    assert told.pop("same_arithmetic") is False
+    assert told == json.loads(quiet().to_json())
 
 
 def test_a_run_that_hangs_everywhere_is_given_up_with_the_time_out() -> None:

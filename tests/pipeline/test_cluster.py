@@ -7,7 +7,7 @@ import pytest
 from distributed import LocalCluster
 
 from conftest import ROOT
-from dask_processes import dask_processes
+from dask_processes import LOOPBACK, dask_processes
 from lr_ceiling.errors import WorkerError
 from lr_ceiling.execution.runner import Runner
 from lr_ceiling.pipeline import cluster, workers
@@ -50,7 +50,7 @@ def test_runs_find_their_data_and_what_they_leave_comes_back(
         monkeypatch.setenv(workers.SCHEDULER, dask.scheduler_address)
         # What it was switched by is pinned before anything else is imported.
         processes.worker(
-            dask.scheduler_address, "127.0.0.2",
+            dask.scheduler_address, LOOPBACK[0],
             {"PYTHONPATH": path, "ONEDNN_MAX_CPU_ISA": "AVX2"},
         )  # fmt: skip
         with workers.workers(None, splits=splits, returned=state) as runner:

@@ -5,16 +5,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cloudpickle
 import pytest
 from click.testing import CliRunner
 
-from lr_ceiling.find import SAME_ARITHMETIC, find_ceiling
 from lr_ceiling.pipeline.cli import main
-from lr_ceiling.pipeline.commands.find import NAME, load_problem, told
+from lr_ceiling.pipeline.commands.find import NAME, load_problem
 
 PROBLEM = """
 from __future__ import annotations
@@ -108,25 +106,6 @@ def test_what_is_wrong_with_a_cluster_is_one_line(
 ) -> None:
     monkeypatch.setattr("lr_ceiling.execution.cluster.ANSWERS", 0.5)
     assert said in refused("mine.py:problem", "--quiet", *ASKED, *options)
-
-
-def test_an_answer_of_other_arithmetic_says_so() -> None:
-    with ThreadPoolExecutor(1) as threads:
-        ceiling = find_ceiling(
-            lambda rate, seed: rate < 0.03,
-            low=1e-3,
-            high=1,
-            budget=1,
-            confirmations=0,
-            executor=threads,
-            progress=False,
-        )
-    assert told(ceiling) == ceiling.to_json()
-    ceiling.study.set_user_attr(SAME_ARITHMETIC, False)
-    assert json.loads(told(ceiling)) == {
-        **json.loads(ceiling.to_json()),
-        "same_arithmetic": False,
-    }
 
 
 def test_a_score_is_held_against_a_target(folder: Path) -> None:

@@ -37,7 +37,7 @@ try:
     import distributed
     from distributed import Client, KilledWorker, WorkerPlugin, get_worker
 except ImportError:
-    raise MissingExtra("a cluster needs dask: pip install 'lr-ceiling[cluster]'") from None
+    raise MissingExtra("DaskCluster needs distributed: pip install 'lr-ceiling[cluster]'") from None
 
 # What all of ours on a scheduler are called, with the client's name behind it.
 NAME = "lr-ceiling"

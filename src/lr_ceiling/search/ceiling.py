@@ -47,6 +47,9 @@ CALLS = "calls"
 LOSS = "loss"
 # The study's attribute with what is better, where that is a lower score.
 BETTER = "better"
+# The study's attribute that is False where some runs were computed on another kind of processor
+# than the driver's.
+SAME_ARITHMETIC = "same_arithmetic"
 # The user attribute that holds a trial's result as text.
 RESULT = "result"
 # What belongs to the search itself.
@@ -151,6 +154,11 @@ class Ceiling:
         return round(sum(one.cost for one in self._observations), 3)
 
     @property
+    def same_arithmetic(self) -> bool:
+        """Whether all runs were computed as on the driver's machine; else last digits differ."""
+        return bool(self.study.user_attrs.get(SAME_ARITHMETIC, True))
+
+    @property
     def reason(self) -> str | None:
         """Why `lr90` has no number; None if it has one."""
         stable = [one for one in self._observations if one.stable]
@@ -228,8 +236,11 @@ class Ceiling:
         return draw(self.estimates, self.usable, self._observations, ax)
 
     def to_json(self) -> str:
-        """The answer as JSON, without the trials' runs: null where there is no number."""
-        found = {
+        """The answer as JSON, without the trials' runs: null where there is no number.
+
+        It has `same_arithmetic` where that is false.
+        """
+        found: dict[str, Any] = {
             "lr90": asdict(self.lr90),
             "lr50": asdict(self.lr50),
             "exists": round(self.exists, 4),
@@ -239,6 +250,8 @@ class Ceiling:
             "stable": sum(one.stable for one in self._observations),
             "full_runs": self.full_runs,
         }
+        if not self.same_arithmetic:
+            found[SAME_ARITHMETIC] = False
         return json.dumps(found, indent=2, allow_nan=False)
 
     def __str__(self) -> str:

@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,9 +13,8 @@ import cloudpickle
 from lr_ceiling.errors import LrCeilingError, ParamsError, one_line_errors
 from lr_ceiling.execution.files import write_text
 from lr_ceiling.execution.remote import Cluster
-from lr_ceiling.find import SAME_ARITHMETIC, find_ceiling
+from lr_ceiling.find import find_ceiling
 from lr_ceiling.problems.problem import Problem
-from lr_ceiling.search.ceiling import Ceiling
 
 # The name of a problem's file as a module.
 NAME = "__problem__"
@@ -66,15 +64,7 @@ def main(
     ceiling = find_ceiling(found, progress=not quiet, executor=cluster, **question)
     click.echo(ceiling)
     if output is not None:
-        write_text(output, told(ceiling) + "\n")
-
-
-def told(ceiling: Ceiling) -> str:
-    """A ceiling as JSON; it says so where runs were computed otherwise than here."""
-    text = ceiling.to_json()
-    if ceiling.study.user_attrs.get(SAME_ARITHMETIC, True):
-        return text
-    return json.dumps({**json.loads(text), SAME_ARITHMETIC: False}, indent=2)
+        write_text(output, ceiling.to_json() + "\n")
 
 
 def cluster_at(address: str | None, strict: bool, time_out: float | None) -> Cluster | None:
