@@ -1,5 +1,6 @@
 """A real Dask cluster: the answers of this machine, whoever is killed, and who is refused."""
 
+import gc
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from distributed import Client, LocalCluster, WorkerPlugin
 
@@ -250,6 +252,19 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.Monkey
     with pytest.raises(WorkerError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9") as error:
         asked(plain(), executor=DaskCluster("tcp://127.0.0.1:9"))
     assert "\n" not in str(error.value)
+
+
+def test_a_scheduler_that_must_not_be_spoken_to_is_one_line(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with (
+        dask.config.set({"distributed.comm.require-encryption": True}),
+        pytest.raises(WorkerError, match=r"no scheduler answers at .*encryption required") as error,
+    ):
+        asked(plain(), executor=DaskCluster("tcp://127.0.0.1:9"))
+    assert "\n" not in str(error.value)
+    gc.collect()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_problem_with_files_of_its_own_needs_workers_that_have_them(client: Client) -> None:

@@ -13,7 +13,13 @@ import queue
 import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +109,9 @@ def _connected(address: str) -> Iterator[Client]:
     # Of a scheduler that is gone it shows a page, also after it was closed; we tell it in a line.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
+        # A Client that can't connect ends 20 s later, with a traceback; so we try by ourselves.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _connect(address)).result()
         client = Client(address, timeout=ANSWERS, set_as_default=False)
     # An address of another form, a certificate that does not fit, a machine that does not answer.
     except (OSError, TypeError, ValueError, RuntimeError) as error:
@@ -115,6 +124,12 @@ def _connected(address: str) -> Iterator[Client]:
     finally:
         with contextlib.suppress(Exception):
             client.close(timeout=1)
+
+
+async def _connect(address: str) -> None:
+    how = distributed.Security().get_connection_args("client")
+    comm = await distributed.comm.connect(address, timeout=ANSWERS, **how)
+    await comm.close()
 
 
 @contextlib.contextmanager
