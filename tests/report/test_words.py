@@ -127,7 +127,7 @@ def test_trains_up_to_is_lr90_or_how_far_no_ceiling_was_found() -> None:
         "no ceiling found up to 31,000, 12 of 12 stable"
     )
     assert trains_up_to(arm(**beyond, labels={"slow": 1, "stable": 11})) == (
-        "no ceiling found up to 31,000, 11 of 12 stable"
+        "at least 31,000, 11 of 12 stable"
     )
     below = arm(lr90=Estimate(estimate=None, ci95=(None, 0.3)), labels={"dead": 12})
     assert trains_up_to(below) == "at most 0.3"
@@ -160,7 +160,7 @@ def test_all_runs_of_an_arm_are_what_is_told_where_they_were_pooled() -> None:
     )
     assert trains_up_to(arm(pooled=pooled)) == "0.015 (0.012 to 0.017)"
     beyond = pooled.model_copy(update={"lr90": Estimate(estimate=None, ci95=(31_234.0, None))})
-    assert trains_up_to(arm(pooled=beyond)) == "no ceiling found up to 31,000, 60 of 62 stable"
+    assert trains_up_to(arm(pooled=beyond)) == "at least 31,000, 60 of 62 stable"
     assert no_accuracy_lost_up_to(arm(pooled=pooled)) == "0.008 (0.007 to 0.009)"
     doubtful = pooled.model_copy(update={"exists": 0.3})
     assert trains_up_to(arm(pooled=doubtful)).startswith(

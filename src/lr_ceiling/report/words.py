@@ -21,9 +21,12 @@ def trains_up_to(arm: ArmCeilings) -> str:
     found, exists = arm.headline.lr90, arm.headline.exists
     if exists < LIKELY:
         return nowhere(exists, arm.headline.surest)
-    if is_above(found):
-        return f"{ceiling_in_short(found)}, {arm.headline.stable} of {arm.headline.seeds} stable"
-    return in_short(found)
+    if not is_above(found):
+        return in_short(found)
+    stable, seeds = arm.headline.stable, arm.headline.seeds
+    # A run that failed is a sign of a ceiling, though it doesn't say where.
+    told = ceiling_in_short(found) if stable == seeds else in_short(found)
+    return f"{told}, {stable} of {seeds} stable"
 
 
 def is_above(ceiling: Estimate) -> bool:
