@@ -90,10 +90,23 @@ def test_a_damaged_cache_restores_nothing() -> None:
     assert faults() == ["data/models is not what make made: `dvc repro make` makes it"]
 
 
-def test_a_fresh_clone_is_told_in_one_line() -> None:
-    for path in (Path("data"), Path("reports")):
+def test_outputs_that_are_all_gone_are_told_in_one_line() -> None:
+    shutil.rmtree("data")
+    assert faults() == ["no output of dvc.lock is here: `dvc checkout` puts them back"]
+
+
+def test_a_fresh_clone_has_no_fault_but_in_its_reports() -> None:
+    for path in (Path("data"), Path(".dvc")):
         shutil.rmtree(path)
-    assert faults() == ["no output of dvc.lock is here: `dvc checkout` or `dvc repro` makes them"]
+    assert (check_outputs().faults, check_outputs().notes) == (
+        [],
+        ["no output is here yet: `make repro` makes them"],
+    )
+    Path("reports/r.json").write_text("[]")
+    assert faults() == [
+        "reports/r.json is not what make made: `git restore reports/r.json`, or `dvc repro make` "
+        "makes it"
+    ]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "stages: {make: {outs: [{}]}}", "{", "\x00", "3"])

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,10 +34,14 @@ def check_outputs() -> Part:
         part.blame(f"{LOCK} is damaged", f"`git restore {LOCK}`")
         return part
     part.seen = len(outputs)
-    if outputs and not any(output.path.exists() for output in outputs):
-        part.blame(f"no output of {LOCK} is here", "`dvc checkout` or `dvc repro` makes them")
-        return part
-    for output in outputs:
+    kept_by_git, made = _divided(outputs)
+    if made and not any(output.path.exists() for output in made):
+        if any(CACHE.glob("??/*")):
+            part.blame(f"no output of {LOCK} is here", "`dvc checkout` puts them back")
+        else:
+            part.notes.append("no output is here yet: `make repro` makes them")
+        made = []
+    for output in (*kept_by_git, *made):
         _check(output, part)
     return part
 
@@ -61,6 +65,18 @@ def _outputs(lock: Mapping[str, Any]) -> Iterator[_Output]:
             yield _Output(stage, Path(out["path"]), out["md5"])
 
 
+def _divided(outputs: Sequence[_Output]) -> tuple[list[_Output], list[_Output]]:
+    """Those that are committed, and those that a run of the pipeline brings here."""
+    return (
+        [output for output in outputs if _is_committed(output.path)],
+        [output for output in outputs if not _is_committed(output.path)],
+    )
+
+
+def _is_committed(path: Path) -> bool:
+    return path.parts[0] == "reports" and path.suffix == ".json"
+
+
 def _check(output: _Output, part: Part) -> None:
     if not output.path.exists():
         part.blame(f"{output.path} is missing", _mending(output))
@@ -77,7 +93,7 @@ def _check(output: _Output, part: Part) -> None:
 def _mending(output: _Output) -> str:
     if _is_cached(output.md5):
         return f"`dvc checkout --force {output.path}` puts it back"
-    if output.path.parts[0] == "reports":
+    if _is_committed(output.path):
         return f"`git restore {output.path}`, or `dvc repro {output.stage}` makes it"
     return f"`dvc repro {output.stage}` makes it"
 
