@@ -7,7 +7,6 @@ not verification's: with twenty seeds each at a few rates the interval is narrow
 simulated networks, not 94% (n = 40 each of `knee`, `slope` and `slow-decline`).
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.mnist.version import engine_digest, run_digest
 from lr_ceiling.search.estimates import TARGETS
 from lr_ceiling.search.posterior import Observation, Range
-from lr_ceiling.search.schedule import BEYOND
+from lr_ceiling.search.schedule import range_around
 
 
 @dataclass(frozen=True)
@@ -72,19 +71,13 @@ class Pool:
         return self._measure({other: runs for other, runs in self.fresh.items() if other != name})
 
     def _measure(self, fresh: Mapping[str, Sequence[RunSummary]]) -> Measurement:
-        bounds = bounds_of(self.study)
+        bounds = range_around(*self.study.expected)
         seen = [observation(run) for runs in fresh.values() for run in runs]
         runs = chain(self.fresh["search"], *self.repeated.values())
         scored = within(map(observation, runs), bounds)
         return Measurement.of(
             seen, bounds, self.study.calls.tallies, self.study.usable.loss, scored
         )
-
-
-def bounds_of(study: Study) -> Range:
-    """Where the study's ceiling was expected, and how far its trials may go, in log10."""
-    low, high = map(math.log10, study.expected)
-    return Range(low, high, low - BEYOND, high + BEYOND)
 
 
 def within(observations: Iterable[Observation], bounds: Range) -> list[Observation]:
@@ -137,7 +130,7 @@ def _differs(run: RunSummary, table: RunTable, study: Study, arm: RunSpec) -> st
         return f"on another kind of processor ({table.processor})"
     if not _is_alike(run.spec, arm):
         return "of other data, steps, optimizer or target"
-    bounds = bounds_of(study)
+    bounds = range_around(*study.expected)
     if not within([observation(run)], bounds):
         return "at learning rates that may not be tried"
     return None

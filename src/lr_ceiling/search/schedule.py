@@ -72,6 +72,12 @@ class Question:
         )
 
 
+def range_around(low: float, high: float) -> Range:
+    """The range of a search, in log10, whose ceiling is expected between two learning rates."""
+    low, high = math.log10(low), math.log10(high)
+    return Range(low, high, low - BEYOND, high + BEYOND)
+
+
 @dataclass(frozen=True)
 class Aim:
     """What a study is to find, and what it may spend on it.
@@ -97,8 +103,7 @@ class Aim:
     @property
     def bounds(self) -> Range:
         """Where the ceiling is expected and how far trials may go, in log10."""
-        low, high = math.log10(self.low), math.log10(self.high)
-        return Range(low, high, low - BEYOND, high + BEYOND)
+        return range_around(self.low, self.high)
 
     @property
     def most_runs(self) -> float:
