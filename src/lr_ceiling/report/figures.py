@@ -231,8 +231,8 @@ def _ceiling(study: Study) -> str:
     """A study's ceiling and how probable it is that there is one, in two lines."""
     exists = study.checks.lr90_exists
     if exists < LIKELY:
-        best = short(study.surest.learning_rate, 3)
-        return f"no rate trains nine times in ten\nthat is {likely(1 - exists)}; the best rate is {best}"
+        best = f"the best rate is {short(study.surest.learning_rate, 3)}"
+        return f"no rate trains nine times in ten\nthat is {likely(1 - exists)}; {best}"
     told = ceiling_in_short(study.lr90)
     if study.lr90.estimate is not None:
         told = f"trains up to {told}"
