@@ -144,11 +144,7 @@ def render(figures: Path, content: Content, executed: Executed | None = None) ->
 def unverified(studies: Sequence[Study], verified: Sequence[VerifiedArm]) -> list[str]:
     """The arms whose ceilings were not held against fresh seeds."""
     sure = {(arm.variant, arm.activation) for arm in verified}
-    return [
-        f"{study.variant}, {study.activation}"
-        for study in studies
-        if (study.variant, study.activation) not in sure
-    ]
+    return [network(study) for study in studies if (study.variant, study.activation) not in sure]
 
 
 def untested(tested: ClaimsReport) -> list[str]:
