@@ -23,7 +23,7 @@ repro: $(RUNTIME) ## the main job: fetch, validate, train, search, theory, repor
 test: $(DEVELOPMENT) ## every test
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-tables: $(DEVELOPMENT) # write the tables of README and docs from the reports
+tables: $(DEVELOPMENT) # bring the tables, figures and page of README and docs up to date with the reports
 	python tests/tables.py
 
 lint: $(DEVELOPMENT) ## style, types, and the GitHub workflows

@@ -1,14 +1,17 @@
-"""Writes the tables of README and docs from the reports: `python tests/tables.py`.
+"""Brings README and docs up to date with the reports: `python tests/tables.py`.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`. The report page, and the figures
+that docs show, are copied as the stage `report` wrote them.
 """
 
 import re
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lr_ceiling.evidence import verification
-from lr_ceiling.evidence.records import ArmCeilings, CellSummary, Claim
+from lr_ceiling.evidence.records import Claim
+from lr_ceiling.report import side_by_side
 from lr_ceiling.report.page import counts, median_steps, percent
 from lr_ceiling.report.schemas import (
     CeilingsReport,
@@ -16,6 +19,7 @@ from lr_ceiling.report.schemas import (
     SimulationReport,
     VerificationReport,
 )
+from lr_ceiling.report.side_by_side import twins
 from lr_ceiling.report.words import (
     CLAIM_COLUMNS,
     claim_row,
@@ -24,6 +28,7 @@ from lr_ceiling.report.words import (
     in_times,
     keeps_up,
     lr90_times,
+    network,
     no_accuracy_lost_up_to,
     pooled_runs,
     spent,
@@ -35,7 +40,6 @@ ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "reports"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n)(?:.*?\n)??(<!-- end -->)", re.S)
-VARIANTS = {"baseline": "baseline", "batchnorm": "batch norm"}
 
 Rows = Iterable[Sequence[str]]
 
@@ -44,11 +48,6 @@ def table(columns: Sequence[str], rows: Rows) -> str:
     """A table in Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def network(one: ArmCeilings | CellSummary) -> str:
-    """An arm as people name it."""
-    return f"{VARIANTS[one.variant]}, {one.activation}"
 
 
 def ceilings() -> CeilingsReport:
@@ -145,30 +144,25 @@ def post() -> str:
         "steps to 95%: baseline, batch norm", "seeds",
     )  # fmt: skip
     found = comparison()
-    cells = {(one.variant, one.activation, one.learning_rate): one for one in found.cells}
-    claims = {one.id: one for one in found.claims}
-    rows = []
-    for (variant, activation, rate), baseline in cells.items():
-        other = cells.get(("batchnorm", activation, rate))
-        if variant == "baseline" and other:
-            rows.append(
-                (
-                    f"{activation}, {rate:g}", percent(baseline.test_accuracy),
-                    percent(other.test_accuracy),
-                    difference(claims[f"more-accurate-{activation}-{rate:g}"]),
-                    f"{median_steps(baseline.steps_to_95)}, {median_steps(other.steps_to_95)}",
-                    str(len(other.seeds)),
-                )
-            )  # fmt: skip
+    rows = [
+        (
+            f"{pair.activation}, {pair.learning_rate:g}", percent(pair.baseline.test_accuracy),
+            percent(pair.batchnorm.test_accuracy), difference(pair.claim),
+            f"{median_steps(pair.baseline.steps_to_95)}, "
+            f"{median_steps(pair.batchnorm.steps_to_95)}",
+            str(len(pair.batchnorm.seeds)),
+        )
+        for pair in twins(found.cells, found.claims)
+        if pair.baseline and pair.batchnorm and pair.claim
+    ]  # fmt: skip
     return table(columns, rows)
 
 
 def difference(claim: Claim) -> str:
     """A difference of accuracies in points, with its verdict."""
-    low, high = claim.ci95
-    if claim.estimate is None or low is None or high is None:
+    if claim.ci95 == (None, None):
         return claim.verdict
-    return f"{100 * claim.estimate:+.2f} ({100 * low:+.2f} to {100 * high:+.2f}): {claim.verdict}"
+    return f"{side_by_side.difference(claim)}: {claim.verdict}"
 
 
 def claims() -> str:
@@ -221,7 +215,18 @@ def filled(text: str) -> str:
     return MARKED.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
 
 
+def copies() -> dict[Path, Path]:
+    """What the stage `report` wrote, by the copy of it that is committed in docs."""
+    docs = ROOT / "docs"
+    figures = {copy: REPORTS / "figures" / copy.name for copy in docs.glob("figures/*.png")}
+    return {docs / "report.html": REPORTS / "index.html", **figures}
+
+
 if __name__ == "__main__":
+    for copy, written in copies().items():
+        # Other figures are of other commands, and a fresh clone has the copies alone.
+        if written.exists():
+            shutil.copyfile(written, copy)
     for page in PAGES:
         before = page.read_text()
         if (after := filled(before)) != before:

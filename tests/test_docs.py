@@ -7,12 +7,15 @@ from pathlib import Path
 
 import click
 import pytest
+from markupsafe import escape
 
 import lr_ceiling
 import reference
 import tables
 from conftest import ROOT
 from lr_ceiling.pipeline.cli import COMMANDS, main
+from lr_ceiling.report.side_by_side import claim_figures
+from lr_ceiling.report.words import no_accuracy_lost_up_to, trains_up_to
 
 PACKAGE = ROOT / "src" / "lr_ceiling"
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
@@ -84,6 +87,24 @@ def test_rooms_are_listed_in_the_order_in_which_they_import() -> None:
 def test_tables_are_those_of_the_reports(page: Path) -> None:
     """`python tests/tables.py` writes them."""
     assert page.read_text() == tables.filled(page.read_text())
+
+
+def test_the_page_in_docs_needs_nothing_else_and_names_no_machine() -> None:
+    text = (ROOT / "docs" / "report.html").read_text()
+    assert len(text.encode()) < 3_000_000
+    assert re.findall(r"""(?:src|href)=["'](?!#|data:,)""", text) == []
+    assert re.findall(r"(?:/home|/root|/tmp|/work|/Users|[A-Z]:\\)[/\\\w]*", text) == []
+
+
+def test_the_page_in_docs_says_what_the_committed_reports_say() -> None:
+    text = (ROOT / "docs" / "report.html").read_text()
+    arms = tables.ceilings().arms
+    told = [one for arm in arms for one in (trains_up_to(arm), no_accuracy_lost_up_to(arm))]
+    claims = tables.comparison().claims
+    told += [escape(claim_figures(claim)) for claim in claims]
+    assert [words for words in told if words not in text] == []
+    rows = re.findall(r'<tr id="([\w.-]+)">', text)
+    assert rows == [claim.id for claim in claims]
 
 
 def test_the_reference_is_that_of_the_docstrings_and_has_every_public_name() -> None:

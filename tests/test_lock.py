@@ -1,6 +1,7 @@
 """dvc.lock belongs to this commit: made of this code, this lock and these params.
 
-Outputs are not compared, since another kind of processor may give others.
+Outputs are not compared, since another kind of processor may give others; but what is committed of
+them is that of dvc.lock.
 """
 
 import hashlib
@@ -44,6 +45,12 @@ def test_a_stage_was_made_of_this_code_and_these_params(name: str) -> None:
         for part in key.split("."):
             current = current[part]
         assert current == value, key
+
+
+def test_the_page_in_docs_is_the_one_that_the_report_stage_wrote() -> None:
+    """`make tables` copies it."""
+    (written,) = (out for out in LOCK["report"]["outs"] if out["path"] == "reports/index.html")
+    assert md5_of(ROOT / "docs" / "report.html") == written["md5"]
 
 
 def md5_of(path: Path) -> str:

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from conftest import small_run
+from conftest import small_belief, small_run, small_study
 from lr_ceiling.evidence.measurement import Measurement
 from lr_ceiling.evidence.records import Arm, Ratio
 from lr_ceiling.mnist.specification import Variant
@@ -28,7 +30,7 @@ def test_figures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
         one, two = ((tmp_path / f"{name}.{kind}").read_bytes() for name in ("one", "two"))
         assert one == two
     text = (tmp_path / "one.svg").read_text()
-    assert all(f">{word}</text>" in text for word in ("baseline", "batchnorm", "optimizer step"))
+    assert all(f">{word}</text>" in text for word in ("baseline", "batch norm", "optimizer step"))
 
 
 def test_a_curve_of_one_check_is_a_mark() -> None:
@@ -154,9 +156,70 @@ def test_a_run_that_was_ended_has_a_cross_and_its_loss_may_be_no_number() -> Non
     loss, accuracy = figure.axes
     assert loss.lines[1].get_ydata()[0] == 1.0  # type: ignore[index]
     assert np.isnan(loss.lines[1].get_ydata()[1])  # type: ignore[index]
+    assert "on validation images" in [text.get_text() for text in figure.legends[0].get_texts()]
     crosses = [line.get_xydata().tolist() for line in accuracy.lines if line.get_marker() == "X"]  # type: ignore[union-attr]
     assert crosses == [[[10, 0.1]]]
-    assert accuracy.lines[-1].get_label() == "learning rate 0.003: diverged, ended at step 10"
+    names = [str(line.get_label()) for line in accuracy.lines]
+    assert "learning rate 0.003: diverged, ended at step 10" in names
+    circles = [line.get_xydata().tolist() for line in accuracy.lines if line.get_marker() == "o"]  # type: ignore[union-attr]
+    assert circles == [[[20, 0.95]]] * 2
+
+
+def test_a_failure_on_validation_images_alone_is_seen_at_the_edge() -> None:
+    """Batch norm's are those of its training mode: saved averages lag, and decide nothing."""
+    checks = [{"step": 20, "images": 5, "inference": 0.2, "training": 0.7}]
+    figure = figures.around_the_edge([small_run(label="slow", checks=checks)], "title")
+    lines = figure.axes[1].lines
+    circles = [line.get_xydata().tolist() for line in lines if line.get_marker() == "o"]  # type: ignore[union-attr]
+    assert circles == [[[20, 0.7]]]
+
+
+def drawn_probability(**changes: object) -> tuple[Axes, list[tuple[str, list[float]]]]:
+    """A search's panel, and its marks of limits: marker, then learning rate and height."""
+    runs = [small_run(learning_rate=rate) for rate in (0.01, 0.1)]
+    (panel,) = figures.probability_of_arms([small_study(**changes)], [small_belief()], [runs]).axes
+    marks = [
+        (str(line.get_marker()), np.asarray(line.get_xydata())[0].tolist())
+        for line in panel.lines
+        if line.get_marker() in ("o", "D")
+    ]
+    return panel, marks
+
+
+def test_a_panel_has_the_ceilings_and_how_probable_they_are() -> None:
+    panel, marks = drawn_probability()
+    assert marks == [("o", [0.01, 0.9]), ("D", [0.006, 0.5])]
+    assert panel.get_title(loc="left") == (
+        "baseline, relu: trains up to 0.01 (0.005 to 0.02)\n"
+        "some rate trains nine times in ten: very likely (95%)"
+    )
+    checks = replace(small_study().checks, lr90_exists=0.1)
+    panel, marks = drawn_probability(checks=checks)
+    assert [marker for marker, _ in marks] == ["D"]
+    assert panel.get_title(loc="left") == (
+        "baseline, relu: no rate trains nine times in ten\n"
+        "that is very likely (90%); the best rate is 0.004"
+    )
+
+
+def test_a_curve_is_faded_where_no_trial_is() -> None:
+    panel, _ = drawn_probability()
+    whole, among = ((np.asarray(line.get_xdata()), line.get_alpha()) for line in panel.lines[:2])
+    assert among[0].min() >= 0.01
+    assert among[0].max() <= 0.1
+    assert len(whole[0]) > len(among[0]) > 0
+    assert (whole[1], among[1]) == (0.35, 1.0)
+
+
+def test_an_axis_is_written_out_or_in_powers_of_ten_but_never_both() -> None:
+    for top, words in ((100.0, {"1", "0.01"}), (1e12, {"$\\mathdefault{10^{10}}$"})):
+        curve = {"steps": (5, 10), "loss": (0.01, top), "loss_min": (0.001, 1.0),
+                 "loss_max": (0.1, top), "accuracy": (0.2, 0.1)}  # fmt: skip
+        figure = figures.around_the_edge([small_run(curve=curve)], "title")
+        figure.draw_without_rendering()
+        ticks = {tick.get_text() for tick in figure.axes[0].get_yticklabels()}
+        assert words <= ticks
+        assert len({"10^" in tick for tick in ticks if tick}) == 1
 
 
 def test_both_modes_of_batch_norm_are_drawn() -> None:
@@ -177,3 +240,13 @@ def test_the_axis_has_whole_decades_and_short_numbers() -> None:
     assert figure.axes[0].get_xlim() == pytest.approx((0.001, 0.01))
     ticks = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
     assert {"0.001", "0.01"} <= set(ticks)
+
+
+def test_a_tick_beside_its_power_of_ten_has_no_tail_of_digits() -> None:
+    """Below 0.0001 there stood 0.000009999999999999999."""
+    runs = [small_run(learning_rate=rate) for rate in (0.00003, 30_000)]
+    figure = figures.trials_of_arms({"baseline-relu": runs})
+    figure.draw_without_rendering()
+    ticks = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
+    assert {"0.00001", "0.001", "1,000"} <= set(ticks)
+    assert [tick for tick in ticks if "99" in tick] == []

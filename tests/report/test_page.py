@@ -13,14 +13,13 @@ from browser import watched_page
 from conftest import make_report, small_run, small_study, write_results
 from lr_ceiling.evidence.claims import subject_of
 from lr_ceiling.evidence.comparison import conditions_of
-from lr_ceiling.evidence.records import Ratio, Spread, Study
+from lr_ceiling.evidence.records import Spread, Study
 from lr_ceiling.evidence.verification import points_of
 from lr_ceiling.execution.files import read_json, write_json
 from lr_ceiling.pipeline import params
 from lr_ceiling.report import figures
 from lr_ceiling.report.findings import Findings
-from lr_ceiling.report.page import answer, counts, inline, median_steps, number, percent
-from lr_ceiling.search.estimates import Estimate
+from lr_ceiling.report.page import counts, inline, median_steps, number, p_value, percent
 
 FIGURES = {
     "ceilings", "probability", "trials", "curves-relu-0.01", "curves-relu-1",
@@ -195,9 +194,11 @@ def test_figures_are_files_too(project: Path) -> None:
 
 
 def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Path) -> None:
-    assert "seeds: baseline, relu; batchnorm, relu." in (project / "reports/index.html").read_text()
+    assert (
+        "seeds: baseline, relu; batch norm, relu." in (project / "reports/index.html").read_text()
+    )
     text = (complete / "reports/index.html").read_text()
-    assert "Not held against fresh seeds: batchnorm, relu." in text
+    assert "Not held against fresh seeds: batch norm, relu." in text
     assert "<td>7 of 8</td><td>5 to 8</td><td>44%</td><td>-</td><td>yes</td>" in text
     assert "4 of 4 counts lie in their interval. On average an interval allowed 44%" in text
     assert "Some finder</th><td>0.2</td><td>0 of 8</td><td>0.250</td>" in text
@@ -212,7 +213,7 @@ def test_reports_of_other_params_or_ceilings_are_not_these(complete: Path, tmp_p
         write_json(project / "reports/claims.json", TESTED | {"subject": "another"})
         make_report(project)
         text = (project / "reports/index.html").read_text()
-        assert "Not held against fresh seeds: baseline, relu; batchnorm, relu" in text
+        assert "Not held against fresh seeds: baseline, relu; batch norm, relu" in text
         assert "7 of 8" not in text
         assert "Not run with these params: twelve seeds a cell, more activations" in text
         claims = read_json(project / "reports/comparison.json")["claims"]
@@ -268,44 +269,47 @@ def test_each_claim_says_whether_it_holds_with_the_others(project: Path) -> None
     text = (project / "reports/index.html").read_text()
     claims = read_json(project / "reports/comparison.json")["claims"]
     words = {True: "holds", False: "does not hold", None: "-"}
-    shown = re.findall("together: (.*?)</p>", text)
+    shown = [
+        re.findall(rf'<tr id="{claim["id"]}">.*<td class="words">(.*?)</td></tr>', text)[0]
+        for claim in claims
+    ]
     assert shown == [words[claim["holds_together"]] for claim in claims]
     assert "holds" in shown
 
 
-def ratio(activation: str, estimate: float | None, low: float | None, high: float | None) -> Ratio:
-    found = Estimate(estimate=estimate, ci95=(low, high))
-    return Ratio.model_validate({"activation": activation, "lr50": found, "lr90": found})
+def test_the_first_screen_has_the_verdicts_and_what_to_set(project: Path) -> None:
+    text = (project / "reports/index.html").read_text()
+    first = text[text.index("<h1>") : text.index('<h2 id="post">')]
+    claims = {one["id"]: one for one in read_json(project / "reports/comparison.json")["claims"]}
+    verdict = claims["higher-learning-rate-relu"]["verdict"]
+    assert re.findall(r'class="verdict [\w-]+">(.*?)<', first) == [verdict]
+    assert re.findall(r"<li><b>(.*?)</b>", first)[0] == "What to set"
 
 
-def test_the_answer_is_a_sentence_whatever_is_bounded() -> None:
-    both = [ratio("relu", 3456.0, 2212.0, 5987.0), ratio("sigmoid", None, 12.3, None)]
-    # What is bounded on one side only grows with the budget, and is no headline.
-    assert answer(both, []) == (
-        "With batch norm it trains up to 3,500 times (2,200 to 6,000) the baseline's learning rate "
-        "with relu."
-    )
-    unsure = [one.model_copy(update={"exists": 0.634}) for one in both]
-    assert answer(unsure, []) == (
-        "With batch norm it trains up to 3,500 times (2,200 to 6,000) the baseline's learning rate "
-        "with relu (if both ceilings exist: probability 0.63)."
-    )
-    sure = [one.model_copy(update={"exists": 0.998}) for one in both]
-    assert answer(sure, []) == answer(both, [])
-    nothing = ratio("elu", None, None, None)
-    assert answer([nothing], []) == (
-        "How much higher batch norm's learning rates may be, the runs don't bound."
-    )
-    assert answer([*both, nothing], []) == answer(both, [])
-    usable = Estimate(estimate=48.0, ci95=(17.0, 75.0))
-    lossless = [one.model_copy(update={"usable": usable}) for one in both]
-    assert answer(lossless, []) == (
-        "With batch norm no accuracy is lost up to 48 times (17 to 75) the baseline's learning "
-        "rate with relu and 48 times (17 to 75) with sigmoid, and it trains up to 3,500 times "
-        "(2,200 to 6,000) the baseline's learning rate with relu."
-    )
-    alone = answer([], [small_study()])
-    assert alone == "baseline, relu: lr90 0.01 (95% interval 0.005 to 0.02)."
+def test_what_few_ask_for_is_folded_and_printed_all_the_same(
+    complete: Path, chromium: Browser
+) -> None:
+    with watched_page(chromium, 718) as watched:
+        watched.page.goto((complete / "reports/index.html").as_uri())
+        for words in ("early calls", "critical learning rate", "Some finder"):
+            found = watched.page.locator("details", has_text=words).last
+            place = found.locator(".scroll").first
+            assert not place.is_visible(), words
+            watched.page.emulate_media(media="print")
+            assert place.is_visible(), words
+            watched.page.emulate_media(media="screen")
+
+
+def test_a_table_that_goes_on_beyond_a_phone_has_a_shade(project: Path, chromium: Browser) -> None:
+    with watched_page(chromium, 380) as watched:
+        watched.page.goto((project / "reports/index.html").as_uri())
+        cut = watched.page.eval_on_selector_all(
+            ".scroll",
+            "all => all.filter(one => one.scrollWidth > one.clientWidth)"
+            ".map(one => getComputedStyle(one).backgroundAttachment)",
+        )
+        assert cut
+        assert set(cut) == {"local, local, scroll, scroll, scroll"}
 
 
 def test_a_figure_in_a_page_has_its_own_ids_and_the_pages_colours(
@@ -342,4 +346,5 @@ def test_percent_has_its_spread() -> None:
 def test_numbers_and_counts_in_words() -> None:
     assert (number(None), number(0.12345), number(-2.0)) == ("?", "0.123", "-2")
     assert number(3276.5) == "3,280"
+    assert (p_value(0.000028), p_value(0.0147)) == ("< 0.001", "0.015")
     assert counts({"dead": 1, "stable": 3}) == "1 dead, 3 stable"

@@ -8,15 +8,19 @@ from conftest import arm_of, small_run, small_study, small_surest, small_usable
 from lr_ceiling.evidence.records import ArmCeilings, Claim, Pooled, Ratio
 from lr_ceiling.report.words import (
     CLAIM_COLUMNS,
+    bounded,
     claim_row,
+    decimal,
     figures_of,
     in_short,
     in_times,
     in_words,
     interval,
+    likely,
     lr90_times,
     no_accuracy_lost_up_to,
     over,
+    plain,
     trains_up_to,
 )
 from lr_ceiling.search.estimates import NOTHING, Estimate
@@ -92,6 +96,49 @@ def test_a_claims_figures_in_words(
 ) -> None:
     claim = Claim(id="", statement="", verdict="", statistic="", estimate=estimate, ci95=ci95, n=1)
     assert figures_of(claim) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (1.0, "1"), (0.00249, "0.00249"), (3.61e-05, "0.0000361"),
+        (9.999999999999999e-06, "0.00001"), (3.61e-07, "less than 0.000001"), (-0.5, "-0.5"),
+        (0.0, "0"), (234_000.0, "234,000"),
+    ],
+)  # fmt: skip
+def test_a_number_without_an_exponent(value: float, words: str) -> None:
+    assert plain(value) == words
+    assert decimal(3.61e-07) == "0.000000361"
+
+
+@pytest.mark.parametrize(
+    ("ci95", "estimate", "words"),
+    [
+        ((0.00001, 0.3), 0.002, "0.002 steps (0.00001 to 0.3)"),
+        ((2.0, None), None, "at least 2 steps"),
+        ((2.0, None), 5.0, "at least 2 steps"),
+        ((None, 2.0), None, "at most 2 steps"),
+        ((None, None), 2.0, "2 steps (no interval)"),
+        ((None, None), None, "not bounded"),
+    ],
+)
+def test_an_estimate_is_told_as_far_as_it_is_bounded(
+    ci95: tuple[float | None, float | None], estimate: float | None, words: str
+) -> None:
+    assert bounded(Estimate(estimate=estimate, ci95=ci95), unit=" steps") == words
+
+
+def test_how_likely_in_a_word_and_in_percent() -> None:
+    assert [likely(p) for p in (1.0, 0.994, 0.9572, 0.7, 0.5, 0.2, 0.01, 0.001)] == [
+        "almost certain (over 99%)",
+        "almost certain (99%)",
+        "very likely (96%)",
+        "likely (70%)",
+        "about as likely as not (50%)",
+        "unlikely (20%)",
+        "very unlikely (1%)",
+        "very unlikely (under 1%)",
+    ]
 
 
 def test_a_claim_is_a_row_of_its_id_figures_n_and_verdict() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from lr_ceiling.evidence.comparison import mean_by_step, training_curve, validation_curve
 from lr_ceiling.evidence.measurement import Measurement
@@ -22,9 +23,16 @@ from lr_ceiling.execution.files import write_bytes
 from lr_ceiling.mnist.results import RunResult, read_runs
 from lr_ceiling.mnist.specification import Variant
 from lr_ceiling.problems.judge import Label
-from lr_ceiling.report.words import ceiling_in_short, in_short
+from lr_ceiling.report.words import (
+    VARIANTS,
+    ceiling_in_short,
+    decimal,
+    in_short,
+    likely,
+    network,
+)
 from lr_ceiling.rounding import short
-from lr_ceiling.search.estimates import Belief, Estimate
+from lr_ceiling.search.estimates import LIKELY, Belief, Estimate
 
 # Every colour of a figure by name, so that the page can set others in the dark. The bright ones are
 # Okabe and Ito's, told apart with every kind of colour vision; line styles and marks differ too.
@@ -42,6 +50,8 @@ PALETTE = {
 }
 # Inches. At 10 points a letter is 10.5 px high on a page of 380 px.
 WIDTH = 4.6
+# Up to here the numbers of an axis are written out; beyond, all of its numbers are powers of ten.
+LONGEST = 1e6
 # The end of an axis of accuracies that has no 1, which is drawn there: 800 images of 800.
 TOP = 0.999
 mpl.use("agg")
@@ -81,6 +91,7 @@ LABEL_MARKS: dict[Label, tuple[str, str]] = {
     "exploded": ("^", PALETTE["orange"]),
     "diverged": ("P", PALETTE["sky"]),
 }
+VALIDATION: dict[str, Any] = {"marker": "o", "markerfacecolor": PALETTE["paper"], "linestyle": ":"}
 # In `ceilings_of_arms`, whose unit of height is a line of text: from one activation to the next,
 # from an activation's first arm to its second, and from an arm up to its numbers.
 GROUP, ARM, NUMBERS, BESIDE = 10.8, 5.4, 0.55, 1.1
@@ -96,8 +107,9 @@ def pair_of_curves(cells: Mapping[Variant, Sequence[RunResult]], title: str) -> 
     for variant, runs in cells.items():
         style = {"color": VARIANT_COLOURS[variant], "linestyle": VARIANT_STYLES[variant]}
         accuracies = [dict(zip(run.curve.steps, run.curve.accuracy, strict=True)) for run in runs]
-        _draw_seeds(training, accuracies, variant, style)
-        _draw_seeds(validation, [validation_curve(run) for run in runs], variant, style)
+        name = VARIANTS[variant]
+        _draw_seeds(training, accuracies, name, style)
+        _draw_seeds(validation, [validation_curve(run) for run in runs], name, style)
     _accuracy_axis(training)
     training.set_title("training batches", loc="left")
     _accuracy_axis(validation)
@@ -142,7 +154,7 @@ def ceilings_of_arms(arms: Mapping[Arm, Measurement], ratios: Sequence[Ratio] = 
     marks = {arm: (one.measured("lr90")[0], one.measured("usable")[0]) for arm, one in arms.items()}
     _rate_axis(axes, [rate for pair in marks.values() for found in pair for rate in _rates(found)])
     axes.set(ylim=(max(heights) + 1.8, -1.8), yticks=heights)
-    axes.set_yticklabels([f"{activation}\n{variant}" for variant, activation in arms])
+    axes.set_yticklabels([f"{activation}\n{VARIANTS[variant]}" for variant, activation in arms])
     axes.grid(axis="y", visible=False)
     times = {ratio.activation: ratio for ratio in ratios}
     for (arm, (trains, usable)), height in zip(marks.items(), heights, strict=True):
@@ -156,12 +168,16 @@ def ceilings_of_arms(arms: Mapping[Arm, Measurement], ratios: Sequence[Ratio] = 
             (usable, in_short(usable), height + BESIDE, ratio.usable if ratio else None),
         ):
             _write(axes, _rates(found), y - NUMBERS, _with_times(told, many))
-    handles = [
-        Line2D([], [], color=PALETTE["muted"], marker=marker, linewidth=5, label=name)
+    figure.legend(handles=_limits(PALETTE["muted"]), loc="outside lower center", ncols=2)
+    return figure
+
+
+def _limits(colour: str) -> list[Line2D]:
+    """The marks of the two limits, for a legend."""
+    return [
+        Line2D([], [], color=colour, marker=marker, linewidth=5, label=name)
         for name, marker in (("trains up to (lr90)", "o"), ("no accuracy lost up to (usable)", "D"))
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    return figure
 
 
 def _with_times(told: str, times: Estimate | None) -> str:
@@ -174,31 +190,65 @@ def _with_times(told: str, times: Estimate | None) -> str:
 def probability_of_arms(
     studies: Sequence[Study], beliefs: Sequence[Belief], trials: Sequence[Sequence[RunResult]]
 ) -> Figure:
-    """P(stable | learning rate) of each arm with its 95% band, a panel an arm; trials as marks."""
-    figure, panels = _panels_by_rate(trials)
+    """P(stable | learning rate) of each arm with its 95% band, a panel an arm; trials as marks.
+
+    Beyond the trials the curve is faded. Bars are the two limits with their intervals.
+    """
+    figure, panels = _panels_by_rate(trials, height=1.85)
     for panel, study, belief, runs in zip(panels, studies, beliefs, trials, strict=True):
-        colour = VARIANT_COLOURS[study.variant]
-        panel.fill_between(
-            belief.learning_rates, belief.low, belief.high, color=colour, alpha=0.2, linewidth=0
-        )
-        panel.plot(belief.learning_rates, belief.probability, color=colour)
-        _mark(panel, runs, [float(run.label == "stable") for run in runs])
+        _draw_belief(panel, belief, runs, VARIANT_COLOURS[study.variant])
+        # Beside the curve, which they would cover.
+        _mark(panel, runs, [1.12 if run.label == "stable" else -0.12 for run in runs])
         panel.axhline(0.9, color=PALETTE["muted"], linestyle=":")
-        panel.set(ylim=(-0.1, 1.1), ylabel="P(stable)", yticks=(0, 0.5, 0.9))
-        panel.set_title(f"{study.variant}, {study.activation}", loc="left")
-    _legend(figure, panels)
+        panel.set(ylim=(-0.22, 1.22), ylabel="P(stable)", yticks=(0, 0.5, 0.9))
+        _in_percent(panel)
+        _draw_limits(panel, study)
+        panel.set_title(f"{network(study)}: {_ceiling(study)}", loc="left", fontsize=9)
+    _legend(figure, panels, more=_limits(PALETTE["ink"]))
     return figure
+
+
+def _draw_belief(axes: Axes, belief: Belief, runs: Sequence[RunResult], colour: str) -> None:
+    rates = np.asarray(belief.learning_rates)
+    tried = [run.spec.learning_rate for run in runs]
+    among = (rates >= min(tried)) & (rates <= max(tried)) if tried else np.zeros(len(rates), bool)
+    low, middle, high = map(np.asarray, (belief.low, belief.probability, belief.high))
+    for shown, band, line in ((np.full(len(rates), True), 0.07, 0.35), (among, 0.2, 1.0)):
+        axes.fill_between(
+            rates, low, high, where=shown.tolist(), color=colour, alpha=band, linewidth=0
+        )
+        axes.plot(rates[shown], middle[shown], color=colour, alpha=line)
+
+
+def _draw_limits(axes: Axes, study: Study) -> None:
+    usable = Estimate(estimate=study.usable.estimate, ci95=study.usable.ci95)
+    if study.checks.lr90_exists >= LIKELY:
+        _draw_estimate(axes, study.lr90, 0.9, PALETTE["ink"], width=3)
+    _draw_estimate(axes, usable, 0.5, PALETTE["ink"], width=3, marker="D")
+
+
+def _ceiling(study: Study) -> str:
+    """A study's ceiling and how probable it is that there is one, in two lines."""
+    exists = study.checks.lr90_exists
+    if exists < LIKELY:
+        best = f"the best rate is {short(study.surest.learning_rate, 3)}"
+        return f"no rate trains nine times in ten\nthat is {likely(1 - exists)}; {best}"
+    told = ceiling_in_short(study.lr90)
+    if study.lr90.estimate is not None:
+        told = f"trains up to {told}"
+    return f"{told}\nsome rate trains nine times in ten: {likely(exists)}"
 
 
 def trials_of_arms(arms: Mapping[str, Sequence[RunResult]]) -> Figure:
     """Validation accuracy, by weights, of every trial by learning rate, marked by label."""
-    figure, panels = _panels_by_rate(list(arms.values()))
+    figure, panels = _panels_by_rate(list(arms.values()), height=1.55)
     for panel, (arm, runs) in zip(panels, arms.items(), strict=True):
         _mark(panel, runs, [run.accuracy_by_weights for run in runs])
         target = runs[0].spec.target_accuracy
         panel.axhline(target, color=PALETTE["muted"], linestyle=":")
         panel.set(ylim=(-0.1, 1.1), ylabel="accuracy", yticks=(0, 0.5, target))
-        panel.set_title(arm.replace("-", ", "), loc="left")
+        _in_percent(panel)
+        panel.set_title(arm.replace("batchnorm", "batch norm").replace("-", ", "), loc="left")
     _legend(figure, panels)
     return figure
 
@@ -206,7 +256,8 @@ def trials_of_arms(arms: Mapping[str, Sequence[RunResult]]) -> Figure:
 def around_the_edge(runs: Sequence[RunResult], title: str) -> Figure:
     """Loss and accuracy on training batches of single runs, by step; a cross where one was ended.
 
-    The band holds the extremes of the loss.
+    The band holds the extremes of the loss. Circles are accuracies on validation images, by batch
+    norm's training mode where there is one: what a run is judged by is near that.
     """
     figure = Figure(figsize=(WIDTH, 4.6))
     losses, accuracies = figure.subplots(2, 1, sharex=True)
@@ -219,12 +270,18 @@ def around_the_edge(runs: Sequence[RunResult], title: str) -> Figure:
         if run.steps < run.spec.horizon:
             name += f", ended at step {run.steps:,}"
             accuracies.plot(
-                curve.steps[-1], curve.accuracy[-1], marker="X", markersize=9, color=colour
-            )
+                curve.steps[-1], curve.accuracy[-1], marker="X", markersize=9, color=colour,
+                zorder=3,
+            )  # fmt: skip
         accuracies.plot(curve.steps, curve.accuracy, color=colour, linestyle=style, label=name)
+        checked = training_curve(run) or validation_curve(run)
+        accuracies.plot(list(checked), list(checked.values()), color=colour, **VALIDATION)
     losses.set(yscale="log", ylabel="loss")
+    _written_out(losses)
     accuracies.set(ylim=(0, 1.02), xlabel="optimizer step", ylabel="accuracy")
-    _legend(figure, [accuracies], ncols=1)
+    _in_percent(accuracies)
+    circle = Line2D([], [], color=PALETTE["muted"], label="on validation images", **VALIDATION)
+    _legend(figure, [accuracies], ncols=1, more=[circle])
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -246,8 +303,10 @@ def save(figure: Figure, path: Path) -> None:
         write_bytes(path.with_name(f"{path.name}.{kind}"), content.getvalue())
 
 
-def _panels_by_rate(arms: Sequence[Sequence[RunResult]]) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(WIDTH, 1.55 * len(arms) + 0.9))
+def _panels_by_rate(
+    arms: Sequence[Sequence[RunResult]], height: float
+) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(WIDTH, height * len(arms) + 0.9))
     panels = list(figure.subplots(len(arms), 1, sharex=True, squeeze=False)[:, 0])
     _rate_axis(panels[-1], [run.spec.learning_rate for runs in arms for run in runs])
     return figure, panels
@@ -261,9 +320,8 @@ def _rate_axis(axes: Axes, rates: Sequence[float]) -> None:
     # Five numbers as long as 0.0001 fit beside one another.
     axes.xaxis.set_major_locator(LogLocator(numticks=6))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda rate, _: np.format_float_positional(rate, trim="-"))
-    )
+    # A tick lies a rounding beside its power of ten.
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: decimal(rate)))
 
 
 def _accuracy_axis(axes: Axes) -> None:
@@ -271,7 +329,18 @@ def _accuracy_axis(axes: Axes) -> None:
     axes.set_yscale("logit")
     axes.set(ylabel="accuracy", ylim=(0.05, TOP), yticks=(0.1, 0.5, 0.9, 0.99))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda accuracy, _: f"{accuracy:g}"))
+    _in_percent(axes)
+
+
+def _in_percent(axes: Axes) -> None:
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+
+
+def _written_out(axes: Axes) -> None:
+    """Numbers without exponents, as they stand beside axes that have none, where they fit."""
+    if axes.get_ylim()[1] <= LONGEST:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: decimal(value)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _heights(arms: Sequence[Arm], activations: Sequence[str]) -> list[float]:
@@ -345,13 +414,19 @@ def _above_zero(losses: Sequence[float | None]) -> list[float]:
     return [np.nan if loss is None else max(loss, 1e-4) for loss in losses]
 
 
-def _legend(figure: Figure, panels: Sequence[Axes], ncols: int = 3) -> None:
+def _legend(
+    figure: Figure, panels: Sequence[Axes], ncols: int = 3, more: Sequence[Line2D] = ()
+) -> None:
     # Below the panels: a dead network's curve may lie anywhere inside them.
-    found = {
+    found: dict[str, Artist] = {
         label: handle
         for panel in panels
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
+    found |= {str(handle.get_label()): handle for handle in more}
     figure.legend(
-        found.values(), found.keys(), loc="outside lower center", ncols=min(ncols, len(found))
+        list(found.values()),
+        list(found),
+        loc="outside lower center",
+        ncols=min(2 if more else ncols, ncols, len(found)),
     )

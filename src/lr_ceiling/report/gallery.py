@@ -5,6 +5,7 @@ from pathlib import Path
 from lr_ceiling.evidence.comparison import around
 from lr_ceiling.report import figures
 from lr_ceiling.report.findings import Findings, Runs, name_of
+from lr_ceiling.report.words import network
 
 
 def draw(folder: Path, found: Findings) -> list[str]:
@@ -29,7 +30,9 @@ def draw(folder: Path, found: Findings) -> list[str]:
     for arm, search in found.searches.items():
         if search.edge:
             nearest = around(search.trials, search.edge)
-            drawings[f"edge-{name_of(arm)}"] = figures.around_the_edge(nearest, ", ".join(arm))
+            drawings[f"edge-{name_of(arm)}"] = figures.around_the_edge(
+                nearest, network(search.study)
+            )
     if found.normalised:
         drawings["modes"] = figures.training_and_inference(found.normalised)
     for name, figure in drawings.items():

@@ -1,7 +1,7 @@
 """The report page: one file that needs no other, its figures inline."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,30 +20,39 @@ from lr_ceiling.evidence.records import (
 )
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.report.figures import PALETTE
+from lr_ceiling.report.headline import headline, takeaways
 from lr_ceiling.report.origin import Executed, Origin
 from lr_ceiling.report.schemas import ClaimsReport, ValidationReport
+from lr_ceiling.report.side_by_side import (
+    activations_of,
+    claim_figures,
+    claim_rows,
+    difference,
+    twins,
+)
 from lr_ceiling.report.words import (
+    bounded,
     confirmed,
     early_calls,
-    figures_of,
     holds_together,
     in_short,
     in_times,
     in_words,
     keeps_up,
-    lr90_times,
+    likely,
+    network,
     no_accuracy_lost_up_to,
     over,
+    plain,
     points,
     pooled_runs,
     spent,
     trains_up_to,
 )
-from lr_ceiling.rounding import short
-from lr_ceiling.search.estimates import POOR_FIT, Estimate
+from lr_ceiling.search.estimates import POOR_FIT
 
-# From here on two digits say 1.
-CERTAIN = 0.995
+# Below, a p-value is told as below.
+SMALLEST_P = 0.001
 # What each part of reports/claims.json tests.
 TESTED = {
     "claims": "twelve seeds a cell",
@@ -86,9 +95,11 @@ def render(figures: Path, content: Content, executed: Executed | None = None) ->
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "bounded": bounded,
+        "claim_figures": claim_figures,
         "commas": "{:,}".format,
         "counts": counts,
-        "figures_of": figures_of,
+        "difference": difference,
         "figure": lambda name, text: inline(figures / f"{name}.svg", text),
         "in_short": in_short,
         "holds_together": holds_together,
@@ -101,11 +112,12 @@ def render(figures: Path, content: Content, executed: Executed | None = None) ->
         "pooled_runs": pooled_runs,
         "spent": spent,
         "trains_up_to": trains_up_to,
-        "lr90_times": lr90_times,
         "in_words": in_words,
+        "likely": likely,
+        "network": network,
         "number": number,
         "over": over,
-        "p_value": "{:.2g}".format,
+        "p_value": p_value,
         "percent": percent,
         "median_steps": median_steps,
         "point_rows": verification.point_rows,
@@ -117,7 +129,11 @@ def render(figures: Path, content: Content, executed: Executed | None = None) ->
         poor_fit=POOR_FIT,
         point_columns=verification.POINT_COLUMNS,
         finder_columns=verification.FINDER_COLUMNS,
-        answer=answer(content.ratios, content.arms),
+        headline=headline(content.arms, content.ratios, content.claims),
+        takeaways=takeaways(content.arms),
+        twins=twins(content.cells, content.claims),
+        claim_rows=(rows := claim_rows(content.claims)),
+        claim_columns=activations_of(rows),
         held=verification.summary(content.verified) if content.verified else "",
         unverified=unverified(content.arms, content.verified),
         untested=untested(content.tested),
@@ -125,56 +141,10 @@ def render(figures: Path, content: Content, executed: Executed | None = None) ->
     )
 
 
-def answer(ratios: Sequence[Ratio], studies: Sequence[Study]) -> str:
-    """What the searches found, in a sentence; without a ratio the arms' ceilings, one by one."""
-    if not ratios:
-        found = (f"{study.variant}, {study.activation}: {in_words(study)}" for study in studies)
-        return f"{'; '.join(found)}."
-    lossless = _times(ratios, lambda one: one.usable)
-    trains = _times(ratios, lambda one: None if one.lr90.estimate is None else one.lr90)
-    parts = []
-    if lossless:
-        parts.append(f"no accuracy is lost up to {lossless}")
-    if trains:
-        parts.append(f"it trains up to {trains}")
-    if not parts:
-        return "How much higher batch norm's learning rates may be, the runs don't bound."
-    return f"With batch norm {', and '.join(parts)}."
-
-
-def _times(ratios: Sequence[Ratio], of: Callable[[Ratio], Estimate | None]) -> str:
-    """How many times the baseline's rate batch norm's is, an activation each, in words.
-
-    A ratio that is bounded on one side only grows with the budget, and is none.
-    """
-    found = [(one, of(one)) for one in ratios]
-    bounded = [
-        (in_times(times), f"with {one.activation}{_if_any(one)}")
-        for one, times in found
-        if times is not None and times.estimate is not None
-    ]
-    # Of what they are a multiple is said once.
-    return " and ".join(
-        f"{times} {where}" if place else f"{times} the baseline's learning rate {where}"
-        for place, (times, where) in enumerate(bounded)
-    )
-
-
-def _if_any(ratio: Ratio) -> str:
-    """How probable it is that there are both ceilings, as far as that is in doubt."""
-    if ratio.exists is None or ratio.exists >= CERTAIN:
-        return ""
-    return f" (if both ceilings exist: probability {ratio.exists:.2f})"
-
-
 def unverified(studies: Sequence[Study], verified: Sequence[VerifiedArm]) -> list[str]:
     """The arms whose ceilings were not held against fresh seeds."""
     sure = {(arm.variant, arm.activation) for arm in verified}
-    return [
-        f"{study.variant}, {study.activation}"
-        for study in studies
-        if (study.variant, study.activation) not in sure
-    ]
+    return [network(study) for study in studies if (study.variant, study.activation) not in sure]
 
 
 def untested(tested: ClaimsReport) -> list[str]:
@@ -221,4 +191,9 @@ def counts(labels: Mapping[Label, int]) -> str:
 
 def number(value: float | None) -> str:
     """A figure to three digits, `?` where there is none."""
-    return "?" if value is None else short(value, 3)
+    return "?" if value is None else plain(value)
+
+
+def p_value(value: float) -> str:
+    """A p-value to two digits, as far down as one asks."""
+    return "< 0.001" if value < SMALLEST_P else plain(value, 2)

@@ -1,7 +1,12 @@
 """Results in words."""
 
+from collections.abc import Callable
+
+import numpy as np
+
 from lr_ceiling.evidence.records import (
     ArmCeilings,
+    CellSummary,
     Claim,
     Confirmed,
     Lag,
@@ -12,8 +17,72 @@ from lr_ceiling.evidence.records import (
     Surest,
     UsableRate,
 )
-from lr_ceiling.rounding import short
+from lr_ceiling.mnist.specification import Variant
+from lr_ceiling.rounding import short, significant
 from lr_ceiling.search.estimates import LIKELY, Estimate
+
+VARIANTS: dict[Variant, str] = {"baseline": "baseline", "batchnorm": "batch norm"}
+# The IPCC's scale of likelihood: from which probability on a word is used.
+LIKELIHOOD = (
+    (0.99, "almost certain"),
+    (0.9, "very likely"),
+    (0.66, "likely"),
+    (0.33, "about as likely as not"),
+    (0.1, "unlikely"),
+    (0.0, "very unlikely"),
+)
+# What is smaller is told as smaller than it, in place of a row of zeros.
+SMALLEST = 1e-6
+
+
+def network(one: Study | CellSummary) -> str:
+    """An arm as people name it."""
+    return f"{VARIANTS[one.variant]}, {one.activation}"
+
+
+def likely(probability: float) -> str:
+    """How probable something is, as a word and in percent."""
+    word = next(word for least, word in LIKELIHOOD if probability >= least)
+    share = f"{probability:.0%}"
+    told = {"100%": "over 99%", "0%": "under 1%"}.get(share, share)
+    return f"{word} ({told})"
+
+
+def decimal(value: float, digits: int = 3) -> str:
+    """A number to so many digits, without an exponent: what stands beside it has none either."""
+    told = short(abs(value), digits)
+    if "e-" in told:
+        told = np.format_float_positional(significant(abs(value), digits), trim="-")
+    return f"-{told}" if value < 0 else told
+
+
+def plain(value: float, digits: int = 3) -> str:
+    """The same in a text, where nobody counts the zeros of a very small number."""
+    if 0 < abs(value) < SMALLEST:
+        return f"less than {decimal(SMALLEST)}"
+    return decimal(value, digits)
+
+
+def in_points(difference: float) -> str:
+    """A difference of accuracies in points, with its sign."""
+    return f"{100 * difference:+.2f}"
+
+
+def bounded(found: Estimate, tell: Callable[[float], str] = plain, unit: str = "") -> str:
+    """An estimate with its 95% interval, each number told by `tell`; one limit where one is known.
+
+    What has no interval says so.
+    """
+    low, high = (None if end is None else tell(end) for end in found.ci95)
+    if found.estimate is not None and low and high:
+        return f"{tell(found.estimate)}{unit} ({low} to {high})"
+    if low:
+        return f"at least {low}{unit}"
+    if high:
+        return f"at most {high}{unit}"
+    return (
+        "not bounded" if found.estimate is None else f"{tell(found.estimate)}{unit} (no interval)"
+    )
 
 
 def trains_up_to(arm: ArmCeilings) -> str:
