@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 
 from conftest import small_belief, small_run, small_study
 from lr_ceiling.evidence.measurement import Measurement
-from lr_ceiling.evidence.records import Arm, Ratio
+from lr_ceiling.evidence.records import Arm, Ratio, TriedFinder
 from lr_ceiling.mnist.specification import Variant
 from lr_ceiling.report import figures
 from lr_ceiling.report.figures import LABEL_MARKS
-from lr_ceiling.report.words import in_short
+from lr_ceiling.report.words import VARIANTS, in_short
 from lr_ceiling.search.estimates import NOTHING
 from lr_ceiling.search.posterior import NO_CALLS, Observation, Range
 
@@ -146,6 +146,34 @@ def test_a_ceiling_that_is_not_bounded_says_so(
     assert usable == "not bounded"
     triangles = [line.get_marker() for line in figure.axes[0].lines]
     assert triangles == ([] if marker is None else [marker])
+
+
+def test_a_range_test_is_a_line_under_the_ceiling_coloured_by_its_seeds(
+    arms: dict[Arm, Measurement],
+) -> None:
+    arm = next(iter(arms))
+    found = [
+        TriedFinder(name=f"{sweep} {kind}", learning_rate=rate, stopped=stopped,
+                    probability=None, seeds=5, stable=stable)
+        for sweep, kind, rate, stopped, stable in (
+            ("fastai", "suggestion", 1e-3, False, 5),
+            ("fastai", "edge", 10.0, False, 0),
+            ("keras", "suggestion", 1e-6, True, 0),
+            ("keras", "edge", 0.1, True, 3),
+        )
+    ]  # fmt: skip
+    figure = figures.range_tests_of_arms(arms, {arm: found})
+    (axes,) = figure.axes
+    marks = [line for line in axes.lines if line.get_marker() in {"o", "s", ">"}]
+    below = [line for line in marks if np.all(np.asarray(line.get_ydata()) > 0)]
+    drawn = [
+        (float(np.asarray(line.get_xdata())[0]), line.get_marker(), line.get_color())
+        for line in below
+    ]
+    none, some, every = figures.STABLE_COLOURS
+    assert drawn == [(1e-3, "o", every), (10.0, ">", none), (1e-6, "o", none), (0.1, "s", some)]
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert labels == [f"{arm[1]}, {VARIANTS[arm[0]]}", "fastai", "keras"]
 
 
 def test_a_run_that_was_ended_has_a_cross_and_its_loss_may_be_no_number() -> None:

@@ -10,7 +10,7 @@ from lr_ceiling.report.gallery import draw, pair_title
 def test_there_is_a_figure_of_all_arms_a_pair_and_an_edge(
     findings: Findings, tmp_path: Path
 ) -> None:
-    drawn = draw(tmp_path, findings)
+    drawn = draw(tmp_path, findings, ())
     assert drawn == [
         "ceilings", "probability", "trials", "curves-relu-0.01", "curves-relu-1",
         "edge-baseline-relu", "edge-batchnorm-relu", "modes",
@@ -25,7 +25,7 @@ def test_without_a_stable_trial_or_batch_norm_some_are_left_out(tmp_path: Path) 
     search = Search(study, small_belief(), [small_run(label="dead")])
     found = Findings({("baseline", "relu", 0.003): [small_run()]}, {("baseline", "relu"): search},
                      {})  # fmt: skip
-    assert draw(tmp_path, found) == ["ceilings", "probability", "trials", "curves-relu-0.003"]
+    assert draw(tmp_path, found, ()) == ["ceilings", "probability", "trials", "curves-relu-0.003"]
 
 
 def test_a_pairs_title_is_what_its_runs_share() -> None:

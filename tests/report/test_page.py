@@ -40,7 +40,7 @@ VERIFIED: dict[str, Any] = {
             ],
             "finders": [
                 {
-                    "name": "Some finder",
+                    "name": "some suggestion",
                     "learning_rate": 0.2,
                     "probability": 0.25,
                     "stopped": True,
@@ -193,6 +193,12 @@ def test_figures_are_files_too(project: Path) -> None:
         assert written == FIGURES
 
 
+def test_range_tests_are_drawn_where_they_were_tried(project: Path, complete: Path) -> None:
+    assert not (project / "reports/figures/range-tests.png").exists()
+    assert (complete / "reports/figures/range-tests.png").exists()
+    assert "what each range test says" in (complete / "reports/index.html").read_text()
+
+
 def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Path) -> None:
     assert (
         "seeds: baseline, relu; batch norm, relu." in (project / "reports/index.html").read_text()
@@ -201,7 +207,7 @@ def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Pat
     assert "Not held against fresh seeds: batch norm, relu." in text
     assert "<td>7 of 8</td><td>5 to 8</td><td>44%</td><td>-</td><td>yes</td>" in text
     assert "4 of 4 counts lie in their interval. On average an interval allowed 44%" in text
-    assert "Some finder</th><td>0.2</td><td>0 of 8</td><td>0.250</td>" in text
+    assert "some suggestion</th><td>0.2</td><td>0 of 8</td><td>0.250</td>" in text
 
 
 def test_reports_of_other_params_or_ceilings_are_not_these(complete: Path, tmp_path: Path) -> None:
@@ -291,7 +297,7 @@ def test_what_few_ask_for_is_folded_and_printed_all_the_same(
 ) -> None:
     with watched_page(chromium, 718) as watched:
         watched.page.goto((complete / "reports/index.html").as_uri())
-        for words in ("early calls", "critical learning rate", "Some finder"):
+        for words in ("early calls", "critical learning rate", "some suggestion"):
             found = watched.page.locator("details", has_text=words).last
             place = found.locator(".scroll").first
             assert not place.is_visible(), words

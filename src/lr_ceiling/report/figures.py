@@ -18,7 +18,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from lr_ceiling.evidence.comparison import mean_by_step, training_curve, validation_curve
 from lr_ceiling.evidence.measurement import Measurement
-from lr_ceiling.evidence.records import Arm, Ratio, Study, read_belief, read_study
+from lr_ceiling.evidence.records import (
+    Arm,
+    Ratio,
+    Study,
+    TriedFinder,
+    read_belief,
+    read_study,
+)
 from lr_ceiling.execution.files import write_bytes
 from lr_ceiling.mnist.results import RunResult, read_runs
 from lr_ceiling.mnist.specification import Variant
@@ -91,6 +98,8 @@ LABEL_MARKS: dict[Label, tuple[str, str]] = {
     "exploded": ("^", PALETTE["orange"]),
     "diverged": ("P", PALETTE["sky"]),
 }
+# Of a rate at which no fresh seed is stable, some are, all are.
+STABLE_COLOURS = (PALETTE["ink"], PALETTE["amber"], PALETTE["green"])
 VALIDATION: dict[str, Any] = {"marker": "o", "markerfacecolor": PALETTE["paper"], "linestyle": ":"}
 # In `ceilings_of_arms`, whose unit of height is a line of text: from one activation to the next,
 # from an activation's first arm to its second, and from an arm up to its numbers.
@@ -170,6 +179,62 @@ def ceilings_of_arms(arms: Mapping[Arm, Measurement], ratios: Sequence[Ratio] = 
             _write(axes, _rates(found), y - NUMBERS, _with_times(told, many))
     figure.legend(handles=_limits(PALETTE["muted"]), loc="outside lower center", ncols=2)
     return figure
+
+
+def range_tests_of_arms(
+    arms: Mapping[Arm, Measurement], tried: Mapping[Arm, Sequence[TriedFinder]]
+) -> Figure:
+    """What range tests say of each arm, under up to where it trains, on a log axis.
+
+    A bar is lr90's 95% interval. The marks of a range test are coloured by how many fresh seeds
+    were stable there; an arrow is the end of a sweep that never stopped.
+    """
+    # Tests by their sweep: `fastai suggestion` and `fastai edge` share a line.
+    sweeps = list(dict.fromkeys(one.name.split()[0] for found in tried.values() for one in found))
+    rows = len(sweeps) + 2
+    figure = Figure(figsize=(WIDTH, 0.25 * rows * len(tried) + 1.2))
+    axes = figure.subplots()
+    ceilings = {arm: arms[arm].measured("lr90")[0] for arm in tried}
+    rates = [rate for found in ceilings.values() for rate in _rates(found)]
+    _rate_axis(axes, [*rates, *(one.learning_rate for found in tried.values() for one in found)])
+    labels: dict[float, str] = {}
+    for number, (arm, found) in enumerate(tried.items()):
+        top = float(rows * number)
+        labels[top] = f"{arm[1]}, {VARIANTS[arm[0]]}"
+        _draw_estimate(axes, ceilings[arm], top, VARIANT_COLOURS[arm[0]], width=6)
+        for line, sweep in enumerate(sweeps, 1):
+            labels[top + line] = sweep
+            _draw_sweep(axes, [one for one in found if one.name.startswith(sweep)], top + line)
+    axes.set(ylim=(rows * len(tried) - 1, -1), yticks=list(labels))
+    for text in axes.set_yticklabels(list(labels.values())):
+        text.set_fontsize(10 if "," in text.get_text() else 9)
+    axes.grid(axis="y", visible=False)
+    figure.legend(handles=_finder_marks(), loc="outside lower center", ncols=2, fontsize=9)
+    return figure
+
+
+def _draw_sweep(axes: Axes, found: Sequence[TriedFinder], y: float) -> None:
+    axes.plot([one.learning_rate for one in found], [y] * len(found), color=PALETTE["grid"])
+    for one in found:
+        shape = "o" if one.name.endswith("suggestion") else "s" if one.stopped else ">"
+        colour = STABLE_COLOURS[(one.stable > 0) + (one.stable == one.seeds)]
+        axes.plot([one.learning_rate], [y], marker=shape, color=colour, markersize=7)
+
+
+def _finder_marks() -> list[Line2D]:
+    """The marks of range tests, for their legend."""
+    shapes = {"suggestion": "o", "edge: the loss grew": "s", "edge: it never did": ">"}
+    names = ("no seed is stable", "some seeds are", "all seeds are")
+    return [
+        *(
+            Line2D([], [], color=PALETTE["muted"], marker=mark, linestyle="none", label=name)
+            for name, mark in shapes.items()
+        ),
+        *(
+            Line2D([], [], color=colour, marker="o", linestyle="none", label=name)
+            for colour, name in zip(STABLE_COLOURS, names, strict=True)
+        ),
+    ]
 
 
 def _limits(colour: str) -> list[Line2D]:
@@ -317,8 +382,8 @@ def _rate_axis(axes: Axes, rates: Sequence[float]) -> None:
     logs = np.log10(rates or [1.0])
     low, high = np.floor(logs.min() - 0.1), np.ceil(logs.max() + 0.1)
     axes.set(xscale="log", xlim=(10**low, 10**high), xlabel="learning rate")
-    # Five numbers as long as 0.0001 fit beside one another.
-    axes.xaxis.set_major_locator(LogLocator(numticks=6))
+    # Five numbers as long as 0.0001 fit beside one another, or four as long as 0.000001.
+    axes.xaxis.set_major_locator(LogLocator(numticks=6 if low >= -5 else 5))
     axes.xaxis.set_minor_locator(NullLocator())
     # A tick lies a rounding beside its power of ten.
     axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: decimal(rate)))

@@ -1,20 +1,24 @@
 """Which figures a report has."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lr_ceiling.evidence.comparison import around
+from lr_ceiling.evidence.records import VerifiedArm
 from lr_ceiling.report import figures
 from lr_ceiling.report.findings import Findings, Runs, name_of
 from lr_ceiling.report.words import network
 
 
-def draw(folder: Path, found: Findings) -> list[str]:
-    """Draw the figures of what was found into `folder`; returns their names."""
+def draw(folder: Path, found: Findings, verified: Sequence[VerifiedArm]) -> list[str]:
+    """Draw the figures of what was found into `folder`; returns their names.
+
+    `verified` has the range tests that fresh seeds were held against.
+    """
     searches = list(found.searches.values())
+    measured = {arm: one.measurement for arm, one in found.pools.items()}
     drawings = {
-        "ceilings": figures.ceilings_of_arms(
-            {arm: one.measurement for arm, one in found.pools.items()}, found.ratios
-        ),
+        "ceilings": figures.ceilings_of_arms(measured, found.ratios),
         "probability": figures.probability_of_arms(
             found.studies,
             [search.belief for search in searches],
@@ -33,6 +37,10 @@ def draw(folder: Path, found: Findings) -> list[str]:
             drawings[f"edge-{name_of(arm)}"] = figures.around_the_edge(
                 nearest, network(search.study)
             )
+    by_arm = {(one.variant, one.activation): one.finders for one in verified}
+    tried = {arm: by_arm[arm] for arm in measured if by_arm.get(arm)}
+    if tried:
+        drawings["range-tests"] = figures.range_tests_of_arms(measured, tried)
     if found.normalised:
         drawings["modes"] = figures.training_and_inference(found.normalised)
     for name, figure in drawings.items():

@@ -61,7 +61,7 @@ def main(
     expected = ValidationReport.read(validation)
     fresh = VerificationReport.read(verification)
     found = read_findings(grid, train, search, theory, fresh.runs)
-    verified = fresh.under(conditions_of(found.spec)).arms
+    verified = verified_arms(fresh.under(conditions_of(found.spec)).arms, found.studies)
     more_runs = ClaimsReport.read(tested).about(subject_of(found.spec, grid))
     remove_what_left_the_grid(found, train, search, theory)
 
@@ -84,10 +84,10 @@ def main(
         ratios=found.ratios,
         claims=claims,
         gaps={title: gap(runs) for title, runs in found.normalised.items()},
-        drawn=draw(output / "figures", found),
+        drawn=draw(output / "figures", found, verified),
         made=origin_of(found),
         validation=expected,
-        verified=verified_arms(verified, found.studies),
+        verified=verified,
         tested=more_runs,
     )
     written, copy = write_pages(output, content, found)
