@@ -1,5 +1,7 @@
 """The headline claims what its verdict allows; the takeaways are of the numbers."""
 
+from dataclasses import replace
+
 import pytest
 
 from conftest import arm_of, small_run, small_usable
@@ -79,6 +81,16 @@ def test_a_ratio_that_grows_with_the_budget_is_no_headline() -> None:
     assert line.text == (
         "With relu, batch norm trains at higher learning rates: no ceiling found up to 4,100, 2 of "
         "2 stable; the baseline trains up to 0.01 (0.005 to 0.02)."
+    )
+
+
+def test_where_some_runs_failed_or_none_trains_often_the_line_is_a_sentence() -> None:
+    beyond = {"lr90": between(None, 31_000.0, None), "trials": 12}
+    failed = arm("batchnorm", "relu", **beyond, labels={"slow": 1, "stable": 11})
+    never = arm("baseline", "relu", checks=replace(ARMS[0].checks, lr90_exists=0.1))
+    (line,) = headline([never, failed], [ratio(NOTHING)], [claim("inconclusive")])
+    assert "it trains up to at least 31,000, 11 of 12 stable; the baseline: no rate trains" in (
+        line.text
     )
 
 

@@ -8,7 +8,6 @@ from lr_ceiling.report.words import (
     VARIANTS,
     in_short,
     in_times,
-    is_above,
     likely,
     network,
     no_accuracy_lost_up_to,
@@ -76,10 +75,16 @@ def _trains(ratio: Ratio, baseline: ArmCeilings, batchnorm: ArmCeilings) -> str:
     if ratio.lr90.estimate is not None:
         return f"up to {_of_baseline(ratio.lr90)}"
     # A ratio that is bounded on one side only grows with the budget: both ceilings are told.
-    beyond = batchnorm.headline.lr90
     found = trains_up_to(batchnorm)
-    told = found if is_above(beyond) else f"it trains up to {found}"
-    return f"{told}; the baseline trains up to {trains_up_to(baseline)}"
+    told = found if _is_clause(found) else f"it trains up to {found}"
+    below = trains_up_to(baseline)
+    joint = ":" if _is_clause(below) else " trains up to"
+    return f"{told}; the baseline{joint} {below}"
+
+
+def _is_clause(found: str) -> bool:
+    """Whether a ceiling in words says by itself that there is none: `no ceiling found up to 2`."""
+    return found.startswith("no ")
 
 
 def _lossless(ratio: Ratio) -> list[str]:
