@@ -211,7 +211,10 @@ def _places(
     """Where runs execute: the executor that was given, or one on workers that are made ready."""
     if cluster is not None:
         if not isinstance(known, Problem) or parcel is None or parcel.path is None:
-            raise ParamsError("executor is a cluster: this problem needs one that has its files")
+            raise ParamsError(
+                f"executor is a cluster, which can't bring the files of {type(known).__name__} to "
+                "its workers: give another Executor"
+            )
         executor = stack.enter_context(cluster.opened(_needs(known, parcel.path, parcel.digest)))
     if isinstance(executor, RemoteExecutor):
         executor.on_other_arithmetic = lambda: driver.study.set_user_attr(SAME_ARITHMETIC, False)
@@ -288,7 +291,8 @@ def _check_places(executor: Executor | Cluster | None, workers: int | None) -> N
         _positive("workers", workers)
     if executor is not None and not isinstance(executor, Executor):
         raise ParamsError(
-            f"executor is a {type(executor).__name__}: give a concurrent.futures.Executor"
+            f"executor is a {type(executor).__name__}: give a concurrent.futures.Executor, a Dask "
+            "Client, or a DaskCluster"
         )
 
 

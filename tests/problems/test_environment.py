@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,21 @@ def test_a_training_in_a_hostile_environment_gives_the_same_bytes(
     }
     assert RunResult.model_validate_json(trained) == expected
     assert model.read_bytes() == (tmp_path / "expected.keras").read_bytes()
+
+
+def test_threads_that_mute_stderr_leave_it_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
+    inside = threading.Event()
+
+    def mute() -> None:
+        with muted_stderr():
+            inside.set()
+            time.sleep(0.1)
+
+    threads = [threading.Thread(target=mute) for _ in range(2)]
+    threads[0].start()
+    assert inside.wait(10)
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"

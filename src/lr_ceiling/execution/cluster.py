@@ -11,8 +11,9 @@ import importlib
 import logging
 import queue
 import secrets
+import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import (
     FIRST_COMPLETED,
     CancelledError,
@@ -22,9 +23,9 @@ from concurrent.futures import (
 )
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from lr_ceiling.errors import MissingExtra, WorkerError
+from lr_ceiling.errors import MissingExtra, ParamsError, WorkerError
 from lr_ceiling.execution.admission import Told, Versioned, other_arithmetic, refusal, told_here
 from lr_ceiling.execution.files import write_bytes
 from lr_ceiling.execution.remote import (
@@ -37,6 +38,7 @@ from lr_ceiling.execution.remote import (
     WorkerLostError,
     data_of,
     execute,
+    say,
 )
 
 try:
@@ -47,8 +49,12 @@ except ImportError:
 
 # What all of ours on a scheduler are called, with the client's name behind it.
 NAME = "lr-ceiling"
-# Seconds within which a scheduler answers.
+# Seconds within which a scheduler answers, in which one worker gets ready, in which the others do
+# after that, and after which a scheduler that is connected and says nothing counts as gone.
 ANSWERS = 10.0
+READY, OTHERS = 60.0, 10.0
+SILENT = 300.0
+Answer = TypeVar("Answer")
 
 
 class DaskCluster:
@@ -68,6 +74,14 @@ class DaskCluster:
         time_out: float | None = None,
         patience: float = PATIENCE,
     ) -> None:
+        if not isinstance(at, str | Client):
+            raise ParamsError(
+                f"the cluster is {at!r:.50}: give the scheduler's address, such as "
+                "tcp://10.0.0.1:8786, or a Client"
+            )
+        for name, seconds in (("time_out", time_out), ("patience", patience)):
+            if seconds is not None and not seconds > 0:
+                raise ParamsError(f"{name} is {seconds}: it must be above 0 seconds")
         self._at = at
         self._strict, self._time_out, self._patience = strict, time_out, patience
 
@@ -82,6 +96,7 @@ class DaskCluster:
             client = self._at
             if isinstance(client, str):
                 client = stack.enter_context(_connected(client))
+            _check(client)
             workers = stack.enter_context(_prepared(client, needs, wanted, self._strict))
             executor = RemoteExecutor(
                 workers,
@@ -100,8 +115,36 @@ def cluster_of(executor: object) -> DaskCluster | None:
     if isinstance(executor, Client):
         return DaskCluster(executor)
     if isinstance(executor, distributed.cfexecutor.ClientExecutor):
+        if executor._kwargs:
+            options = ", ".join(executor._kwargs)
+            raise ParamsError(
+                f"executor was made by get_executor({options}=...): a search uses all workers of "
+                "its scheduler; give the Client itself"
+            )
         return DaskCluster(executor._client)
     return None
+
+
+def _check(client: Client) -> None:
+    if client.asynchronous:
+        raise ParamsError("the Client is asynchronous: give one without asynchronous=True")
+    if client.status != "running" or client.scheduler is None:
+        raise WorkerError(f"the Client is {client.status}: connect another one")
+
+
+def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
+    """What a call comes to. Raises TimeoutError where it takes longer: Dask's have no deadline."""
+    # A thread of its own: one of a pool would be waited for when the program ends.
+    answer: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name=NAME).start()
+    return answer.result(seconds)
 
 
 @contextlib.contextmanager
@@ -139,50 +182,75 @@ def _prepared(client: Client, needs: Needs, wanted: Told, strict: bool) -> Itera
     plugin = Delivery(name, contents, wanted, needs.versioned, needs.prepared_by, strict)
     workers = _Workers(client, name)
     try:
-        # Those of drivers that were killed.
-        for abandoned in client.run_on_scheduler(_abandoned):
-            client.unregister_worker_plugin(abandoned)
-        client.subscribe_topic(name, workers.hear)
-        _register(client, plugin, name)
-        # What they told before the scheduler knew that we listen.
-        for told in client.run(_told, name, on_error="ignore").values():
-            workers.tell(told)
-    except (OSError, CancelledError) as error:
-        raise SchedulerGoneError(f"{workers.name} is gone ({_in_a_line(error)})") from None
-    try:
+        try:
+            _within(ANSWERS, lambda: _remove_abandoned(client))
+            client.subscribe_topic(name, workers.hear)
+            _deliver(client, plugin, workers)
+        # A time-out is an OSError, too.
+        except (OSError, CancelledError) as error:
+            raise SchedulerGoneError(f"{workers.name} is gone ({_in_a_line(error)})") from None
         yield workers
     finally:
         # A scheduler that is gone keeps nothing of ours.
         if client.status == "running":
             with contextlib.suppress(Exception):
                 client.unsubscribe_topic(name)
-                client.unregister_worker_plugin(name)
+                _within(ANSWERS, lambda: client.unregister_worker_plugin(name))
 
 
-def _register(client: Client, plugin: "Delivery", name: str) -> None:
-    try:
-        client.register_plugin(plugin, name=name)
-    # A worker that ends meanwhile.
-    except OSError:
+def _remove_abandoned(client: Client) -> None:
+    """Remove the plugins of drivers that were killed."""
+    prefix = f"{NAME}:"
+
+    # By value, since a scheduler need not have our package to tell.
+    def abandoned(dask_scheduler: Any) -> list[str]:
+        ours = [name for name in dask_scheduler.worker_plugins if name.startswith(prefix)]
+        return [name for name in ours if name.split(":")[1] not in dask_scheduler.clients]
+
+    for name in client.run_on_scheduler(abandoned):
+        # Another driver may remove it as well.
+        with contextlib.suppress(ValueError):
+            client.unregister_worker_plugin(name)
+
+
+def _deliver(client: Client, plugin: "Delivery", workers: "_Workers") -> None:
+    """Bring all workers the plugin; go on when they are ready, or when some are and time is up.
+
+    Raises WorkerError where no worker can unpack it.
+    """
+    # In a thread, since the scheduler answers when every worker has, also one that hangs.
+    failed: Future[None] = Future()
+
+    def register() -> None:
+        try:
+            client.register_plugin(plugin, name=plugin.name)
+        except BaseException as error:
+            failed.set_exception(error)
+        else:
+            failed.set_result(None)
+
+    threading.Thread(target=register, daemon=True, name=NAME).start()
+    begun = time.monotonic()
+    while not failed.done() and time.monotonic() - begun < READY:
+        if workers.told_first is not None and time.monotonic() - workers.told_first > OTHERS:
+            break
+        time.sleep(0.02)
+    # What they told before the scheduler knew that we listen.
+    for event in _within(ANSWERS, lambda: client.get_events(plugin.name)):
+        workers.hear(event)
+    error = failed.exception() if failed.done() else None
+    # A worker that ends meanwhile is an OSError.
+    if isinstance(error, OSError):
         if client.status != "running":
-            raise
-    # Whatever its unpacking raises there.
-    except Exception as error:
-        raise WorkerError(
-            f"a worker can't be made ready ({_in_a_line(error)}): install the same lr-ceiling "
-            "with its extra cluster on all machines"
-        ) from None
-
-
-def _abandoned(dask_scheduler: Any) -> list[str]:
-    """The plugins of ours whose clients are gone."""
-    ours = [name for name in dask_scheduler.worker_plugins if name.startswith(f"{NAME}:")]
-    return [name for name in ours if name.split(":")[1] not in dask_scheduler.clients]
-
-
-def _told(name: str, dask_worker: Any) -> Told | None:
-    plugin: Delivery | None = dask_worker.plugins.get(name)
-    return None if plugin is None else plugin.told
+            raise error
+    elif error is not None:
+        said = (
+            f"a worker can't be made ready ({_in_a_line(error)}): install the same lr-ceiling with "
+            "its extra cluster on all machines"
+        )
+        if workers.told_first is None:
+            raise WorkerError(said)
+        say(said)
 
 
 class Delivery(WorkerPlugin):  # type: ignore[misc]
@@ -248,19 +316,18 @@ class _Workers:
         self._client, self._place = client, name
         self._heard: queue.SimpleQueue[Told | Started] = queue.SimpleQueue()
         self.name = f"the scheduler {client.scheduler.address}"
+        # When the first worker told what it is, and when the scheduler answered last.
+        self.told_first: float | None = None
+        self._answered = time.monotonic()
 
     def hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """Take in what a worker says; in a thread of the client's."""
         _, said = event
         if "told" in said:
-            self.tell(Told(**said["told"]))
-        else:
+            self.told_first = self.told_first or time.monotonic()
+            self._heard.put(Told(**said["told"]))
+        elif "attempt" in said:
             self._heard.put(Started(said["attempt"], said["worker"]))
-
-    def tell(self, told: Told | None) -> None:
-        """Take in what a worker is."""
-        if told is not None:
-            self._heard.put(told)
 
     def start(self, attempt: str, call: bytes, without: Collection[str]) -> "Future[Reply]":
         """Let a worker execute a call."""
@@ -289,11 +356,21 @@ class _Workers:
         return found
 
     def present(self) -> Collection[str] | None:
-        """The addresses of the workers; None while the scheduler does not answer."""
+        """The addresses of the workers; None while the scheduler does not answer.
+
+        Raises SchedulerGoneError where it has not answered for SILENT seconds.
+        """
         try:
-            return set(self._client.scheduler_info(n_workers=-1)["workers"])
+            found = _within(ANSWERS, lambda: self._client.scheduler_info(n_workers=-1))
         except (OSError, CancelledError):
+            silent = time.monotonic() - self._answered
+            if silent > SILENT:
+                raise SchedulerGoneError(
+                    f"{self.name} has not answered for {silent:.0f} s"
+                ) from None
             return None
+        self._answered = time.monotonic()
+        return set(found["workers"])
 
     def wait(self, futures: Collection["Future[Reply]"], seconds: float) -> None:
         """Wait until a run has ended, so many seconds at most."""

@@ -186,13 +186,16 @@ def execute(call: bytes, carried: Mapping[str, Path], told: Told) -> Reply:
             function, arguments = reader.load()
             result = function(*arguments)
         # Also what would end the worker: it is the call's own affair.
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             return Reply(told, raised=_sendable(error))
         left = {name: path for name, path in reader.returned.items() if path.exists()}
         return Reply(told, result, files={name: path.read_bytes() for name, path in left.items()})
 
 
 def _sendable(error: BaseException) -> BaseException:
+    # Raised again in the driver, these would end it.
+    if isinstance(error, KeyboardInterrupt | GeneratorExit):
+        return WorkerError(f"a run raised {type(error).__name__}")
     try:
         pickle.loads(pickle.dumps(error))
     # Whatever an exception's parts raise.
@@ -233,7 +236,7 @@ class RemoteExecutor(Executor):
 
     An attempt that its worker begun longer than `time_out` seconds ago gets another one beside it.
     A worker of other arithmetic is told by `other`, once; with `strict` it is refused.
-    Who waits for its futures does so by `wait`, which does the work: there is no thread for it.
+    Who waits for its futures does so by `wait_for`, which does the work: there is no thread for it.
     """
 
     def __init__(
@@ -280,7 +283,7 @@ class RemoteExecutor(Executor):
         self._start(run)
         return run.future
 
-    def wait(self, futures: Collection["Future[Any]"], timeout: float) -> set["Future[Any]"]:
+    def wait_for(self, futures: Collection["Future[Any]"], timeout: float) -> set["Future[Any]"]:
         """Wait until one of `futures` has ended, `timeout` seconds at most; give those that have.
 
         Raises SchedulerGoneError, and WorkerError where no worker is left that may try a run.

@@ -61,7 +61,7 @@ class Source(Protocol):
 class Waits(Protocol):
     """An executor that works while its futures are waited for."""
 
-    def wait(self, futures: Collection[Future[Any]], timeout: float) -> set[Future[Any]]:
+    def wait_for(self, futures: Collection[Future[Any]], timeout: float) -> set[Future[Any]]:
         """Wait until one of `futures` has ended, `timeout` seconds at most; those that have."""
 
 
@@ -170,7 +170,7 @@ class Runner:
 
     def _wait(self) -> set[Future[_Outcome]]:
         if isinstance(self._executor, Waits):
-            return self._executor.wait(self._flights, POLL)
+            return self._executor.wait_for(self._flights, POLL)
         return wait(self._flights, timeout=POLL, return_when=FIRST_COMPLETED).done
 
     def _steps(self) -> Counter[str]:

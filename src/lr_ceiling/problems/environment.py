@@ -6,6 +6,7 @@ that do the arithmetic are pinned, so that a run is what its specification makes
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -54,15 +55,20 @@ def pin() -> None:
     os.environ.update(wanted)
 
 
+_MUTING = threading.RLock()
+
+
 @contextlib.contextmanager
 def muted_stderr() -> Iterator[None]:
     """Nothing that is written to stderr inside is seen."""
     # TensorFlow's libraries greet people on stderr, from C, before they read any log level.
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    # One thread at a time: of two, the second would keep the first one's silence and bring it back.
+    with _MUTING:
+        kept = os.dup(2)
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
