@@ -107,7 +107,7 @@ def find_ceiling(
 
     Returns:
         The Ceiling: `lr90`, `lr50` and `usable` with intervals, `exists`, `reason`, `trials`,
-        `plot()`.
+            `plot()`.
 
     Raises:
         ParamsError: an argument is impossible.
