@@ -298,7 +298,7 @@ def ceiling_of(study: Study) -> Ceiling:
         ...     lambda trial: trial.suggest_float("lr", 1e-4, 100, log=True) < 0.1, n_trials=20
         ... )
         >>> print(ceiling_of(study))
-        OUTPUT
+        trains up to 0.0994 (0.0553 to 0.106); 20 trials
     """
     if study.directions != [StudyDirection.MAXIMIZE]:
         said = ", ".join(direction.name.lower() for direction in study.directions)
