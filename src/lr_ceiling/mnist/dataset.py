@@ -254,7 +254,7 @@ def _take(labels: Bytes, order: Indices, count: int) -> tuple[Indices, Indices]:
 
 
 def _apportion(sizes: Indices, total: int) -> Indices:
-    """Integer shares of `total` in proportion to `sizes`, by largest remainder; the sum is exact."""
+    """Integer shares of `total` in proportion to `sizes`, by largest remainder; they sum to it."""
     whole, remainder = np.divmod(sizes * total, sizes.sum())
     largest = np.argsort(-remainder, kind="stable")[: total - whole.sum()]
     whole[largest] += 1
