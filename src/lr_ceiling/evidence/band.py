@@ -96,7 +96,7 @@ class Band:
 
     @cached_property
     def _logs(self) -> Floats:
-        """Log weight of each curve, up to a constant: (lapses, theta, its width, phi, its width)."""
+        """Log weight of each curve up to a constant: (lapses, theta, its width, phi, its width)."""
         return np.stack([self._log_weight(*one) for one in LAPSES])
 
     def _log_of_nothing(self, failed: float, guess: float, weight: float) -> float:

@@ -38,8 +38,8 @@ SIGN: dict[Side, int] = {"upper": 1, "lower": -1}
 # not always learn at Glorot's scale, so an edge may lie on the other side.
 LOW, HIGH = 0.1, 1e3
 # Early calls were audited at Glorot's scale only (relu at 300 times that scale was called exploded
-# after 200 steps and ended at 0.78), so every trial is a full run. Eight runs narrow four decades to
-# a third of a decade at best, and take about two minutes on two cores.
+# after 200 steps and ended at 0.78), so every trial is a full run. Eight runs narrow four decades
+# to a third of a decade at best, and take about two minutes on two cores.
 BUDGET = 8.0
 # The same as for learning rates: a factor of two from end to end.
 INTERVAL = 0.3

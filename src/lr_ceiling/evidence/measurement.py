@@ -39,7 +39,7 @@ class Measurement:
         loss: float | None,
         scored: Iterable[Observation] | None = None,
     ) -> Self:
-        """The measurement from these observations, in any order, with their or `scored`'s scores."""
+        """The measurement from these observations, in any order, with their scores or `scored`."""
         posterior = Posterior(curves(bounds), observations, calls)
         return cls(posterior, loss, scored_of(observations if scored is None else scored))
 
