@@ -166,7 +166,7 @@ def find_ceiling(
         except ProblemError as error:
             raise ProblemError(f"{error}{_kept(driver, path)}") from error
         except WorkerError as error:
-            on = f"{_kept(driver, path)}: the same call goes on from there" if path else ""
+            on = f"{_kept(driver, path)}: the same call continues from there" if path else ""
             raise type(error)(f"{error}{on}") from error
         seen = [trials.observe(result) for result in driver.in_order]
         aim = trials.aim
@@ -245,7 +245,7 @@ def _needs(problem: Problem, path: Path, digest: str) -> Needs:
 
 def _kept(driver: Driver, path: Path | None) -> str:
     count = len(driver.results)
-    return f"; {count} run{'s' * (count != 1)} that ended: kept in {path}" if path else ""
+    return f"; {count} finished run{'s' * (count != 1)} kept in {path}" if path else ""
 
 
 def _runner(

@@ -125,8 +125,8 @@ def test_two_hosts_a_killed_worker_and_another_scheduler_change_nothing(
     with pytest.raises(SchedulerGoneError) as error:
         asked(plain(), executor=DaskCluster(scheduler), storage=journal, progress=Killer())
     said = re.fullmatch(
-        rf"the scheduler {re.escape(scheduler)} is gone.*; (\d) runs? that ended: kept in "
-        rf"{re.escape(str(journal))}: the same call goes on from there",
+        rf"the scheduler {re.escape(scheduler)} is gone.*; (\d) finished runs? kept in "
+        rf"{re.escape(str(journal))}: the same call continues from there",
         str(error.value),
     )
     assert said

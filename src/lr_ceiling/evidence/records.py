@@ -149,7 +149,7 @@ class Study(Record):
     calls: AuditedCalls
     transition_decades: float
     bounded: Literal["both", "above only", "below only", "none"]
-    # What can be said where there is no lr90.
+    # The fallback if there is no lr90.
     surest: Surest
     # The highest learning rate of a stable trial; None if no trial was stable.
     highest_stable: float | None
@@ -373,7 +373,7 @@ class Pooled(Record):
     # Probability that an lr90 exists.
     exists: float
     usable: UsableRate
-    # What can be said where there is no lr90.
+    # The fallback if there is no lr90.
     surest: Surest
     # The fit of Checks, for all these runs.
     fit: float

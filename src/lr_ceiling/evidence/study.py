@@ -73,7 +73,7 @@ class ArmTrials:
         return result.spec == task.spec
 
     def observe(self, result: RunResult) -> Observation:
-        """What a run says of its learning rate."""
+        """The observation in a run."""
         return observation(result)
 
     def dump(self, result: RunResult) -> str:
@@ -135,7 +135,7 @@ def journal_of(state: Path, arm: str, trials: ArmTrials) -> Path:
 
 
 def observation(run: RunSummary) -> Observation:
-    """What a run says of its learning rate."""
+    """The observation in a run."""
     stable, whole = run.label == "stable", run.ran_whole
     called = call_of(run)
     return Observation(

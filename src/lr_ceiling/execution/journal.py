@@ -126,7 +126,7 @@ def _writing(journal: Path) -> Iterator[None]:
         reason = (isinstance(known, OSError) and known.strerror) or error
         raise ResultsError(
             f"{journal} can't be written ({reason}): make room or name another file, and run "
-            "again; the trials that ended are kept"
+            "again; finished trials are kept"
         ) from None
 
 

@@ -102,8 +102,8 @@ class ProblemTask:
         # Any error that the problem's parts raise when they are unpickled.
         except Exception as error:
             raise ProblemError(
-                f"a worker can't open the problem ({_told(error)}): it must be able to import what "
-                "the problem is made of"
+                f"a worker can't open the problem ({_told(error)}): it must be able to import the "
+                "problem's modules"
             ) from error
 
     def __str__(self) -> str:

@@ -359,7 +359,7 @@ class RemoteExecutor(Executor):
         run.lost += workers
         if run.lost >= MOST_LOST:
             raise WorkerError(
-                f"{run.lost} workers ended while one run was under way: give them more memory"
+                f"{run.lost} workers ended while executing one run: give them more memory"
             )
         self._again(run)
 

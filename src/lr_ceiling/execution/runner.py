@@ -147,7 +147,7 @@ class Runner:
         """
         self._launch()
         if not self._flights:
-            raise ValueError("nothing is under way")
+            raise ValueError("no task is in progress")
         while True:
             done = self._wait()
             self._on_steps(self._steps())
@@ -220,8 +220,8 @@ class Runner:
         for future, flight in broken.items():
             if flight.attempt == ATTEMPTS:
                 raise WorkerError(
-                    f"a worker process was killed {ATTEMPTS} times while {flight.task} "
-                    "was under way: free some memory or use fewer workers"
+                    f"a worker process was killed {ATTEMPTS} times while executing {flight.task}: "
+                    "free some memory or use fewer workers"
                 )
             del self._flights[future]
             again = _Flight(flight.task, flight.group, flight.attempt + 1, flight.progress)

@@ -38,6 +38,6 @@ def opened(address: str, splits: Path, returned: Path | None) -> Iterator[tuple[
             yield executor, executor.places
     except WorkerError as error:
         raise type(error)(
-            f"{error}; what has ended is kept: run `dvc repro` again, with LR_CEILING_SCHEDULER "
+            f"{error}; finished runs are kept: run `dvc repro` again, with LR_CEILING_SCHEDULER "
             "naming another or none"
         ) from error

@@ -237,8 +237,7 @@ def _takes_rate(build_model: Callable[..., Any]) -> bool:
 def _validation_source(data: Any) -> Source:
     if data is None:
         raise ProblemError(
-            "validation_data: none is given, so nothing could tell whether a run trained: "
-            "give (x, y), or a dataset"
+            "validation_data: none is given, so no run can be judged: give (x, y), or a dataset"
         )
     if not isinstance(data, tuple):
         return keras_data.source_of("validation_data", data, None, None)

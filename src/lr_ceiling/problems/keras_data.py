@@ -108,7 +108,7 @@ class Function:
         dataset = self.function()
         if not (is_dataset(dataset) or is_pydataset(dataset)):
             raise ProblemError(
-                f"the function that was to make a dataset returned {dataset!r:.60}: "
+                f"the function for a dataset returned {dataset!r:.60}: "
                 "return a tf.data.Dataset or a keras.utils.PyDataset"
             )
         return dataset

@@ -62,8 +62,8 @@ def _check_backend(wanted: str) -> None:
     found = keras.config.backend()
     if found != wanted:
         raise ProblemError(
-            f"Keras computes with {found} in this process, and with {wanted} where the problem was "
-            f"made: set KERAS_BACKEND={wanted} before Python starts"
+            f"Keras computes with {found} in this process, but the problem was made with {wanted}: "
+            f"set KERAS_BACKEND={wanted} before Python starts"
         )
 
 

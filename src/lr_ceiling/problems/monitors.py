@@ -59,6 +59,6 @@ def mode_of(monitor: str, mode: AutoMode) -> Mode:
     if any(part in monitor for part in HIGHER_IS_BETTER):
         return "max"
     raise ProblemError(
-        f"mode: the name {monitor!r} doesn't tell whether it is to be high or low: "
+        f"mode: the name {monitor!r} doesn't say whether higher or lower is better: "
         "say mode='max' or mode='min'"
     )

@@ -111,8 +111,8 @@ def outcome_of(returned: Any, target: float | None, mode: Mode) -> Outcome:
         return NOT_FINITE
     if target is None:
         raise ProblemError(
-            f"the problem returned the score {score:g}: say with target= from which score on "
-            "a run is stable, or return a bool or an Outcome"
+            f"the problem returned the score {score:g}: give target=, the score of a stable run, "
+            "or return a bool or an Outcome"
         )
     stable = score >= target if mode == "max" else score <= target
     return Outcome(stable=stable, score=score, label="stable" if stable else "slow")

@@ -174,7 +174,7 @@ class CeilingSampler(BaseSampler):
                 return _in_order(trials, parameter, index)
             if all([self._is_given_up(study, one) for one in awaited]):  # noqa: C419
                 warnings.warn(
-                    f"trial {index} goes on without trial {place(awaited[0])}, which has kept "
+                    f"trial {index} continues without trial {place(awaited[0])}, which has kept "
                     f"others waiting for {self._patience:g} s: tell the study that it failed if "
                     "its process is gone",
                     stacklevel=2,

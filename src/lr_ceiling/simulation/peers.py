@@ -90,7 +90,7 @@ class Fitted:
         self._place, self._trial, self._fit = place, 0, Fit()
 
     def next(self) -> float:
-        """Where to try."""
+        """The next log10 learning rate."""
         self._trial += 1
         return self._place(self._trial - 1)
 
@@ -112,7 +112,7 @@ class Tpe:
         self._use_fit, self._fit, self._highest = fit, Fit(), np.log10(LOW)
 
     def next(self) -> float:
-        """Where to try."""
+        """The next log10 learning rate."""
         self._trial = self._study.ask()
         return float(np.log10(self._trial.suggest_float("lr", LOW, HIGH, log=True)))
 

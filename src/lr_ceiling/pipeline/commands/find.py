@@ -78,7 +78,7 @@ def cluster_at(address: str | None, strict: bool, time_out: float | None) -> Clu
     if address is None:
         if strict or time_out is not None:
             name = "--strict" if strict else "--time-out"
-            raise ParamsError(f"{name} is for workers elsewhere: name their --scheduler")
+            raise ParamsError(f"{name} is for a cluster: give its --scheduler")
         return None
     if time_out is not None and not time_out > 0:
         raise ParamsError(f"--time-out is {time_out:g}: it must be above 0 seconds")

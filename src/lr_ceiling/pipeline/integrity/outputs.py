@@ -50,7 +50,7 @@ def check_cache() -> Part:
         if _digest(path, "md5") != path.parent.name + path.name.removesuffix(FOLDER):
             part.blame(
                 f"{path} is damaged",
-                f"`rm -f {path} && dvc repro` makes it anew, or `dvc commit --force` from data/",
+                f"`rm -f {path} && dvc repro` makes it again, or `dvc commit --force` from data/",
             )
     return part
 

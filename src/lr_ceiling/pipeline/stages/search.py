@@ -113,7 +113,7 @@ def _print_study(arm: str, study: Study) -> None:
     labels = ", ".join(f"{count} {label}" for label, count in study.labels.items())
     reason = {
         "interval": "the interval is narrow enough",
-        "range": "lr90 lies at the end of what may be tried",
+        "range": "lr90 lies at the end of the allowed range",
         "budget": "the budget is spent",
     }
     rows = [
