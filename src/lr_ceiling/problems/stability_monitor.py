@@ -28,7 +28,7 @@ class StabilityMonitor(keras.callbacks.Callback):  # type: ignore[misc]
 
     Examples:
         >>> judge = StabilityMonitor(monitor="val_accuracy", target=0.9)
-        >>> history = model.fit(x, y, validation_data=(xv, yv), callbacks=[judge])
+        >>> history = model.fit(x, y, validation_data=(xv, yv), callbacks=[judge], verbose=0)
         >>> judge.stable, judge.label
         (True, 'stable')
     """
