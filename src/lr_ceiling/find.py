@@ -82,13 +82,13 @@ def find_ceiling(
         high: the highest one. Trials go up to two decades beyond both if the results ask for it.
         target: a run is stable if its score reaches this value, in units of the score.
         mode: "max" if higher scores are better, "min" if lower scores are better.
-        budget: the most full runs that the search for lr90 may spend.
+        budget: the maximum number of full runs that the search for lr90 may spend.
         interval: the search for lr90 ends earlier once its 95% interval is at most this wide, in
             decades.
-        confirmations: the most fresh seeds that are then run at the lower limit of lr90, to test
-            whether an lr90 exists.
-        usable: whether runs below the edge then search for the usable rate. A number is the most
-            runs for it; True means six. The problem must return scores.
+        confirmations: the maximum number of fresh seeds that are then run at the lower limit of
+            lr90, to test whether an lr90 exists.
+        usable: whether runs below the edge then search for the usable rate. A number is the maximum
+            number of these runs; True means six. The problem must return scores.
         loss: the loss of score that is allowed at the usable rate, in units of the score: 0.01 by
             default if `mode` is "max". There is no default for "min".
         seed: the seed from which all learning rates and seeds of the runs are derived.

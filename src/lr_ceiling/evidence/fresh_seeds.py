@@ -185,7 +185,7 @@ def known_finders(search: Search, known: VerifiedArm | None) -> tuple[TriedFinde
 def runs_to_verify(
     searches: Iterable[Search], suggestions: int, known: Iterable[VerifiedArm] = ()
 ) -> int:
-    """The most runs of a verification, with this number of suggestions per arm."""
+    """The maximum number of runs of a verification, with these suggestions per arm."""
     before: Mapping[Arm, VerifiedArm] = {(arm.variant, arm.activation): arm for arm in known}
     count = 0
     for search in searches:

@@ -64,7 +64,7 @@ class ClaimTests:
 
     @property
     def runs(self) -> int:
-        """The most runs of the tests."""
+        """The maximum number of runs of the tests."""
         groups = (*self._cells.values(), *self._activations)
         fixed = {spec for specs in groups for spec in specs}
         return len(fixed) + int(BUDGET) * len(SIGN) * len(self._arms)

@@ -142,7 +142,7 @@ class StepProgress:
         return show
 
     def expect(self, ahead: int) -> None:
-        """Announce the most steps that may be taken for later stages before this work ends."""
+        """Announce the maximum number of steps for later stages before this work ends."""
         self._ahead = ahead
 
     def stands(self, standing: str) -> None:

@@ -56,7 +56,7 @@ def mode() -> Mode:
 class Ahead:
     """Work that may be done ahead. `own` sources count as the stage's own work, `spare` ones don't.
 
-    `steps` is the most optimizer steps that the `own` sources may take.
+    `steps` is the maximum number of optimizer steps of the `own` sources.
     """
 
     own: Mapping[str, Source]
@@ -319,7 +319,7 @@ class _Study:
 
     @property
     def budget_left(self) -> float:
-        """The most full runs that its remaining trials may take."""
+        """The maximum number of full runs of its remaining trials."""
         runs: Iterable[RunResult] = self._driver.results.values()
         spent = sum(run.steps / run.spec.horizon for run in runs)
         return max(self._aim.most_runs - spent, 0.0)

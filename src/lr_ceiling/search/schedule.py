@@ -99,7 +99,7 @@ class Aim:
 
     @property
     def most_runs(self) -> float:
-        """The most full runs that all parts of the study may take."""
+        """The maximum number of full runs of all parts of the study."""
         return self.budget + self.confirmations + self.usable_runs
 
     @property

@@ -23,7 +23,7 @@ from lr_ceiling.simulation.studies import (
     summarise,
 )
 
-# The most full runs of a peer.
+# Maximum number of full runs of a peer.
 CAP = 100
 BOOTSTRAPS = 500
 # Number of studies that choose a peer's configuration, and of those that measure the chosen one.

@@ -28,13 +28,17 @@ NAME = "__problem__"
 @click.option("--high", type=float, required=True, help="the ceiling is expected below it")
 @click.option("--target", type=float, help="the score that a stable run must reach")
 @click.option("--mode", type=click.Choice(["max", "min"]), default="max", show_default=True)
-@click.option("--budget", type=float, default=15, show_default=True, help="most full runs")
+@click.option("--budget", type=float, default=15, show_default=True, help="maximum full runs")
 @click.option("--interval", type=float, default=0.3, show_default=True, help="decades, to stop at")
-@click.option("--confirmations", type=int, default=12, show_default=True, help="most fresh seeds")
-@click.option("--usable", type=int, default=6, show_default=True, help="most runs below the edge")
+@click.option(
+    "--confirmations", type=int, default=12, show_default=True, help="maximum fresh seeds"
+)
+@click.option(
+    "--usable", type=int, default=6, show_default=True, help="maximum runs below the edge"
+)
 @click.option("--loss", type=float, help="allowed loss of score; default: 0.01 for mode max")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--lag", type=int, default=4, show_default=True, help="most runs in progress")
+@click.option("--lag", type=int, default=4, show_default=True, help="maximum runs in progress")
 @click.option("--workers", type=int, help="runs at once; default: one per core")
 @click.option("--scheduler", help="address of a Dask scheduler for the runs: tcp://host:8786")
 @click.option("--strict", is_flag=True, help="refuse workers that compute other last digits")
