@@ -517,7 +517,7 @@ def test_an_executor_stays_open_after_an_error() -> None:
 def test_an_executor_that_was_shut_down_is_one_line() -> None:
     pool = ThreadPoolExecutor(1)
     pool.shutdown()
-    with pytest.raises(WorkerError, match="the executor that was given takes no more") as error:
+    with pytest.raises(WorkerError, match="the given executor takes no more tasks") as error:
         search(trains, executor=pool)
     message(error)
 

@@ -225,7 +225,7 @@ def _places(
     """The executor of the runs: the given one, or one on the cluster's prepared workers."""
     if cluster is not None:
         if not isinstance(known, Problem) or parcel is None or parcel.path is None:
-            raise ParamsError("executor is a cluster: this problem needs one that has its files")
+            raise ParamsError("executor is a cluster: this problem needs workers with its files")
         executor = stack.enter_context(cluster.opened(_needs(known, parcel.path, parcel.digest)))
     if isinstance(executor, RemoteExecutor):
         executor.on_other_arithmetic = lambda: driver.study.set_user_attr(SAME_ARITHMETIC, False)

@@ -274,7 +274,7 @@ class RemoteExecutor(Executor):
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Send a call to a worker."""
         if kwargs:
-            raise TypeError("calls with names of arguments don't travel")
+            raise TypeError("calls with keyword arguments can't be sent")
         call, named = self._files.dumps((function, args))
         run = _Run(call, named, Future())
         run.future.add_done_callback(lambda future: _give_up(run))

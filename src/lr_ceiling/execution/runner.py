@@ -200,13 +200,13 @@ class Runner:
             except RuntimeError as error:
                 if self._owned:
                     raise
-                raise WorkerError(f"the executor that was given takes no more: {error}") from None
+                raise WorkerError(f"the given executor takes no more tasks: {error}") from None
             self._failed_starts = 0
             self._flights[future] = flight
 
     def _restart(self) -> None:
         if not self._owned:
-            raise WorkerError("the executor that was given has broken: start another one")
+            raise WorkerError("the given executor is broken: start another one")
         if self._executor is not None:
             # A broken pool terminates its processes and waits for all of them. A process that was
             # just starting is not terminated, and may wait for a lock that a dead process holds.

@@ -24,7 +24,7 @@ REFUSED = 3
     default=False,
     help="rehearse with 2 seeds and 2 runs per search, then restore the results; default: full",
 )
-@click.option("--seeds", type=click.IntRange(1, 64), help="seeds per cell; default: as now")
+@click.option("--seeds", type=click.IntRange(1, 64), help="seeds per cell; default: present number")
 @click.option("--force", is_flag=True, help="train again, even if DVC has these seeds' results")
 @click.option("--fail-on-refusal", is_flag=True, help=f"exit with {REFUSED} if it is refused")
 @one_line_errors
