@@ -249,7 +249,7 @@ def test_a_problem_with_files_of_its_own_needs_workers_that_have_them(client: Cl
             problem = CallableProblem(plain(), None, "max")
             return ProblemTrials(problem, question, Parcel.of(problem, None))  # type: ignore[arg-type]
 
-    with pytest.raises(ParamsError, match="executor is a cluster: this problem needs one that has"):
+    with pytest.raises(ParamsError, match="executor is a cluster: this problem needs workers"):
         find_ceiling(OwnTrials(), low=1e-2, high=1, executor=client, progress=False)  # type: ignore[arg-type]
 
 
