@@ -50,7 +50,7 @@ class Measurement:
 
     @property
     def exists(self) -> float:
-        """Probability that there is an lr90."""
+        """Probability that an lr90 exists."""
         return round(self.estimates.posterior.edge(TARGETS["lr90"]).exists, 4)
 
     @cached_property

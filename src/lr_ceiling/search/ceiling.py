@@ -272,7 +272,7 @@ class Ceiling:
             ("trains up to (lr90)", self.lr90.in_words(digits=3) or "?"),
             ("no accuracy lost up to (usable)", self.usable.in_words(digits=3) or "?"),
             ("half of all seeds train up to (lr50)", self.lr50.in_words(digits=3) or "?"),
-            ("probability that there is an lr90", f"{self.exists:.2f}"),
+            ("probability that lr90 exists", f"{self.exists:.2f}"),
             ("trials", f"{len(self._observations)}, {self.full_runs:g} full runs"),
         ]
         if self.reason:
