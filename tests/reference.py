@@ -24,8 +24,8 @@ NAMES = (
 )
 HEAD = """# Reference
 
-What `import lr_ceiling` offers, from the docstrings. How to choose what they ask for:
-[own-model.md](own-model.md). `python tests/reference.py` writes this page.
+The public names of `lr_ceiling`, from their docstrings. [own-model.md](own-model.md) explains how
+to choose the arguments. `python tests/reference.py` writes this page.
 
 """
 CONFIG = ConfigDict(

@@ -229,7 +229,7 @@ def test_what_ended_before_an_exception_is_kept_and_the_search_goes_on(tmp_path:
     journal = tmp_path / "search.journal"
     with pytest.raises(ProblemError) as error:
         search(broken, storage=journal)
-    told = re.search(r"; (\d) runs? that ended: kept in (.*)$", message(error))
+    told = re.search(r"; (\d) finished runs? kept in (.*)$", message(error))
     assert told
     assert told[2] == str(journal)
     ceiling = search(trains, storage=journal)
@@ -240,7 +240,7 @@ def test_what_ended_before_an_exception_is_kept_and_the_search_goes_on(tmp_path:
 @pytest.mark.parametrize(
     ("returned", "said"),
     [
-        (0.5, r"the problem returned the score 0\.5: say with target= from which score on a run"),
+        (0.5, r"the problem returned the score 0\.5: give target=, the score of a stable run"),
         (None, r"the problem returned None \(NoneType\): return a bool, a score, or an Outcome"),
         ("0.5", r"the problem returned '0\.5' \(str\)"),
         ([0.5, 0.6], r"the problem returned \[0\.5, 0\.6\] \(list\)"),
@@ -517,7 +517,7 @@ def test_an_executor_stays_open_after_an_error() -> None:
 def test_an_executor_that_was_shut_down_is_one_line() -> None:
     pool = ThreadPoolExecutor(1)
     pool.shutdown()
-    with pytest.raises(WorkerError, match="the executor that was given takes no more") as error:
+    with pytest.raises(WorkerError, match="the given executor takes no more tasks") as error:
         search(trains, executor=pool)
     message(error)
 

@@ -1,4 +1,4 @@
-"""How high the learning rate can go, how sure that is, and what batch norm changes.
+"""Measures the highest stable learning rate of a network, with a credible interval.
 
 from lr_ceiling import KerasProblem, find_ceiling
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from lr_ceiling.search.estimates import Estimate
     from lr_ceiling.search.sampler import CeilingSampler
 
-# Imported when first used: the import of the package takes a tenth of a second with them, and a
-# stage of the pipeline would depend on all of them.
+# These names are imported at their first use. Importing them with the package would take a tenth of
+# a second, and each stage of the pipeline would depend on all of their modules.
 _PUBLIC = {
     "Ceiling": "search.ceiling",
     "CeilingSampler": "search.sampler",

@@ -1,23 +1,23 @@
-"""What can go wrong for a reason that the user can mend.
+"""Errors that the user can fix.
 
     LrCeilingError
-    ├── ParamsError       params.yaml or an option says something impossible
+    ├── ParamsError       params.yaml or an option has an impossible value
     ├── SourceError       no source gave MNIST
-    ├── DatasetError      a data file is not what it must be
+    ├── DatasetError      a data file is missing, damaged or has wrong contents
     ├── ValidationError   the data breaks its specification
     ├── ResultsError      a results file is missing or unreadable
-    ├── ProblemError      a problem raised, or gave what can't be judged
-    ├── StudyError        a study was begun for another question
+    ├── ProblemError      a run raised an exception, or its result can't be judged
+    ├── StudyError        a stored study belongs to another question
     ├── MissingExtra      a library of an extra is not installed
     ├── WorkerError       a run kept killing its worker
-    ├── TrackingError     MLflow can't be reached, or refuses what is sent
-    ├── RegistryError     no such model version, or one that can't be loaded
+    ├── TrackingError     MLflow can't be reached, or refuses a request
+    ├── RegistryError     a model version is missing or can't be loaded
     ├── ServingError      the champion can't be served over HTTP
     ├── PipelineError     `dvc repro` failed
-    └── LockedError       another process works on the same thing
+    └── LockedError       another process holds the lock of a study or store
 
-Each is told in one line and ends the command with exit code 1. Anything else is a bug and keeps
-its traceback.
+A command prints each of them as one line and ends with exit code 1. Any other exception is a bug
+and keeps its traceback.
 """
 
 import functools
@@ -42,7 +42,7 @@ class SourceError(LrCeilingError):
 
 
 class DatasetError(LrCeilingError):
-    """A data file is missing, damaged, too large, or holds other arrays than it must."""
+    """A data file is missing, damaged or too large, or holds the wrong arrays."""
 
 
 class ValidationError(LrCeilingError):
@@ -54,27 +54,27 @@ class ResultsError(LrCeilingError):
 
 
 class ProblemError(LrCeilingError):
-    """A run of a problem raised, or returned what can't be judged."""
+    """A run of a problem raised an exception, or returned a value that can't be judged."""
 
 
 class StudyError(LrCeilingError):
-    """A stored study was begun with other arguments, another problem or other libraries."""
+    """A stored study was started with other arguments, another problem or other libraries."""
 
 
 class MissingExtra(LrCeilingError):  # noqa: N818
-    """A library is not installed that comes with an extra of the package."""
+    """A library of one of the package's extras is not installed."""
 
 
 class WorkerError(LrCeilingError):
-    """A run ended its worker process every time that it was tried."""
+    """A run ended its worker process at every attempt."""
 
 
 class TrackingError(LrCeilingError):
-    """The tracking store can't be reached, or refuses what is sent."""
+    """The tracking store can't be reached, or refuses a request."""
 
 
 class RegistryError(LrCeilingError):
-    """The model registry lacks what is asked for, or holds a model that can't be loaded."""
+    """A model version is missing from the registry, or can't be loaded."""
 
 
 class ServingError(LrCeilingError):

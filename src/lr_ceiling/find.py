@@ -1,4 +1,4 @@
-"""A problem in, a ceiling out: how far the learning rate can be turned up, and how sure that is."""
+"""`find_ceiling`: measures the highest stable learning rate of a problem, with an interval."""
 
 import contextlib
 import math
@@ -27,22 +27,22 @@ from lr_ceiling.rounding import short
 from lr_ceiling.search.ceiling import BETTER, SAME_ARITHMETIC, Asked, Ceiling
 from lr_ceiling.search.schedule import Question
 
-# Runs that look up to where no accuracy is lost, and how much of a score counts as none.
+# Runs that search for the usable rate, and the loss of score that is still allowed there.
 USABLE_RUNS, LOSS = 6, 0.01
-# Two decades beyond them still are numbers that a float holds.
+# Trials may go two decades beyond these limits, and a float must still hold those numbers.
 LEAST, MOST = 1e-300, 1e300
 
 
 @runtime_checkable
 class OwnTrials(Protocol):
-    """A problem whose trials are more than its runs with learning rates and seeds."""
+    """A problem that makes its own trials, such as trials that share runs with other studies."""
 
     @property
     def prepared_by(self) -> str | None:
-        """As a Problem's."""
+        """The module that prepares a worker process; see Problem."""
 
     def trials(self, question: Question) -> Trials:
-        """The trials of its study."""
+        """The trials of the study that answers this question."""
 
 
 def find_ceiling(
@@ -66,54 +66,66 @@ def find_ceiling(
 ) -> Ceiling:
     """Measure the highest learning rate at which a network still trains.
 
-    `problem` is a KerasProblem or any callable `run(learning_rate, seed)` that returns a bool
-    (whether the run was stable), a score that is held against `target`, or an Outcome. NaN, inf
-    and an ArithmeticError are failed runs.
+    `problem` is a KerasProblem or any callable `run(learning_rate, seed)`. The callable returns a
+    bool (whether the run was stable), a score that is compared with `target`, or an Outcome. A run
+    fails if it returns NaN or inf, or raises an ArithmeticError.
 
-    The same arguments give the same trials and the same answer, for any number of workers and
-    after any interruption, if a run is decided by its learning rate and its seed.
+    If a run's result depends only on its learning rate and seed, the same arguments give the same
+    trials and the same answer, for any number of workers and after any interruption.
 
     Args:
-        problem: what one run is. It is sent to other processes by cloudpickle, so it may be
-            defined in a notebook, and may be a lambda.
+        problem: the problem, which defines one run. It is sent to other processes by cloudpickle,
+            so it may be defined in a notebook, and may be a lambda.
         low: the lowest learning rate at which the ceiling is expected.
         high: the highest one. Trials go up to two decades beyond both if the results ask for it.
-        target: the score from which on a run is stable, in units of the score.
-        mode: "max" if higher scores are better, "min" if lower ones are.
-        budget: full runs that the search for lr90 may spend at most.
-        interval: it ends earlier if the 95% interval of lr90 is so many decades wide.
-        confirmations: how many fresh seeds, at most, then tell at lr90's lower limit whether there
-            is an lr90.
-        usable: whether runs below the edge then look up to where no accuracy is lost, and how many
-            they may be; True is six. They need scores.
-        loss: how much of the best score may be lost there, in units of the score; 0.01 if `mode`
-            is "max". There is no default for "min".
-        seed: learning rates and seeds of the runs follow from it.
-        lag: how many runs may be under way at once; more cost a few runs.
-        executor: where the runs execute. A Dask `Client`, its `get_executor()`, or a `DaskCluster`:
-            each worker gets the problem, with its data, once. Or any other
-            `concurrent.futures.Executor`, which stays open: the problem is pickled with each task,
-            for threads too. By default processes of this machine, which get it once and live as
-            long as the search; their environment is the one at the first search of the program.
-        workers: how many runs execute at once, `lag` at most; by default one a core, or one a GPU
-            where the problem uses them.
-        storage: the path of a journal. A search that was killed goes on from it, and one that has
-            ended is not run again. By default the search is kept in memory, and Ctrl-C loses it.
-        progress: whether to show progress on stderr, or a Watch that is told of it.
+        target: a run is stable if its score reaches this value, in units of the score.
+        mode: "max" if higher scores are better, "min" if lower scores are better.
+        budget: the maximum number of full runs that the search for lr90 may spend.
+        interval: the search for lr90 ends earlier once its 95% interval is at most this wide, in
+            decades.
+        confirmations: the maximum number of fresh seeds that are then run at the lower limit of
+            lr90, to test whether an lr90 exists.
+        usable: whether runs below the edge then search for the usable rate. A number is the maximum
+            number of these runs; True means six. The problem must return scores.
+        loss: the loss of score that is allowed at the usable rate, in units of the score: 0.01 by
+            default if `mode` is "max". There is no default for "min".
+        seed: the seed from which all learning rates and seeds of the runs are derived.
+        lag: how many runs may be in progress at once. A larger lag costs a few more runs.
+        executor: where the runs execute. With a Dask `Client`, its `get_executor()`, or a
+            `DaskCluster`, each worker gets the problem and its data once. With any other
+            `concurrent.futures.Executor`, even one of threads, the problem is pickled with each
+            task, and the executor stays open. By default the runs execute in local processes,
+            which get the problem once and live as long as the search. Their environment is that
+            of the program at its first search.
+        workers: how many runs execute at once, at most `lag`. The default is one per core, or one
+            per GPU if the problem uses GPUs.
+        storage: the path of a journal. A killed search continues from its journal, and a finished
+            search is not run again. By default the search is kept in memory, and Ctrl-C loses it.
+        progress: True shows progress on stderr, False shows none; a Watch gets each event.
 
     Returns:
         The Ceiling: `lr90`, `lr50` and `usable` with intervals, `exists`, `reason`, `trials`,
-        `plot()`.
+            `plot()`.
 
     Raises:
         ParamsError: an argument is impossible.
-        ProblemError: a run raised an exception that is none of the arithmetic, or returned what
-            can't be judged. What had ended is kept in `storage`.
-        StudyError: `storage` holds a search of other arguments, another `version` of the problem,
-            or other libraries.
+        ProblemError: a run raised another exception than an ArithmeticError, or returned a value
+            that can't be judged. Finished runs are kept in `storage`.
+        StudyError: `storage` holds a search with other arguments, another `version` of the
+            problem, or other libraries.
         LockedError: another search has `storage` open.
         WorkerError: a run ended its process three times, no process can start, or no worker of a
-            cluster is left. What had ended is kept in `storage`.
+            cluster is left. Finished runs are kept in `storage`.
+
+    Examples:
+        The true lr90 of this toy problem is 0.077:
+
+        >>> import random
+        >>> def run(learning_rate, seed):
+        ...     return learning_rate < 0.1 * random.Random(seed).lognormvariate(0, 0.2)
+        >>> ceiling = find_ceiling(run, low=1e-3, high=10, progress=False)
+        >>> print(ceiling)
+        trains up to 0.0825 (0.0445 to 0.0944); 19 trials
     """
     cluster = _cluster(executor)
     _check_places(None if cluster else executor, workers)
@@ -135,7 +147,7 @@ def find_ceiling(
             trials = known.trials(question)
         else:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lr-ceiling-"))
-            # Other executors may run elsewhere; a cluster brings files there.
+            # Other executors may be on other machines. A cluster copies files there.
             carried = executor is None or cluster is not None
             parcel = Parcel.of(known, Path(folder) if carried else None)
             trials = ProblemTrials(known, question, parcel)
@@ -152,7 +164,7 @@ def find_ceiling(
         except ProblemError as error:
             raise ProblemError(f"{error}{_kept(driver, path)}") from error
         except WorkerError as error:
-            on = f"{_kept(driver, path)}: the same call goes on from there" if path else ""
+            on = f"{_kept(driver, path)}: the same call continues from there" if path else ""
             raise type(error)(f"{error}{on}") from error
         seen = [trials.observe(result) for result in driver.in_order]
         aim = trials.aim
@@ -178,7 +190,7 @@ def _known(
             "the problem is a Keras model, and each run needs a fresh one: give "
             "KerasProblem(build_model, x, y, ...) with a function that builds it"
         )
-    # A class is called as well, and what it makes is no result.
+    # A class is callable too, but its instances are not results.
     if isinstance(problem, type) or not callable(problem):
         kind = f"class {problem.__name__}" if isinstance(problem, type) else type(problem).__name__
         raise ParamsError(
@@ -189,11 +201,11 @@ def _known(
 
 
 def _cluster(executor: Executor | Cluster | None) -> Cluster | None:
-    """The cluster that an executor is, if it is one."""
+    """The executor as a cluster; None if it is no cluster."""
     if isinstance(executor, Cluster):
         return executor
     if is_a(executor, "distributed", "Client") or is_a(executor, "distributed", "ClientExecutor"):
-        # Late, since it imports distributed.
+        # Imported here because it imports distributed.
         from lr_ceiling.execution.cluster import cluster_of
 
         return cluster_of(executor)
@@ -208,7 +220,7 @@ def _places(
     parcel: Parcel | None,
     driver: Driver,
 ) -> Executor | None:
-    """Where runs execute: the executor that was given, or one on workers that are made ready."""
+    """The executor of the runs: the given one, or one on the cluster's prepared workers."""
     if cluster is not None:
         if not isinstance(known, Problem) or parcel is None or parcel.path is None:
             raise ParamsError(
@@ -234,7 +246,7 @@ def _needs(problem: Problem, path: Path, digest: str) -> Needs:
 
 def _kept(driver: Driver, path: Path | None) -> str:
     count = len(driver.results)
-    return f"; {count} run{'s' * (count != 1)} that ended: kept in {path}" if path else ""
+    return f"; {count} finished run{'s' * (count != 1)} kept in {path}" if path else ""
 
 
 def _runner(
@@ -272,7 +284,7 @@ def _in_words(run: Run) -> str:
 def _question(
     low: float, high: float, interval: float, budget: float, seed: int, lag: int
 ) -> Question:
-    """The question, with plain numbers: 1 and 1.0 are the same one."""
+    """The question with its numbers as floats and ints, so that 1 and 1.0 give the same study."""
     low, high = _finite("low", low), _finite("high", high)
     if not LEAST <= low < high <= MOST:
         raise ParamsError(
@@ -325,7 +337,7 @@ def _usable_runs(usable: bool | int) -> int:
 
 
 def _loss(loss: float | None, mode: Mode) -> float | None:
-    """How much of the score may be lost; None where nobody said."""
+    """The allowed loss of score; None if it has no default and none was given."""
     if loss is None:
         return LOSS if mode == "max" else None
     if _finite("loss", loss) <= 0:

@@ -1,4 +1,4 @@
-"""Identities: digests and seeds that follow from what is named, on any machine."""
+"""Identities: digests and derived seeds that are the same on any machine."""
 
 import contextlib
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 # Vector instructions by which libraries choose their float32 kernels, the widest first.
 VECTORS = ("avx512f", "avx2", "avx", "sse4_1", "sve", "asimd")
-# How Linux names a model, on x86 and on ARM.
+# The fields of a processor's model in /proc/cpuinfo, on x86 and on ARM.
 MODEL = ("cpu family", "model", "CPU implementer", "CPU part")
 
 
@@ -22,7 +22,7 @@ def digest_of(*parts: object) -> str:
 
 
 def derived_seed(*parts: object) -> int:
-    """A seed in [0, 2**32) that follows from `parts` alone, on any machine."""
+    """A seed in [0, 2**32) that depends on `parts` alone, on any machine."""
     return int(digest_of(*parts)[:8], 16)
 
 
@@ -35,9 +35,9 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 def processor() -> str:
     """The kind of this machine's processor, such as `x86_64 GenuineIntel 6-167 avx512f`.
 
-    Processors of one kind give the same bytes; on another kind the last digits differ. Vector
-    instructions alone don't tell: two kinds with the same ones trained every baseline to the same
-    bytes, and no network with batch norm, whose sums libraries cut by the size of the caches.
+    Processors of one kind give the same bytes; another kind may give other last digits. Equal
+    vector instructions are not enough: two kinds that share them trained every baseline to the
+    same bytes, but no network with batch norm, because libraries split its sums by cache size.
     """
     kind = [platform.machine()]
     with contextlib.suppress(OSError):
@@ -46,7 +46,7 @@ def processor() -> str:
 
 
 def _described(cpuinfo: str) -> list[str]:
-    """What Linux says of the first processor: maker, family and model, widest vectors."""
+    """Maker, family and model, and widest vectors of the first processor in /proc/cpuinfo."""
     first = cpuinfo.strip().partition("\n\n")[0]
     fields = {
         name.strip(): value.strip()

@@ -1,15 +1,18 @@
-"""Numbers to as many digits as they are worth."""
+"""Rounding to significant digits."""
 
 
 def significant(value: float, digits: int = 4) -> float:
-    """To so many digits: four are far finer than any interval, and alike where last bits differ."""
+    """`value` to `digits` significant digits.
+
+    Four digits are far finer than any interval, and hide differences in the last bits.
+    """
     return float(f"{value:.{digits}g}")
 
 
 def short(value: float, digits: int = 2) -> str:
-    """A positive number to so many digits, without an exponent where it is large.
+    """A positive number with `digits` significant digits, without an exponent below 1e15.
 
-    From 1e15 on with one: there the digits that follow would be the float's, not the number's.
+    Above that a float holds too few digits to write the number out.
     """
     rounded = significant(value, digits)
     whole = 10 ** (digits - 1) <= rounded < 1e15

@@ -126,10 +126,10 @@ def test_two_hosts_a_killed_worker_and_another_scheduler_change_nothing(
     told = json.loads(found.to_json())
     assert told.pop("same_arithmetic") is False
     assert told == json.loads(local.to_json())
-    said = capfd.readouterr().err
-    assert "Traceback" not in said
+    shown = capfd.readouterr().err
+    assert "Traceback" not in shown
     # Dask itself may tell of a worker that it lost.
-    (warning,) = [line for line in said.splitlines() if line.startswith("warning: ")]
+    (warning,) = [line for line in shown.splitlines() if line.startswith("warning: ")]
     assert re.fullmatch(
         rf"warning: worker tcp://{re.escape(hosts[0].address)}:\d+ computes other last digits: "
         "ONEDNN_MAX_CPU_ISA is AVX2, here none",
@@ -146,8 +146,8 @@ def test_two_hosts_a_killed_worker_and_another_scheduler_change_nothing(
     with pytest.raises(SchedulerGoneError) as error:
         asked(plain(), executor=DaskCluster(scheduler), storage=journal, progress=Killer())
     said = re.fullmatch(
-        rf"the scheduler {re.escape(scheduler)} is gone.*; (\d) runs? that ended: kept in "
-        rf"{re.escape(str(journal))}: the same call goes on from there",
+        rf"the scheduler {re.escape(scheduler)} is gone.*; (\d) finished runs? kept in "
+        rf"{re.escape(str(journal))}: the same call continues from there",
         str(error.value),
     )
     assert said

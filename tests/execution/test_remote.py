@@ -129,7 +129,7 @@ def test_a_run_that_hangs_everywhere_is_given_up_with_the_time_out() -> None:
 
 def test_a_run_that_ends_every_worker_is_given_up() -> None:
     executor, _, _ = simulated(Faults(dies=1))
-    with pytest.raises(WorkerError, match="20 workers ended while one run was under way: give"):
+    with pytest.raises(WorkerError, match="20 workers ended while executing one run: give"):
         squares(executor, 1)
 
 
@@ -147,7 +147,7 @@ def test_a_scheduler_that_is_gone_leaves_a_journal_and_says_how_to_go_on(tmp_pat
         asked(executor=SimulatedCluster(0, 2, Faults(scheduler_goes=0.2)), storage=journal)
     said = str(error.value)
     assert said.startswith("the simulated scheduler is gone; ")
-    assert said.endswith(f"kept in {journal}: the same call goes on from there")
+    assert said.endswith(f"kept in {journal}: the same call continues from there")
     # On no cluster at all.
     with ThreadPoolExecutor(1) as threads:
         assert asked(executor=threads, storage=journal).runs == quiet().runs

@@ -121,7 +121,7 @@ def test_any_executor_will_do() -> None:
 def test_a_task_that_always_ends_its_process_is_given_up() -> None:
     with (
         local_runner(1) as runner,
-        pytest.raises(WorkerError, match="killed 3 times while a hopeless task was under way: fre"),
+        pytest.raises(WorkerError, match="killed 3 times while executing a hopeless task: free"),
     ):
         runner.execute([Suicidal()])
 

@@ -92,8 +92,8 @@ def test_a_problem_in_a_file_is_searched_twice_alike(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--strict"], "--strict is for workers elsewhere: name their --scheduler"),
-        (["--time-out", "60"], "--time-out is for workers elsewhere: name their --scheduler"),
+        (["--strict"], "--strict is for a cluster: give its --scheduler"),
+        (["--time-out", "60"], "--time-out is for a cluster: give its --scheduler"),
         (
             ["--scheduler", "tcp://127.0.0.1:9", "--time-out", "0"],
             "--time-out is 0: it must be above 0 seconds",

@@ -125,7 +125,7 @@ def test_what_keras_was_told_holds_in_each_run() -> None:
 def test_another_backend_is_told() -> None:
     subject = problem()
     subject.backend = "jax"
-    said = "Keras computes with tensorflow in this process, and with jax where the problem was made"
+    said = "Keras computes with tensorflow in this process, but the problem was made with jax: set"
     with pytest.raises(ProblemError, match=said):
         subject(0.1, 0)
 

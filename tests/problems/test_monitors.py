@@ -39,7 +39,7 @@ def test_a_mode_that_is_given_holds() -> None:
 @pytest.mark.parametrize(
     ("monitor", "mode", "message"),
     [
-        ("val_wobble", "auto", "'val_wobble' doesn't tell .*: say mode='max' or mode='min'$"),
+        ("val_wobble", "auto", "'val_wobble' doesn't say .*: say mode='max' or mode='min'$"),
         ("val_loss", "highest", "mode: 'highest' is none: say 'auto', 'min' or 'max'$"),
     ],
 )

@@ -91,7 +91,7 @@ def own_steps() -> Any:
         (classifier, {"monitor": "val_loss", "mode": "up"}, "mode: 'up' is none", 1),
         (regression, {}, "monitor: the model reports no accuracy, but loss: compile it with", 1),
         (own_steps, {"monitor": "val_wobbly"}, "'val_wobbly' .* the closest is val_wobble", 16),
-        (own_steps, {"monitor": "val_wobble"}, "'val_wobble' doesn't tell .*: say mode='max'", 16),
+        (own_steps, {"monitor": "val_wobble"}, "'val_wobble' doesn't say .*: say mode='max'", 16),
     ],
 )
 def test_a_monitor_that_cannot_be_ends_fit(

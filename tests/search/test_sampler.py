@@ -204,7 +204,7 @@ def test_a_process_that_died_is_waited_for_so_long_and_no_longer() -> None:
     sampler = CeilingSampler(lag=1, patience=0.1)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.ask().suggest_float("lr", 1e-4, 10, log=True)
-    said = r"trial 1 goes on without trial 0, .* kept others waiting for 0\.1 s: tell"
+    said = r"trial 1 continues without trial 0, .* kept others waiting for 0\.1 s: tell"
     with pytest.warns(UserWarning, match=said):
         study.optimize(objective, n_trials=1)
 

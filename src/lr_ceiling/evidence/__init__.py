@@ -1,1 +1,1 @@
-"""What holds a result: comparison, claims, theory, audit, verification, range tests."""
+"""The evidence for results: comparison, claims, theory, audit, verification, range tests."""

@@ -1,7 +1,7 @@
-"""The audit of the judge: runs that it would have ended run on, and some may end otherwise.
+"""The audit of the judge: runs that it would have ended continue, to count wrong calls.
 
-A search ends hopeless runs early, and those that have as good as trained. Whether such a call is
-ever wrong can't be seen there, since the run is over; here it runs on to its horizon.
+A search ends hopeless runs early, and runs that almost certainly train. A search can't see whether
+such a call is wrong, since the run is over. In an audit the run continues to its horizon.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,20 +19,20 @@ from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.rounding import significant
 
-# With none wrong among so many, the share of wrong calls is below 5% with 95% confidence.
+# With no wrong call among this many, the share of wrong calls is below 5% with 95% confidence.
 NEEDED = 59
-# A rule that fires in fewer than 3 of the first 30 runs is not looked for any longer, nor one that
-# fires in less than one of four of the next 30, drawn where it fired.
+# A rule is dropped if it fires in fewer than 3 of the first 30 runs, or in less than a quarter of
+# the next 30, which are drawn from where it fired.
 LOOKS, FEW, SELDOM = 30, 3, 0.25
-# With none wrong among 199 calls of success, the share of wrong ones is below 1.5%.
+# With no wrong call among 199 calls of success, the share of wrong calls is below 1.5%.
 NEEDED_SUCCESSES = 199
-# Success is audited within this factor of where first runs fail, and given up with the first wrong
-# call: who goes on until enough are right passes a share of 1.5% in 9% of audits, not in 5%.
+# Success is audited within this factor of the rate where first runs fail, and fails at the first
+# wrong call. Continuing until enough are right would pass a share of 1.5% in 9% of audits, not 5%.
 ABOUT = 2.0
 CONFIDENCE = 0.95
-# A call is near the edge within a factor of ten above where first runs fail. The baselines'
-# transitions are .1 to .3 decades wide: further up hardly a run becomes stable, so that any call is
-# right, and many right ones there say nothing of those that may be wrong.
+# A call is near the edge within a factor of ten above the rate where first runs fail. Transitions
+# of the baselines are .1 to .3 decades wide. Further up hardly any run becomes stable, so any call
+# is right there, and many right calls give no information about calls that may be wrong.
 NEAR = 10.0
 
 Run = Callable[[Sequence[RunSpec]], Sequence[RunSummary]]
@@ -40,7 +40,7 @@ Run = Callable[[Sequence[RunSpec]], Sequence[RunSummary]]
 
 @dataclass(frozen=True)
 class Ground:
-    """Where rules are audited: an arm, and from where its first runs fail, up to a decade above."""
+    """The range of an audit: an arm, and the decade above the rate where its first runs fail."""
 
     variant: Variant
     activation: Activation
@@ -48,7 +48,7 @@ class Ground:
 
     @property
     def high(self) -> float:
-        """The highest learning rate that is drawn: calls beyond it tell nothing of the edge."""
+        """The highest learning rate that is drawn: calls above it are not near the edge."""
         return NEAR * self.low
 
 
@@ -67,10 +67,10 @@ class Audited(NamedTuple):
 def audit_all(
     template: RunSpec, run: Run, known: Iterable[AuditedRule] = ()
 ) -> Iterator[tuple[AuditedRule, ...]]:
-    """Audit rule by rule; give all rules before the first and after each.
+    """Audit rule by rule; yield all rules before the first and after each.
 
-    A rule whose turn has not come is as `known` says, by default without runs: such a one may end
-    no trial. All rules are audited on the same runs, as far as these go.
+    A rule before its turn has its state in `known`, by default without runs: such a rule may end no
+    trial. All rules are audited on the same runs, as far as possible.
     """
     rules = {rule: summarise(rule, []) for rule in (*RULES, SUCCESS)}
     rules |= {one.rule: one for one in known}
@@ -81,7 +81,7 @@ def audit_all(
         yield tuple(rules.values())
     found = []
     for ground in GROUNDS:
-        # What hopeless runs come to is known by now.
+        # The failure rules are audited by now, so they may end runs.
         arm = template.model_copy(
             update={"variant": ground.variant, "activation": ground.activation}
         )
@@ -93,7 +93,7 @@ def audit_all(
 
 
 def audit_success(ground: Ground, template: RunSpec, run: Run) -> list[RunSummary]:
-    """Runs about the edge that are called stable, run on: 199, or until one was wrong."""
+    """Continued runs near the edge that were called stable: 199, or until one was wrong."""
     runs: list[RunSummary] = []
     called: list[RunSummary] = []
     limits = ground.low / ABOUT, ground.low * ABOUT
@@ -107,21 +107,21 @@ def audit_success(ground: Ground, template: RunSpec, run: Run) -> list[RunSummar
 
 
 def missing_successes(right: Sequence[bool]) -> int:
-    """How many calls of success more are needed; 0 once one was wrong."""
+    """How many more calls of success are needed; 0 after a wrong one."""
     return max(NEEDED_SUCCESSES - len(right), 0) if all(right) else 0
 
 
 def audit(rule: Label, ground: Ground, template: RunSpec, run: Run) -> list[RunSummary]:
-    """Runs that `rule` would have ended, run on; 59 or more where the ground gives so many.
+    """Continued runs that `rule` would have ended: 59 or more if the ground gives so many.
 
-    The first are drawn from the whole ground, the others from where the rule fired: with sigmoid
-    that is less than half of it.
+    The first runs are drawn from the whole ground, the others from the part in which the rule
+    fired: with sigmoid this is less than half of it.
     """
     runs = list(run([draw(index, ground, template) for index in range(LOOKS)]))
     fired = [one for one in runs if one.called == rule]
     while len(fired) < NEEDED and not is_seldom([one.called == rule for one in runs]):
         rates = [one.spec.learning_rate for one in fired]
-        # As many as must run anyway, so that all workers have work.
+        # As many as are needed anyway, so that all workers have work.
         places = range(len(runs), len(runs) + NEEDED - len(fired))
         runs += run([draw(index, ground, template, (min(rates), max(rates))) for index in places])
         fired = [one for one in runs if one.called == rule]
@@ -129,7 +129,7 @@ def audit(rule: Label, ground: Ground, template: RunSpec, run: Run) -> list[RunS
 
 
 def is_seldom(fired: Sequence[bool]) -> bool:
-    """Whether a rule that fired in these runs is given up."""
+    """Whether a rule that fired in these runs is dropped."""
     later = fired[LOOKS:]
     return sum(fired[:LOOKS]) < FEW or (len(later) >= LOOKS and sum(later) < SELDOM * len(later))
 
@@ -141,7 +141,7 @@ def draw(
     within: tuple[float, float] | None = None,
     lot: str = "failure",
 ) -> RunSpec:
-    """A run of a fresh seed at a learning rate drawn log-uniformly from the ground, or `within`."""
+    """A run of a fresh seed, at a log-uniform learning rate from the ground or from `within`."""
     seed = derived_seed("audit", lot, ground.variant, ground.activation, index)
     low, high = within or (ground.low, ground.high)
     rate = low * (high / low) ** np.random.default_rng(seed).random()
@@ -155,7 +155,7 @@ def draw(
 
 
 def summarise(rule: Label, audited: Sequence[Audited]) -> AuditedRule:
-    """How many of the calls were wrong, in each arm and together."""
+    """The number of wrong calls, in each arm and in total."""
     under = tuple(_summarised(rule, *one) for one in audited if one.runs)
     near, wrong = sum(one.near for one in under), sum(one.wrong for one in under)
     return AuditedRule(
@@ -184,9 +184,9 @@ def _summarised(rule: Label, ground: Ground, runs: Sequence[RunSummary]) -> Audi
 
 
 def most_wrong(wrong: int, calls: int) -> float:
-    """Clopper and Pearson's one-sided limit of the share of wrong calls; without a call it is 1.
+    """Clopper and Pearson's one-sided limit of the share of wrong calls; 1 without a call.
 
-    Wrong calls beyond those near the edge count too, so there may be more of them.
+    Wrong calls far from the edge count too, so `wrong` may exceed `calls`.
     """
     if wrong >= calls:
         return 1.0
@@ -200,7 +200,7 @@ AUDIT_COLUMNS = (
 
 
 def audit_rows(rules: Iterable[AuditedRule]) -> list[tuple[str, ...]]:
-    """What the audit says of each rule and arm: rows under AUDIT_COLUMNS."""
+    """The audit of each rule and arm, as rows under AUDIT_COLUMNS."""
     return [
         (rule.rule, arm, str(near), str(wrong), f"{below:.3f}")
         for rule in rules
@@ -215,7 +215,7 @@ def _arms(rule: AuditedRule) -> list[tuple[str, int, int, float]]:
 
 
 def in_words(run: RunSummary) -> str:
-    """What an audited run came to."""
+    """The result of an audited run, in words."""
     calls = ((run.called_stable_at, "stable"), (run.called_at, run.called))
     called = [f"called {call} after {at:,}" for at, call in calls if at is not None]
     return f"{run.spec.name}: {', '.join(called) or 'not called'}, then {run.label}"

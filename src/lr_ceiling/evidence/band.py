@@ -1,18 +1,18 @@
-"""The band of log scales within which a network learns: one posterior of both its edges.
+"""The band of log scales within which a network learns: one posterior of both edges.
 
 With u the decimal logarithm of a scale, a fresh seed is stable with probability
 
     p(u) = g + (1 - g - l) sigmoid((theta - u) / s) sigmoid((u - phi) / t):
 
-search.posterior's family, but both edges are asked for, so each has a width of its own. Two
-searches that look for an edge each share the runs between them: here these count once, and how
-often a run fails within the band is one unknown of both edges. Two posteriors, one an edge, took
-the same runs for evidence of two.
+This is the family of search.posterior, but both edges are measured, so each has its own width. Two
+searches, one per edge, share the runs between the edges. Here these runs count once, and both edges
+share one unknown probability of a failure within the band. Two separate posteriors would count the
+same runs twice.
 
-In simulated searches with known bands (twelve runs at scale 1, eight an edge; 150 studies each of
-sharp and wide edges, edges near scale 1, and one run in twenty failing) the 95% interval of the
-width covers it in 94.0 to 98.7%. Two posteriors taken for independent cover 95 to 100%, by
-intervals 1.3 times as wide; two that share no run 96 to 100%, 1.5 times as wide.
+In simulated searches with known bands (twelve runs at scale 1, eight per edge; 150 studies each of
+sharp and wide edges, edges near scale 1, and one run in twenty failing) the 95% interval covers the
+width in 94.0 to 98.7%. Two posteriors, treated as independent, cover 95 to 100% with intervals 1.3
+times as wide; two that share no run cover 96 to 100%, 1.5 times as wide.
 """
 
 from collections import Counter
@@ -31,29 +31,29 @@ from lr_ceiling.search.posterior import (
     Range,
 )
 
-# Between candidates of an edge, in decades: a search of eight runs bounds none closer than .2.
+# Distance between candidates of an edge, in decades: eight runs bound no edge closer than .2.
 STEP = 0.05
-# In decades, from p = 0.9 to 0.1; their weights as in search.posterior.
+# Transition widths in decades, from p = 0.9 to 0.1; their weights are as in search.posterior.
 WIDTHS = 0.05 * 3.0 ** np.arange(4)
 WIDTH_WEIGHTS = WIDTHS**-0.25 / np.sum(WIDTHS**-0.25)
 # The prior of an edge falls tenfold with each decade outside the range where it is expected.
 DECAY = 1.0
-# Curves that stand for the posterior, and fixed-point steps to their edges.
+# Number of curves that represent the posterior, and of fixed-point steps to their edges.
 DRAWS, ROOT_STEPS = 4000, 40
 
 
 class Band:
-    """The posterior of the band, given trials, all run to their end, whose u is of the scale."""
+    """The posterior of the band, given trials that ran to their end; u is the log of the scale."""
 
     def __init__(
         self, trials: Iterable[Observation], upper: Range, lower: Range, target: float
     ) -> None:
-        """`upper` and `lower` say where the edges are expected; the band is where p >= target."""
+        """`upper` and `lower` are the expected ranges of the edges; in the band p >= target."""
         self._target = target
         self._theta, theta_prior = _candidates(upper)
         self._phi, phi_prior = _candidates(lower)
         prior = np.einsum("a,b,c,d->abcd", theta_prior, WIDTH_WEIGHTS, phi_prior, WIDTH_WEIGHTS)
-        # A lower edge above the upper one is no band: that has its own weight.
+        # A lower edge above the upper one means no band, which has its own weight.
         crossed = self._theta[:, None, None, None] < self._phi[None, None, :, None]
         prior = np.where(crossed, 0, prior)
         with np.errstate(divide="ignore"):
@@ -62,7 +62,7 @@ class Band:
 
     @property
     def exists(self) -> float:
-        """How probable it is that any scale is stable with the target's probability."""
+        """Probability that any scale is stable with the target's probability."""
         offset = self._logs.max()
         bands = np.exp(self._logs - offset).sum()
         nothing = sum(np.exp(self._log_of_nothing(*one) - offset) for one in LAPSES)
@@ -70,14 +70,14 @@ class Band:
 
     @property
     def decades(self) -> Floats:
-        """Equally probable widths of the band where there is one, in order."""
+        """Sorted, equally probable widths of the band, given that it exists."""
         highest, lowest = self._edges
         there = np.isfinite(highest)
         return np.sort(highest[there] - lowest[there])
 
     @cached_property
     def _edges(self) -> tuple[Floats, Floats]:
-        """Highest and lowest u with the target's probability, of each draw; NaN where none is."""
+        """Highest and lowest u with the target's probability, of each draw; NaN without one."""
         weights = np.exp(self._logs - self._logs.max())
         below = weights.ravel().cumsum()
         places = np.searchsorted(below, (np.arange(DRAWS) + 0.5) / DRAWS * below[-1])
@@ -96,11 +96,11 @@ class Band:
 
     @cached_property
     def _logs(self) -> Floats:
-        """Log weight of each curve, up to a number: lapses, theta, its width, phi, its."""
+        """Log weight of each curve up to a constant: (lapses, theta, its width, phi, its width)."""
         return np.stack([self._log_weight(*one) for one in LAPSES])
 
     def _log_of_nothing(self, failed: float, guess: float, weight: float) -> float:
-        """The same of no band at all: what is stable is so by chance."""
+        """The log weight of no band: any stable run is then stable by chance."""
         total = np.log(NOTHING_TRAINS * weight)
         for (_, stable), count in self._seen.items():
             total += count * np.log(max(guess if stable else 1 - guess, TINY))

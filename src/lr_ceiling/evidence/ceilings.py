@@ -1,4 +1,4 @@
-"""The ceilings of all arms: how many times one is another, and how many times theory's it is."""
+"""The ceilings of all arms: their ratios to each other, and to the critical rates of theory."""
 
 import math
 import statistics
@@ -34,7 +34,7 @@ from lr_ceiling.search.estimates import (
 def held_against_theory(
     study: Study, belief: Belief, critical: Mapping[str, Any], pooled: Pooled
 ) -> ArmCeilings:
-    """An arm of ceilings.json; `critical` is what the theory stage wrote of it."""
+    """An arm of ceilings.json; `critical` is the output of its theory stage."""
     found = {name: getattr(study, name) for name in Study.model_fields if name != "key"}
     theory = Theory(
         initial=_over_median(study, belief, critical["initial"]),
@@ -44,7 +44,7 @@ def held_against_theory(
 
 
 def ratios(found: Mapping[Arm, Measurement]) -> list[Ratio]:
-    """How many times the baseline's ceilings batch norm's are, an activation each."""
+    """The ratios of batch norm's ceilings to the baseline's, for each activation."""
     ratios = []
     for activation in dict.fromkeys(activation for _, activation in found):
         arms: tuple[Arm, Arm] = ("batchnorm", activation), ("baseline", activation)
@@ -65,11 +65,11 @@ def ratios(found: Mapping[Arm, Measurement]) -> list[Ratio]:
 
 
 def typical(rates: Sequence[float]) -> Measured:
-    """The median of the networks that `rates` were drawn from, with equally probable values of it.
+    """The median of the networks from which `rates` were drawn, with equally probable values.
 
-    The sign test bounds no median by fewer than six values. Taken as log-normal, which rates of a
-    seed's luck roughly are, the median is the geometric mean, and Student's interval of the mean
-    logarithm bounds it from two values on; it is wide for two and where seeds differ by decades.
+    The sign test needs six values to bound a median. The rates are roughly log-normal over seeds.
+    Their median is then the geometric mean, and Student's interval of the mean logarithm bounds it
+    from two values on; it is wide for two values, and if seeds differ by decades.
     """
     if not rates:
         return NOTHING, []

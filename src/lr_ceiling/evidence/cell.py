@@ -1,4 +1,4 @@
-"""A cell of the grid: one network at one learning rate, trained once a seed."""
+"""A cell of the grid: one network at one learning rate, trained once per seed."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from lr_ceiling.mnist.task import TrainingTask
 
 
 class Cell:
-    """Gives the runs of a cell that the store lacks as tasks, and keeps what they come to."""
+    """Gives the missing runs of a cell as tasks, and stores their results."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class Cell:
         store: RunStore,
         on_ended: Callable[[Ended], None] = lambda ended: None,
     ) -> None:
-        """`on_ended` is told of each run that ended."""
+        """`on_ended` is called with each finished run."""
         self._specs = specs
         self._splits = splits
         self._store = store
@@ -39,23 +39,23 @@ class Cell:
 
     @property
     def missing(self) -> int:
-        """How many runs have not ended."""
+        """Number of unfinished runs."""
         return len(self._specs) - len(self._runs)
 
     @property
     def runs(self) -> list[RunResult]:
-        """The results of all runs, in the order of their specs; once none is missing."""
+        """The results of all runs, in the order of their specs. No run may be missing."""
         return [self._runs[spec] for spec in self._specs]
 
     def next(self) -> TrainingTask | None:
-        """The next run to start; None where all have started."""
+        """The next run to start; None if all have started."""
         if not self._waiting:
             return None
         spec = self._waiting.popleft()
         return TrainingTask(spec, self._splits, self._store.model_path(spec), test=True)
 
     def take(self, ended: Ended) -> None:
-        """Keep a run that ended."""
+        """Store a finished run."""
         run: RunResult = ended.result
         self._store.keep(run, model=True)
         self._runs[run.spec] = run

@@ -1,6 +1,6 @@
 """The post's claims about batch norm, each with a statistic, its interval, n and a verdict.
 
-Runs are paired by seed: equal seeds start from the same kernels and see the same batches. With few
+Runs are paired by seed: equal seeds have the same initial kernels and the same batches. With few
 seeds "inconclusive" is the honest verdict.
 """
 
@@ -29,28 +29,28 @@ from lr_ceiling.search.estimates import VALUES, Estimate, Measured, ratio
 Runs = Sequence[RunSummary]
 # The cells of one activation: the runs of each variant by learning rate.
 Rates = Mapping[float, Runs]
-# Raised by hand when a claim or its statistic becomes another: runs of before are kept, what was
-# said of them is not.
+# Increased by hand when a claim or its statistic changes: earlier runs are kept, but not their
+# claims.
 STATISTICS = 2
-# Differences of test accuracy within this are none.
+# Smaller differences of test accuracy count as no difference.
 NO_DIFFERENCE = 0.001
-# A ratio of ceilings holds if both exist. A verdict is right with at least 0.9 x 0.975, seven times
-# in eight, if they do with this probability; at 0.5, where a ceiling is told at all, it would be
-# wrong as often as not, however far apart the two are.
+# A ratio of ceilings assumes that both exist. If they do with this probability, a verdict is right
+# with probability of at least 0.9 x 0.975, seven times in eight. At 0.5, from which on a ceiling is
+# reported, it would be wrong half of the time, whatever the ratio.
 EXIST = 0.9
 # A cell is viable if a fresh seed is stable with more than this probability.
 VIABLE = 0.5
 # Jeffreys' prior of a probability.
 JEFFREYS = 0.5
-# What biases may change if they change nothing: far less than any prediction depends on, and far
-# more than float64's rounding (1e-16 in each of up to 21,632 terms) makes of a gradient of 0.
+# Tolerances for "no effect of biases": far too small to affect a prediction, and far above rounding
+# errors of a gradient of 0 in float64 (1e-16 in each of up to 21,632 terms).
 LOGIT_TOLERANCE, GRADIENT_TOLERANCE = 1e-4, 1e-9
 
 
 def subject_of(spec: RunSpec, grid: BaseModel) -> str:
-    """Identity of what claims are about: the grid's cells, and what their runs share.
+    """Identity of the subject of claims: the grid's cells, and the settings that their runs share.
 
-    Their seeds are left out: twelve of them say more than the few that a retraining takes.
+    It excludes the seeds, because claims from twelve seeds stay valid for a retraining's few seeds.
     """
     return digest_of(conditions_of(spec), grid.model_dump(), STATISTICS)
 
@@ -60,9 +60,9 @@ def claims_of(
     ratios: Iterable[Ratio],
     trials: Mapping[Activation, int],
 ) -> list[Claim]:
-    """The claims that the grid and the searches can tell of, activation by activation.
+    """The claims that the grid and the searches can test, activation by activation.
 
-    `trials` is how many each ratio of the ceilings rests on.
+    `trials` is the number of trials behind each ratio of the ceilings.
     """
     found = []
     for activation in dict.fromkeys(activation for _, activation, _ in cells):
@@ -78,9 +78,9 @@ def claims_of(
 
 
 def faster(activation: Activation, baseline: Rates, batchnorm: Rates) -> list[Claim]:
-    """That batch norm gets to 95% in fewer steps, at each learning rate that both have.
+    """The claim that batch norm reaches 95% in fewer steps, at each learning rate that both have.
 
-    Pairs of one seed at two learning rates are not independent, and two rates have two answers.
+    Each rate has its own claim, because pairs of one seed at two rates are not independent.
     """
     return [
         _faster(
@@ -94,7 +94,7 @@ def faster(activation: Activation, baseline: Rates, batchnorm: Rates) -> list[Cl
 
 
 def faster_at_best(activation: Activation, baseline: Rates, batchnorm: Rates) -> Claim:
-    """That batch norm gets to 95% in fewer steps, each variant at its own fastest rate."""
+    """The claim that batch norm reaches 95% in fewer steps, each variant at its fastest rate."""
     slow, quick = fastest(baseline), fastest(batchnorm)
     return _faster(
         f"faster-at-best-{activation}",
@@ -105,9 +105,9 @@ def faster_at_best(activation: Activation, baseline: Rates, batchnorm: Rates) ->
 
 
 def better(activation: Activation, baseline: Rates, batchnorm: Rates) -> Claim:
-    """That batch norm ends more accurate, each variant at the rate that validation chooses.
+    """The claim that batch norm is more accurate, each variant at its best rate by validation.
 
-    More accurate by no more than NO_DIFFERENCE is not more accurate: the interval must be beyond.
+    The interval must lie beyond NO_DIFFERENCE.
     """
     rate = {"baseline": most_accurate(baseline), "batchnorm": most_accurate(batchnorm)}
     of_seed = {run.spec.seed: run.test_accuracy for run in baseline[rate["baseline"]]}
@@ -138,7 +138,7 @@ def better(activation: Activation, baseline: Rates, batchnorm: Rates) -> Claim:
 
 
 def higher(ratio: Ratio, trials: int) -> Claim:
-    """That batch norm allows higher learning rates, if both ceilings are sure enough to exist."""
+    """The claim that batch norm allows higher learning rates, if both ceilings probably exist."""
     low, high = ratio.lr90.ci95
     exists = ratio.exists or 0.0
     found = verdict((low and math.log(low), high and math.log(high)))
@@ -158,7 +158,7 @@ def higher(ratio: Ratio, trials: int) -> Claim:
 
 
 def viability(runs: Runs) -> Viability:
-    """Whether the cell of these runs is viable, as far as they tell."""
+    """The probability that the cell of these runs is viable."""
     stable = sum(run.label == "stable" for run in runs)
     failed = len(runs) - stable
     spec = runs[0].spec
@@ -173,21 +173,21 @@ def viability(runs: Runs) -> Viability:
 
 
 def more_activations(cells: Sequence[Viability]) -> Claim:
-    """That more of the cells, the same of both variants, are viable with batch norm.
+    """The claim that more cells are viable with batch norm; both variants have the same cells.
 
-    The cells are these and no sample of others: what is uncertain is what their seeds leave open.
-    No more of them than the baseline's is "not supported".
+    The cells are fixed, not a sample, so the uncertainty is that of their seeds alone. If batch
+    norm does not have more viable cells, the claim is "not supported".
     """
     viable = {
         variant: [cell.viable for cell in cells if cell.variant == variant]
         for variant in ("baseline", "batchnorm")
     }
-    # Each cell of the baseline that is not viable adds one to the difference, which begins at
-    # -len(baseline).
+    # The difference is -len(baseline), plus one for each viable cell of batch norm and for each
+    # cell of the baseline that is not viable.
     not_viable = [1 - p for p in viable["baseline"]]
     number = stats.poisson_binom([*viable["batchnorm"], *not_viable])
     tail = (1 - CONFIDENCE) / 2
-    # Less than any interval's share, more than rounding.
+    # Smaller than any tail probability, larger than rounding errors.
     low, middle, high = (
         int(number.ppf(share - 1e-12)) - len(viable["baseline"]) for share in (tail, 0.5, 1 - tail)
     )
@@ -215,10 +215,10 @@ def easier_initialisation(
     runs: int,
     exists: float,
 ) -> Claim:
-    """That batch norm learns from a wider range of initial scales.
+    """The claim that batch norm learns from a wider range of initial scales.
 
-    Each width is a factor: the highest stable scale over the lowest. `exists` is how probable it is
-    that each network has the width that is told of it, or none where none is told.
+    Each width is a factor: the highest stable scale over the lowest. `exists` is the probability
+    that each network's report is right about the existence of a width.
     """
     difference = in_decades(ratio(batchnorm, baseline))
     return Claim(
@@ -252,7 +252,7 @@ def in_decades(factor: Estimate) -> Estimate:
 
 
 def bias_unnecessary(activation: Activation, effect: Mapping[str, float]) -> Claim:
-    """That a bias before batch norm changes nothing; `effect` is of the theory stage."""
+    """The claim that a bias before batch norm has no effect; `effect` is from the theory stage."""
     logits, gradient = effect["logit_difference"], effect["gradient_ratio"]
     nothing = logits < LOGIT_TOLERANCE and gradient < GRADIENT_TOLERANCE
     return Claim(
@@ -270,9 +270,9 @@ def bias_unnecessary(activation: Activation, effect: Mapping[str, float]) -> Cla
 
 
 def not_above(above: Measured, below: Measured) -> float | None:
-    """How probable it is that `above` is not above `below`; None where one is not bounded.
+    """Probability that `above` is not above `below`; None if one is not bounded.
 
-    Each is VALUES equally probable values, which say nothing of what is rarer than one in so many.
+    Each has VALUES equally probable values, so smaller probabilities than 1/VALUES are unknown.
     """
     (_, upper), (_, lower) = above, below
     if not (upper and lower):
@@ -282,20 +282,20 @@ def not_above(above: Measured, below: Measured) -> float | None:
 
 
 def in_doubt(tail: float, exists: float) -> float:
-    """Two-sided, where `tail` holds if both exist, which they do with probability `exists`."""
+    """The two-sided p-value, if `tail` assumes that both exist, which has probability `exists`."""
     return significant(min(2 * (1 - exists * max(tail, 1 - tail)), 1.0), 3)
 
 
 def two_sided(tail: float) -> float:
-    """Twice the smaller of `tail` and the rest."""
+    """Twice the smaller of `tail` and 1 - `tail`."""
     return significant(2 * min(tail, 1 - tail), 3)
 
 
 def step_ratios(baseline: Runs, batchnorm: Runs) -> list[float]:
     """The baseline's steps to 95% over batch norm's, pair by pair.
 
-    A run that never gets there takes longer than any: the ratio is infinite or 0. Pairs in which
-    neither does are left out.
+    If one run of a pair never reaches 95%, the ratio is infinite or 0. Pairs in which neither does
+    are left out.
     """
     steps = {run.spec.seed: run.steps_to_95 or math.inf for run in baseline}
     pairs = [
@@ -315,7 +315,7 @@ def median_interval(values: Sequence[float]) -> tuple[float, float] | tuple[None
 
 
 def fastest(rates: Rates) -> float:
-    """The learning rate with the least median of steps to 95%."""
+    """The learning rate with the lowest median of steps to 95%."""
     return min(
         rates,
         key=lambda rate: statistics.median_high(run.steps_to_95 or math.inf for run in rates[rate]),

@@ -1,4 +1,4 @@
-"""What the cells of the grid say about batch norm: means, spreads, and paired differences."""
+"""The comparison of the grid's cells: means, spreads, and paired differences."""
 
 import math
 import statistics
@@ -19,12 +19,12 @@ CONFIDENCE = 0.95
 
 
 def conditions_of(spec: RunSpec) -> str:
-    """Identity of what runs must share to be compared: code, data, steps, optimizer, target."""
+    """Identity of the settings that comparable runs share: code, data, steps, optimizer, target."""
     return digest_of(engine_digest(), spec.model_dump(exclude=NOT_SHARED))
 
 
 def summarise_cell(runs: Sequence[RunSummary]) -> CellSummary:
-    """A cell from its runs, one a seed."""
+    """A cell from its runs, one per seed."""
     spec = runs[0].spec
     return CellSummary(
         variant=spec.variant,
@@ -59,9 +59,9 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def mean_by_step(curves: Sequence[Mapping[int, float]]) -> dict[int, float]:
-    """The mean over curves, each a value by step, at the steps that all of them have, in order.
+    """The mean of curves, each a value by step, at the steps that all of them have, in order.
 
-    A run that diverged has fewer: a mean over the others alone would rise with each such run.
+    A diverged run has fewer steps. A mean over the remaining runs would rise with each such run.
     """
     shared = set.intersection(*(set(curve) for curve in curves))
     return {step: statistics.fmean(curve[step] for curve in curves) for step in sorted(shared)}
@@ -73,23 +73,23 @@ def validation_curve(run: RunResult) -> dict[int, float]:
 
 
 def training_curve(run: RunResult) -> dict[int, float]:
-    """The same by batch norm's other mode, which takes the images' own statistics."""
+    """The same in training mode, in which batch norm uses the images' own statistics."""
     return {check.step: check.training for check in run.checks if check.training is not None}
 
 
 def gap(runs: Sequence[RunResult]) -> Spread:
-    """The spread of training mode's accuracy less inference mode's, where each run ended.
+    """The spread of the final accuracy in training mode minus that in inference mode.
 
-    Both are on the same validation images; nothing but what batch norm divides by differs.
+    Both use the same validation images, and differ only in batch norm's statistics.
     """
     ends = [run.checks[-1] for run in runs if run.checks]
     return spread([end.training - end.inference for end in ends if end.training is not None])
 
 
 def around(runs: Sequence[RunResult], edge: float) -> list[RunResult]:
-    """The stable run nearest below the learning rate `edge` and the failed one nearest above it.
+    """The nearest stable run below the learning rate `edge`, and the nearest failed run above.
 
-    Where there is none on that side, it is the nearest on the other; none at all is left out.
+    If there is none on that side, the nearest one on the other side is used, or none at all.
     """
     stable = [run for run in runs if run.label == "stable"]
     failed = [run for run in runs if run.label != "stable"]
@@ -105,7 +105,7 @@ def _beyond(ratio: float) -> tuple[bool, float]:
 def all_more_accurate(
     cells: Mapping[tuple[Variant, Activation, float], Sequence[RunSummary]],
 ) -> list[Claim]:
-    """The claim of each activation and learning rate that both variants were trained with."""
+    """One claim per activation and learning rate with which both variants were trained."""
     return [
         more_accurate(f"{activation}-{rate}", runs, cells["batchnorm", activation, rate])
         for (variant, activation, rate), runs in cells.items()
@@ -116,7 +116,7 @@ def all_more_accurate(
 def more_accurate(
     pair: str, baseline: Sequence[RunSummary], batchnorm: Sequence[RunSummary]
 ) -> Claim:
-    """The claim that batch norm ends more accurate than the baseline beside it; `pair` names both.
+    """The claim that batch norm is more accurate than the baseline; `pair` names the two cells.
 
     The statistic is the mean difference of test accuracies, paired by seed (the same initial
     kernels, the same batches), with Student's t interval, None for fewer than two pairs.
@@ -151,7 +151,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     if len(values) < 2:
         return None, None
     with warnings.catch_warnings():
-        # scipy warns of values that are all but equal; their interval is as narrow as it must be.
+        # scipy warns of nearly equal values, but their narrow interval is right.
         warnings.simplefilter("ignore", RuntimeWarning)
         low, high = stats.ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
     return float(low), float(high)
@@ -164,12 +164,12 @@ def p_of_mean(values: Sequence[float], expected: float = 0.0) -> float | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         p = float(stats.ttest_1samp(values, expected).pvalue)
-    # It is no number where all values are as expected, which tells nothing against that.
+    # It is NaN if all values equal the expected one, which is no evidence against it.
     return 1.0 if math.isnan(p) else significant(p, 3)
 
 
 def verdict(interval: tuple[float | None, float | None]) -> str:
-    """What an interval of an effect says of the claim that the effect is above zero."""
+    """The verdict on the claim that an effect is above zero, by the effect's interval."""
     low, high = interval
     if low is not None and low > 0:
         return "supported"

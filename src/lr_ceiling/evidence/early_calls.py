@@ -1,4 +1,4 @@
-"""Which early calls may end a search's runs, and how sure they are, by the audit."""
+"""The early calls that may end a search's runs, and their error rates, by the audit."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,8 +7,8 @@ from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.search.posterior import Call, Calls, Tally
 
-# A call of success hides a failure, and where lr90 lies one run of ten fails: wrong in one call of
-# twenty, it would hide half of them. With none wrong among 199 it is in fewer than 1.5%.
+# A wrong call of success hides a failure, and one run of ten fails at lr90: with one wrong call of
+# twenty, half of the failures would be hidden. No wrong call among 199 means fewer than 1.5%.
 MOST_WRONG: dict[Label, float] = {"stable": 0.015}
 MOST_WRONG_FAILURE = 0.05
 
@@ -16,10 +16,10 @@ MOST_WRONG_FAILURE = 0.05
 def audited_under(
     rules: Iterable[AuditedRule], conditions: Conditions
 ) -> list[tuple[Label, AuditedArm]]:
-    """What an audit found under these very conditions, rule by rule.
+    """The results of an audit under exactly these conditions, rule by rule.
 
-    What explodes without batch norm may learn with it, and what is lost after an epoch may come
-    back in three.
+    A run that explodes without batch norm may learn with it, and a run that is lost after one epoch
+    may recover in three.
     """
     return [
         (rule.rule, arm) for rule in rules for arm in rule.under if arm.conditions == conditions
@@ -36,9 +36,9 @@ def qualified(rules: Iterable[AuditedRule], conditions: Conditions) -> tuple[Lab
 
 
 def calls_of(rules: Iterable[AuditedRule], conditions: Conditions) -> Calls:
-    """The early calls near the edge that an audit under these conditions did not follow.
+    """The audited early calls near the edge, under these conditions.
 
-    Those of rules that may end no run say nothing of the others.
+    Only rules that may end a run are included.
     """
     rules = tuple(rules)
     used = qualified(rules, conditions)
@@ -55,7 +55,7 @@ def _tally(arms: Iterable[AuditedArm]) -> Tally:
 
 
 def unused(rules: Sequence[AuditedRule], conditions: Conditions) -> str | None:
-    """Why the audit ends no trial under these conditions, in a line; None where it does."""
+    """Why the audit ends no trial under these conditions, in one line; None if it does."""
     if qualified(rules, conditions):
         return None
     if found := audited_under(rules, conditions):
@@ -74,10 +74,10 @@ def unused(rules: Sequence[AuditedRule], conditions: Conditions) -> str | None:
 
 
 def call_of(run: RunSummary) -> Call | None:
-    """What the judge predicted of a run, None if nothing: that it diverged is no prediction.
+    """The judge's prediction for a run; None without one. Divergence is not a prediction.
 
-    Of two calls the one that ended the run counts, and of a run that went on the first: a run that
-    was called a success and diverged after that shows that such calls may be wrong.
+    Of two calls, the one that ended the run counts, or the first one if the run continued: a run
+    that diverged after a call of success shows that such calls may be wrong.
     """
     went_on = run.ran_whole or run.called == "diverged"
     if run.called_stable_at is not None and (went_on or run.label == "stable"):

@@ -1,8 +1,8 @@
-"""The claims of a report as one family: which verdicts stand if all of them are tested together.
+"""The claims of a report as one family: the verdicts that hold if all are tested together.
 
-With twenty claims, each at 5%, one that is false is supported or refused by chance more often than
-not. Holm's step-down (1979) bounds the chance of any such verdict at 5%, however the claims depend
-on one another.
+With twenty claims at 5% each, chance alone decides at least one claim more often than not. Holm's
+step-down procedure (1979) bounds the probability of any such error at 5%, whatever the dependence
+between the claims.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ DECIDES = ("supported", "not supported")
 
 
 def together(claims: Iterable[Claim]) -> list[Claim]:
-    """The claims, each with what becomes of its verdict in this family."""
+    """The claims, each with its joint verdict in this family."""
     found = list(claims)
     tested = [claim for claim in found if claim.p_value is not None]
     adjusted = holm([claim.p_value for claim in tested if claim.p_value is not None])
@@ -29,7 +29,7 @@ def together(claims: Iterable[Claim]) -> list[Claim]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Each p-value as Holm adjusts it, in their order."""
+    """Holm's adjusted p-values, in the given order."""
     count = len(p_values)
     order = np.argsort(p_values, kind="stable")
     stepped = np.array(p_values)[order] * np.arange(count, 0, -1)

@@ -1,4 +1,4 @@
-"""Fresh seeds, to the full horizon, at the ceilings that were found and where range tests lead."""
+"""Fresh seeds, to the full horizon, at the measured ceilings and at the rates of range tests."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,20 +23,20 @@ from lr_ceiling.mnist.results import RunSummary, read_runs
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.search.posterior import CREDIBLE, Posterior
 
-# Fresh seeds at each point of an arm, and at what a range test says.
+# Number of fresh seeds at each point of an arm, and at each rate of a range test.
 SEEDS, FINDER_SEEDS = 20, 5
-# Of the seeds at lr90's lower limit at least so many must be stable, however wide the prediction:
-# where P(stable) is 0.9, 16 of 20 or more are with probability 0.96.
+# The share of seeds at lr90's lower limit that must be stable, however wide the prediction: if
+# P(stable) is 0.9, at least 16 of 20 are stable with probability 0.96.
 LEAST = 0.8
-# At the usable rate their typical accuracy may be below the best by the loss that was allowed, and
-# by what twenty seeds leave open.
+# At the usable rate the typical accuracy may be below the best by the allowed loss, plus this
+# uncertainty of twenty seeds.
 LEFT_OPEN = 0.003
 
 Run = Callable[[Sequence[RunSpec]], Sequence[RunSummary]]
 
 
 class Search(NamedTuple):
-    """An arm's search as it was made, and the run that a fresh seed is, but for rate and seed."""
+    """An arm's search, and the template of fresh runs, without learning rate and seed."""
 
     study: Study
     posterior: Posterior
@@ -44,12 +44,12 @@ class Search(NamedTuple):
 
     @property
     def arm(self) -> Arm:
-        """Its arm."""
+        """The arm of the search."""
         return self.study.variant, self.study.activation
 
 
 class Suggestion(NamedTuple):
-    """A learning rate that is read off a range test, and whether the test's sweep stopped."""
+    """A learning rate from a range test, and whether the test's sweep stopped."""
 
     name: str
     learning_rate: float
@@ -57,7 +57,7 @@ class Suggestion(NamedTuple):
 
 
 def read_search(folder: Path, trials_of: Callable[[Study], ArmTrials]) -> Search:
-    """Read a search. Raises ResultsError for one of other trials than `trials_of` its arm."""
+    """Read a search. Raises ResultsError if its trials are not those of `trials_of` its arm."""
     study = read_study(folder / "study.json")
     trials = trials_of(study)
     if trials.aim.key != study.key:
@@ -73,10 +73,10 @@ def verify(
     run: Run,
     known: Iterable[VerifiedArm] = (),
 ) -> Iterator[tuple[VerifiedArm, ...]]:
-    """Verify the points of every arm, then try what range tests say; give all arms after each.
+    """Verify the points of every arm, then the rates of range tests; yield all arms after each.
 
-    `known` arms were verified before, under the same conditions. Their points and range tests count
-    where learning rate and number of seeds are the same; what has not been looked at stays.
+    `known` arms were verified before, under the same conditions. Their points and range tests are
+    reused if learning rate and number of seeds are the same.
     """
     before = {(arm.variant, arm.activation): arm for arm in known}
     arms: dict[Arm, VerifiedArm] = {}
@@ -99,7 +99,7 @@ def verify(
 def verify_points(
     search: Search, run: Run, known: VerifiedArm | None = None
 ) -> tuple[VerifiedPoint, ...]:
-    """Twenty fresh seeds at each point of the study; those that are known count."""
+    """Twenty fresh seeds at each point of the study; known ones are reused."""
     counted = {
         (point.at, point.learning_rate, point.seeds): point
         for point in (known.points if known else ())
@@ -128,7 +128,7 @@ def _verified(name: str, rate: float, runs: Sequence[RunSummary]) -> VerifiedPoi
 
 
 def held_against(search: Search, point: VerifiedPoint) -> VerifiedPoint:
-    """A point that was verified, held against what the search predicts there."""
+    """A verified point, compared with the search's prediction."""
     low, high = predicted(search.posterior, point.learning_rate, point.seeds)
     right = low <= point.stable <= high
     if point.at == LIMIT:
@@ -175,7 +175,7 @@ def verify_finders(
 
 
 def known_finders(search: Search, known: VerifiedArm | None) -> tuple[TriedFinder, ...]:
-    """The range tests of an arm that was verified before, held against the search as it is now."""
+    """The range tests of an arm that was verified before, compared with the present search."""
     return tuple(
         one.model_copy(update={"probability": probability(search.posterior, one.learning_rate)})
         for one in (known.finders if known else ())
@@ -185,7 +185,7 @@ def known_finders(search: Search, known: VerifiedArm | None) -> tuple[TriedFinde
 def runs_to_verify(
     searches: Iterable[Search], suggestions: int, known: Iterable[VerifiedArm] = ()
 ) -> int:
-    """How many runs a verification takes at most, with so many suggestions an arm."""
+    """The maximum number of runs of a verification, with these suggestions per arm."""
     before: Mapping[Arm, VerifiedArm] = {(arm.variant, arm.activation): arm for arm in known}
     count = 0
     for search in searches:
@@ -198,7 +198,7 @@ def runs_to_verify(
 
 
 def probability(posterior: Posterior, rate: float) -> float | None:
-    """P(stable) there; None where no trial may go, so that none can contradict the curve."""
+    """P(stable) at `rate`; None outside the limits, where no trial could contradict the curve."""
     u, bounds = float(np.log10(rate)), posterior.curves.bounds
     if not bounds.lowest <= u <= bounds.highest:
         return None
@@ -208,7 +208,7 @@ def probability(posterior: Posterior, rate: float) -> float | None:
 def fresh_seeds(
     key: str, name: str, rate: float, seeds: int, template: RunSpec, run: Run
 ) -> Sequence[RunSummary]:
-    """Runs of fresh seeds at `rate`, all to their horizon; another rate has other seeds."""
+    """Runs of fresh seeds at `rate`, all to their horizon. Each rate has its own seeds."""
     specs = [
         template.model_copy(
             update={"learning_rate": rate, "seed": derived_seed("verify", key, name, rate, index)}
@@ -219,7 +219,7 @@ def fresh_seeds(
 
 
 def predicted(posterior: Posterior, rate: float, runs: int) -> tuple[int, int]:
-    """The 95% interval of how many of `runs` fresh seeds are stable at `rate`."""
+    """The 95% interval of the number of stable runs among `runs` fresh seeds at `rate`."""
     below = posterior.predictive(float(np.log10(rate)), runs).cumsum()
     tail = (1 - CREDIBLE) / 2
     return int(np.searchsorted(below, tail)), int(np.searchsorted(below, 1 - tail))

@@ -1,8 +1,8 @@
-"""How far the initial kernels may be scaled before a network no longer learns.
+"""The range of initial scales of the kernels from which a network learns.
 
-The scales at which a fresh seed is stable form a band around Glorot's. Its upper edge is searched
-as a ceiling is, on log10 of the scale; its lower edge by the same search on the negative of that.
-How wide it is follows from the runs of both (evidence.band).
+The scales at which a fresh seed is stable form a band around Glorot's scale. The upper edge is
+searched like a ceiling, on log10 of the scale; the lower edge by the same search on the negative of
+that. The width follows from the runs of both (evidence.band).
 """
 
 import math
@@ -33,28 +33,28 @@ from lr_ceiling.search.schedule import Aim, Schedule
 
 Side = Literal["upper", "lower"]
 SIGN: dict[Side, int] = {"upper": 1, "lower": -1}
-# Where an edge is expected, as a factor away from Glorot's scale; trials may go two decades beyond.
-# Networks learn at 30 times that scale and at a tenth of it; batch norm at 0.001 with sigmoid
-# doesn't always at Glorot's own, so an edge may lie on the other side.
+# The expected range of an edge, as a factor from Glorot's scale; trials may go two decades beyond.
+# Networks learn at 30 times that scale and at a tenth of it. Batch norm with sigmoid at 0.001 does
+# not always learn at Glorot's scale, so an edge may lie on the other side.
 LOW, HIGH = 0.1, 1e3
-# No early call was audited at other scales than Glorot's (relu at 300 times it was called exploded
-# after 200 steps and ended at 0.78), so every trial is a full run. Eight of them halve four decades
-# to a third of one at best, and take about two minutes on two cores.
+# Early calls were audited at Glorot's scale only (relu at 300 times that scale was called exploded
+# after 200 steps and ended at 0.78), so every trial is a full run. Eight runs narrow four decades
+# to a third of a decade at best, and take about two minutes on two cores.
 BUDGET = 8.0
-# As for learning rates: a factor of two from end to end.
+# The same as for learning rates: a factor of two from end to end.
 INTERVAL = 0.3
-# That there is no scale with P(stable) of 0.9 is said with the credibility of the intervals.
+# The non-existence of a scale with P(stable) = 0.9 is reported with the intervals' credibility.
 ABSENT = 0.05
 
 
 class EdgeSearch:
-    """The search of one edge of an arm; `following` is its next trial, None at the end.
+    """The search for one edge of an arm; `following` is its next trial, None at the end.
 
-    A trial follows from the results of all earlier ones: to be fast, run several searches at once.
+    A trial depends on the results of all earlier ones, so run several searches in parallel.
     """
 
     def __init__(self, template: RunSpec, side: Side, unscaled: Sequence[RunSummary]) -> None:
-        """`unscaled` are runs at Glorot's scale that are known beforehand and cost nothing."""
+        """`unscaled` are existing runs at Glorot's scale, which cost nothing."""
         self.template = template
         self.side = side
         self.runs = list(unscaled)
@@ -68,25 +68,25 @@ class EdgeSearch:
         self.following = self._next()
 
     def take(self, run: RunSummary) -> None:
-        """Take in the result of the trial `following` and choose the next one."""
+        """Record the result of the trial `following`, and choose the next one."""
         self.runs.append(run)
         self._seen[len(self._seen)] = self._observation(run)
         self.following = self._next()
 
     @cached_property
     def edge(self) -> Measured:
-        """The edge as a scale, with equally probable values of it; to be asked at the end."""
+        """The edge as a scale, with equally probable values; valid at the end."""
         found = self._ceiling.estimate(TARGETS["lr90"]), self._ceiling.belief().lr90
         return found if self.side == "upper" else reciprocal(found)
 
     @property
     def exists(self) -> float:
-        """How probable it is that any scale is stable with probability 0.9; at the end as well."""
+        """Probability that any scale is stable with probability 0.9; valid at the end."""
         return self._ceiling.posterior.edge(TARGETS["lr90"]).exists
 
     @property
     def expected(self) -> Range:
-        """Where the edge is expected, in log10 of the scale."""
+        """The expected range of the edge, in log10 of the scale."""
         found = self._aim.bounds
         if self.side == "upper":
             return found
@@ -110,46 +110,46 @@ class EdgeSearch:
 
 
 def of_scale(run: RunSummary) -> Observation:
-    """What a run says of its scale."""
+    """The observation in a run, by its scale."""
     return observation(run)._replace(u=math.log10(run.spec.init_scale))
 
 
 def search_all(
     searches: Sequence[EdgeSearch], run: Callable[[Sequence[RunSpec]], Sequence[RunSummary]]
 ) -> None:
-    """Run the searches to their ends, side by side: in each round one trial of every search."""
+    """Run the searches to their ends in parallel: each round has one trial of every search."""
     while under_way := {one.following: one for one in searches if one.following}:
         for result in run(list(under_way)):
             under_way[result.spec].take(result)
 
 
 def band_of(upper: EdgeSearch, lower: EdgeSearch) -> Band:
-    """The posterior of the band by the runs of both searches; those that both know count once."""
+    """The posterior of the band from the runs of both searches; shared runs count once."""
     runs = {run.spec: run for run in (*upper.runs, *lower.runs)}
     trials = map(of_scale, runs.values())
     return Band(trials, upper.expected, lower.expected, TARGETS["lr90"])
 
 
 def existence(upper: EdgeSearch, lower: EdgeSearch, band: Band) -> float:
-    """How probable it is that any scale is stable with probability 0.9.
+    """Probability that any scale is stable with probability 0.9.
 
-    It is that of the posterior that doubts most: the band's, or an edge's own. With no stable run
-    among 28 it is still 0.14, since a band may lie between the scales that were tried.
+    It is the lowest of the posteriors' probabilities: the band's, and each edge's. With no stable
+    run among 28 it is still 0.14, since a band may lie between the tried scales.
     """
     return min(upper.exists, lower.exists, band.exists)
 
 
 def width(upper: EdgeSearch, lower: EdgeSearch, band: Band) -> Measured:
-    """The band's width as a factor, with equally probable values of it.
+    """The band's width as a factor, with equally probable values.
 
-    It is 1, no width, where no scale is stable with probability 0.9. Else it holds where there is
-    such a scale, as a ceiling does, and has the limits for which the trials bound both edges.
+    It is 1, which means no width, if no scale is stable with probability 0.9. Otherwise it assumes
+    that there is such a scale, like a ceiling, and has a limit if the trials bound both edges.
     """
     if existence(upper, lower, band) < ABSENT:
         return Estimate(estimate=1.0, ci95=(1.0, 1.0)), [1.0] * VALUES
     (highest, _), (lowest, _) = upper.edge, lower.edge
     low, middle, high = (float(10**end) for end in np.quantile(band.decades, QUANTILES))
-    # The inner ends of the two edges' intervals bound the width from below, the outer from above.
+    # The inner ends of the edges' intervals bound the width from below, the outer ends from above.
     bounded = None not in (highest.ci95[0], lowest.ci95[1])
     limited = None not in (highest.ci95[1], lowest.ci95[0])
     ci95 = (low if bounded else None, high if limited else None)
@@ -161,7 +161,7 @@ def width(upper: EdgeSearch, lower: EdgeSearch, band: Band) -> Measured:
 
 
 def reciprocal(found: Measured) -> Measured:
-    """One over what was measured: the lower edge, of the search among negative logarithms."""
+    """The reciprocal: the lower edge, from the search on negative logarithms."""
     estimate, values = found
     low, value, high = (
         end and 1 / end for end in (estimate.ci95[0], estimate.estimate, estimate.ci95[1])
@@ -174,7 +174,7 @@ def edge_searches(
     arms: Iterable[tuple[Variant, Activation]],
     results: Mapping[tuple[Variant, Activation, float], Sequence[RunSummary]],
 ) -> dict[tuple[Variant, Activation], list[EdgeSearch]]:
-    """The searches of each arm's upper and lower edge, which know its runs in `results`."""
+    """The searches for each arm's upper and lower edge, given its runs in `results`."""
     searches = {}
     for variant, activation in arms:
         arm = template.model_copy(update={"variant": variant, "activation": activation})
@@ -184,7 +184,7 @@ def edge_searches(
 
 
 def initialisation_of(upper: EdgeSearch, lower: EdgeSearch) -> Initialisation:
-    """What the two searches of an arm found: scales are factors on Glorot's, widths in decades."""
+    """The results of an arm's two searches: scales are factors on Glorot's, widths in decades."""
     band = band_of(upper, lower)
     return Initialisation(
         variant=upper.template.variant,
@@ -201,7 +201,7 @@ def initialisation_of(upper: EdgeSearch, lower: EdgeSearch) -> Initialisation:
 def initialisation_claims(
     searches: Mapping[tuple[Variant, Activation], Sequence[EdgeSearch]], rate: float
 ) -> list[Claim]:
-    """The claim of each activation that was searched with both variants."""
+    """One claim per activation that was searched with both variants."""
     found = []
     for activation in dict.fromkeys(activation for _, activation in searches):
         pairs = [
@@ -213,7 +213,7 @@ def initialisation_claims(
             known = [(upper, lower, band_of(upper, lower)) for upper, lower in pairs]
             baseline, batchnorm = (width(*one) for one in known)
             there = [existence(*one) for one in known]
-            # Below ABSENT a network is told to have no width.
+            # Below ABSENT a network is reported to have no width.
             sure = math.prod(1 - one if one < ABSENT else one for one in there)
             runs = sum(runs_of(*pair) for pair in pairs)
             found.append(easier_initialisation(activation, rate, baseline, batchnorm, runs, sure))
@@ -221,7 +221,7 @@ def initialisation_claims(
 
 
 def runs_of(upper: EdgeSearch, lower: EdgeSearch) -> int:
-    """How many runs the two searches rest on; both know those at Glorot's scale."""
+    """The number of runs behind the two searches, which share the runs at Glorot's scale."""
     return len({run.spec for run in (*upper.runs, *lower.runs)})
 
 

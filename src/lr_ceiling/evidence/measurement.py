@@ -1,4 +1,4 @@
-"""What runs of an arm say of its ceilings, whichever runs they are."""
+"""The ceilings of an arm, measured from any of its runs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from lr_ceiling.search.usable import (
 class Measurement:
     """The ceilings that observations support.
 
-    `loss` is how much of the accuracy may be lost up to the usable rate; None asks for none.
+    `loss` is the allowed loss of accuracy at the usable rate; None skips the usable rate.
     """
 
     posterior: Posterior
@@ -39,29 +39,29 @@ class Measurement:
         loss: float | None,
         scored: Iterable[Observation] | None = None,
     ) -> Self:
-        """That of these observations, in any order; the scores are theirs, or those of `scored`."""
+        """The measurement from these observations, in any order, with their scores or `scored`."""
         posterior = Posterior(curves(bounds), observations, calls)
         return cls(posterior, loss, scored_of(observations if scored is None else scored))
 
     @cached_property
     def estimates(self) -> Estimates:
-        """What is said of the edges."""
+        """The estimates of the edges."""
         return Estimates(self.posterior)
 
     @property
     def exists(self) -> float:
-        """Probability that there is an lr90."""
+        """Probability that an lr90 exists."""
         return round(self.estimates.posterior.edge(TARGETS["lr90"]).exists, 4)
 
     @cached_property
     def usable(self) -> Usable:
-        """The highest rate up to which no accuracy is lost."""
+        """The usable rate: the highest one up to which no accuracy is lost."""
         if self.loss is None:
             return nothing_usable(None, "nobody asked how much accuracy may be lost")
         return usable_below(self.estimates.posterior, self.scored, self.loss)
 
     def measured(self, name: str) -> Measured:
-        """lr50, lr90 or usable, with equally probable values where both sides are bounded."""
+        """lr50, lr90 or usable, with equally probable values if both sides are bounded."""
         if name != "usable":
             return self.estimates.measured(TARGETS[name])
         found = self.usable
@@ -73,13 +73,13 @@ class Measurement:
 
 
 def surest_of(found: Estimates) -> Surest:
-    """The learning rate that is most probably stable, as reports hold it."""
+    """The learning rate with the highest P(stable), as a report's record."""
     rate, probability = found.surest()
     return Surest(learning_rate=rate, probability=probability)
 
 
 def usable_rate(found: Usable) -> UsableRate:
-    """As reports hold it."""
+    """The usable rate as a report's record."""
     return UsableRate(
         estimate=found.estimate,
         ci95=found.ci95,

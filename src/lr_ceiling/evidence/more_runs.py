@@ -1,7 +1,7 @@
-"""Which of the post's claims need runs of their own, and which runs these are.
+"""The claims of the post that need additional runs, and these runs.
 
-More seeds of the grid, more activations, other scales of the initial weights: two hundred runs that
-no stage needs, so that `dvc repro` stays short.
+They are more seeds of the grid, more activations, and other scales of the initial weights: two
+hundred runs that no stage needs, so that `dvc repro` stays short.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,9 +25,9 @@ from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
 from lr_ceiling.rounding import short
 
-# Of each cell of the grid: the sign test's interval of a median of 12 leaves out two at each end.
+# Seeds per cell of the grid: the sign test's interval of a median of 12 excludes two at each end.
 SEEDS = 12
-# Whether a cell is viable is seldom in doubt after so many seeds.
+# Number of seeds after which the viability of a cell is seldom in doubt.
 VIABLE_SEEDS = 4
 ACTIVATIONS: tuple[Activation, ...] = ("sigmoid", "tanh", "relu", "elu", "softsign")
 # The post's two learning rates; initial scales are searched at the first.
@@ -38,7 +38,7 @@ Cell = tuple[Variant, Activation, float]
 
 @dataclass(frozen=True)
 class KnownClaims:
-    """The claims that have been tested, and what they rest on."""
+    """The tested claims, and their evidence."""
 
     claims: tuple[Claim, ...] = ()
     grid: tuple[CellSummary, ...] = ()
@@ -46,16 +46,16 @@ class KnownClaims:
     initialisation: tuple[Initialisation, ...] = ()
 
     def with_claims(self, claims: Iterable[Claim]) -> "KnownClaims":
-        """The same with these claims in the place of those of the same id, or after the others."""
+        """The same with these claims, which replace those with the same id or are appended."""
         by_id = {claim.id: claim for claim in (*self.claims, *claims)}
         return replace(self, claims=tuple(by_id.values()))
 
 
 class ClaimTests:
-    """The tests of the claims about a grid: their runs, and what these say."""
+    """The tests of the claims about a grid: their runs and results."""
 
     def __init__(self, template: RunSpec, cells: Sequence[Cell], seeds: Sequence[int]) -> None:
-        """`template` is any run of the grid; `seeds` are those that its cells are trained with."""
+        """`template` is any run of the grid; `seeds` are the seeds of its cells."""
         self._template = template.model_copy(update={"learning_rate": RATES[0]})
         seeds = seeds_from(seeds)
         self._cells = cells_of(template, cells, seeds)
@@ -64,13 +64,13 @@ class ClaimTests:
 
     @property
     def runs(self) -> int:
-        """How many runs they take at most."""
+        """The maximum number of runs of the tests."""
         groups = (*self._cells.values(), *self._activations)
         fixed = {spec for specs in groups for spec in specs}
         return len(fixed) + int(BUDGET) * len(SIGN) * len(self._arms)
 
     def run(self, source: RunSource, known: KnownClaims) -> Iterator[KnownClaims]:
-        """Test part by part; give after each what is found, and of the others what is `known`."""
+        """Test part by part; after each, yield its results and the `known` ones of the others."""
         cells = source.of_all(list(self._cells.values()), test=True)
         results = dict(zip(self._cells, cells, strict=True))
         claims = [*all_more_accurate(results), *claims_of(results, [], {})]
@@ -87,7 +87,7 @@ class ClaimTests:
 
 
 def seeds_from(seeds: Sequence[int]) -> list[int]:
-    """The grid's seeds and the next integers, SEEDS in all, or all of the grid's if more."""
+    """The grid's seeds and the next integers, SEEDS in total, or all of the grid's if more."""
     others = (number for number in count() if number not in seeds)
     return [*seeds, *islice(others, max(SEEDS - len(seeds), 0))]
 
@@ -106,7 +106,7 @@ def activation_cells(template: RunSpec, seeds: Sequence[int]) -> list[list[RunSp
 
 
 def in_words(run: RunSummary) -> str:
-    """What a run came to."""
+    """The result of a run, in words."""
     scale = "" if run.spec.init_scale == 1 else f", initial scale {short(run.spec.init_scale, 3)}"
     return f"{run.spec.name}{scale}: {run.label} at accuracy {run.validation_accuracy:.3f}"
 

@@ -1,10 +1,10 @@
 """Runs of an arm pooled: its search, the fresh seeds of its verification, and the grid's cells.
 
-For lr50 and lr90 the seeds are all fresh: those of search and verification. The grid's repeat
-across learning rates and variants, so they count for the usable rate alone, where a seed's luck is
-a small part of what differs between rates. For that the search's and the grid's scores count, and
-not verification's: with twenty seeds each at a few rates the interval is narrower and covers 78% of
-simulated networks, not 94% (n = 40 each of `knee`, `slope` and `slow-decline`).
+lr50 and lr90 use only fresh seeds, from search and verification. The grid's seeds repeat across
+learning rates and variants, so they count only for the usable rate, for which the differences
+between seeds are small. The usable rate uses the scores of search and grid, but not those of
+verification: with twenty seeds each at a few rates the interval is narrower and covers 78% of
+simulated networks instead of 94% (n = 40 each of `knee`, `slope` and `slow-decline`).
 """
 
 from collections import Counter
@@ -27,10 +27,10 @@ from lr_ceiling.search.schedule import range_around
 
 @dataclass(frozen=True)
 class Pool:
-    """The runs of an arm by where they come from, and what was left out.
+    """The runs of an arm by their source, and the excluded runs.
 
-    `fresh` are sources of fresh seeds, `search` the first of them; `repeated` are runs whose seeds
-    repeat.
+    `fresh` are the sources of fresh seeds, the first of which is `search`; `repeated` are runs
+    whose seeds repeat.
     """
 
     study: Study
@@ -40,11 +40,11 @@ class Pool:
 
     @cached_property
     def measurement(self) -> Measurement:
-        """What all of them say."""
+        """The measurement from all of them."""
         return self._measure(self.fresh)
 
     def record(self) -> Pooled:
-        """As the report holds it."""
+        """The report's record of this pool."""
         found = self.measurement
         runs = {name: len(those) for name, those in (*self.fresh.items(), *self.repeated.items())}
         seeds = [run for those in self.fresh.values() for run in those]
@@ -81,7 +81,7 @@ class Pool:
 
 
 def within(observations: Iterable[Observation], bounds: Range) -> list[Observation]:
-    """Those at learning rates that a search may try."""
+    """The observations at learning rates within the limits of a search."""
     return [one for one in observations if bounds.lowest <= one.u <= bounds.highest]
 
 
@@ -91,7 +91,7 @@ def pool(
     verification: Iterable[RunTable],
     cells: Iterable[RunSummary],
 ) -> Pool:
-    """The pool of an arm; what can't be pooled with its trials is left out and named."""
+    """The pool of an arm. Runs that can't be pooled with its trials are excluded and named."""
     arm = trials[0].spec
     fresh: dict[str, list[RunSummary]] = {"search": list(trials)}
     left_out: Counter[str] = Counter()
@@ -114,7 +114,7 @@ def pool(
 
 
 def arm_of(spec: RunSpec) -> tuple[str, str, float]:
-    """What a run has in common with all of its arm, whatever else it was made under."""
+    """The properties of a run that identify its arm, under any other conditions."""
     return spec.variant, spec.activation, spec.init_scale
 
 

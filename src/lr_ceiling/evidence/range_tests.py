@@ -1,7 +1,7 @@
-"""LR range tests as people run them: one sweep, one seed, a learning rate that grows each step.
+"""The usual LR range tests: one sweep, one seed, a learning rate that grows with each step.
 
-They suggest a good learning rate, not the highest; so besides the suggestion the edge is taken, the
-rate at which the sweep stops since the loss has grown. The sweep is itself a warm-up.
+They suggest a good learning rate, not the highest one. So the edge is recorded too: the rate at
+which the sweep stops because the loss has grown. The sweep itself acts as a warm-up.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,16 +21,16 @@ from lr_ceiling.mnist.training import batches
 
 Floats = npt.NDArray[np.float64]
 BATCH = 32
-# Both stop where the smoothed loss is this many times the least so far.
+# Both stop when the smoothed loss is this many times its minimum so far.
 GROWN = 4.0
-# Both leave out the last steps; and over how many the second takes its slope.
+# Number of last steps that both skip, and of steps over which the second computes its slope.
 LAST, SLOPE = 5, 20
 
 
 class Reading(NamedTuple):
-    """What a sweep says: learning rates, and whether the loss grew so much that it stopped.
+    """The result of a sweep: learning rates, and whether it stopped because the loss grew.
 
-    Where it did not, the edge is the sweep's end.
+    If it did not stop, the edge is the sweep's end.
     """
 
     suggestion: float
@@ -42,8 +42,8 @@ class Reading(NamedTuple):
 class Finder:
     """A range test: from `start` to `end` in `steps` steps, losses smoothed with `beta`.
 
-    `suggest` gives the place of its suggestion among the smoothed losses that are left after
-    `first` of them and the last five are skipped.
+    `suggest` returns the index of its suggestion among the smoothed losses, without the first
+    `first` and the last five of them.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Finder:
         return np.asarray(self.start * (self.end / self.start) ** np.linspace(0, 1, self.steps))
 
     def read(self, losses: Sequence[float]) -> Reading:
-        """What a sweep with these losses says, which may have ended early."""
+        """The result of a sweep with these losses, which may have ended early."""
         smooth = smoothed(losses, self.beta)
         grown = stopped_at(smooth)
         stop = min(grown, len(smooth) - 1)
@@ -70,10 +70,10 @@ class Finder:
 
 
 def valley(losses: Floats) -> int:
-    """Where fastai's `valley` points: half-way down the longest fall, a third of it left out.
+    """The index that fastai's `valley` returns, within the longest falling subsequence of losses.
 
-    The longest falling subsequence ends at some step; as there, it is taken to begin as many steps
-    earlier as it is long.
+    Like fastai, this assumes that the subsequence starts as many steps before its end as it is
+    long; the suggestion is half-way down, after a third of it is skipped.
     """
     lengths = np.ones(len(losses), dtype=int)
     for i in range(1, len(losses)):
@@ -87,7 +87,7 @@ def valley(losses: Floats) -> int:
 
 
 def steepest(losses: Floats) -> int:
-    """Where the loss falls fastest, over 20 steps: `get_best_lr(sma=20)` of keras_lr_finder."""
+    """The index of the steepest fall over 20 steps: `get_best_lr(sma=20)` of keras_lr_finder."""
     over = min(SLOPE, len(losses) - 1)
     return int(np.argmin(losses[over:] - losses[: len(losses) - over])) + over if over else 0
 
@@ -99,7 +99,7 @@ FINDERS = (
 
 
 def smoothed(losses: Sequence[float], beta: float) -> Floats:
-    """Exponential mean with the bias of its start taken out, as fastai's Recorder."""
+    """Exponential mean with bias correction, as in fastai's Recorder."""
     mean, values = 0.0, []
     for step, loss in enumerate(losses, start=1):
         mean = beta * mean + (1 - beta) * loss
@@ -108,19 +108,19 @@ def smoothed(losses: Sequence[float], beta: float) -> Floats:
 
 
 def stopped_at(smooth: Floats) -> int:
-    """The first step, from 0, whose loss is not below four times the least so far; else all."""
+    """The first step, from 0, whose loss is not below four times the minimum; otherwise all."""
     least = np.minimum.accumulate(np.where(np.isfinite(smooth), smooth, np.inf))
-    # `not <=` counts NaN as grown.
+    # `not <=` is also true for NaN.
     grown = np.flatnonzero(~(smooth <= GROWN * least))
     return int(grown[0]) if len(grown) else len(smooth)
 
 
-# What is read off a range test.
+# The rates that are recorded of a range test.
 RATES = ("suggestion", "edge")
 
 
 def suggestions(template: RunSpec, splits: Path) -> Iterator[Suggestion]:
-    """What each range test says of an arm: where it points, and where its sweep ends."""
+    """The rates of each range test on an arm: its suggestion, and its edge."""
     for finder in FINDERS:
         said = sweep(finder, template.variant, template.activation, template.optimizer, 0, splits)
         for name in RATES:
@@ -135,7 +135,7 @@ def sweep(
     seed: int,
     splits: Path,
 ) -> Reading:
-    """Run the sweep on one arm, and say what it says."""
+    """Run the sweep on one arm, and return its reading."""
     train = read_split(splits, "train")
     images = Images(
         tf.constant(train.images[..., np.newaxis]), tf.constant(train.labels.astype(np.int32))

@@ -1,4 +1,4 @@
-"""What reports hold: the studies, audits and ratios that others read."""
+"""The records of reports: studies, audits, ratios and others."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ from lr_ceiling.search.posterior import Calls, Tally
 
 
 class EarlyDecisions(Record):
-    """Trials that calls ended early; calls that were not followed, and how many were wrong."""
+    """The number of trials that calls ended, of audited calls, and of wrong ones among these."""
 
     made: int
     audited: int
@@ -26,7 +26,7 @@ class EarlyDecisions(Record):
 
 
 class Best(Record):
-    """Where the curve of the accuracy is highest, and what it reaches there."""
+    """The learning rate with the highest accuracy of the curve, and this accuracy."""
 
     learning_rate: float | None
     accuracy: float | None
@@ -35,7 +35,7 @@ class Best(Record):
 class UsableRate(Record):
     """The highest learning rate at which a typical seed ends within `loss` of the best accuracy.
 
-    `exists` is how probable it is that there is one among the rates that runs cover; `reason` says
+    `exists` is the probability that such a rate exists within the range of the runs; `reason` says
     why there is no number.
     """
 
@@ -48,19 +48,19 @@ class UsableRate(Record):
 
 
 class Lag(Record):
-    """What batch norm's moving averages cost the runs whose weights are sound, as saved."""
+    """The loss of saved models through batch norm's moving averages, if the weights are sound."""
 
-    # Runs to their end that are stable by their weights.
+    # Number of full runs that are stable by their weights.
     n: int
-    # Accuracy by weights less that as saved: the median of these runs, and the most.
+    # Accuracy by weights minus accuracy as saved: median and maximum of these runs.
     median: float
     most: float
-    # P(the averages keep up | the weights are sound): that the run reaches its target as saved.
+    # P(the run reaches its target as saved | its weights are sound).
     keeps_up: Estimate
 
 
 class AsSaved(Record):
-    """The ceilings of the models as they are saved, with the averages that training left."""
+    """The ceilings of the saved models, which use the moving averages of the training."""
 
     lr50: Estimate
     lr90: Estimate
@@ -69,9 +69,9 @@ class AsSaved(Record):
 
 
 class Confirmed(Record):
-    """Fresh seeds at lr90's lower limit, and how many of them were stable.
+    """Fresh seeds at lr90's lower limit, and the number of stable ones.
 
-    Where seeds failed, the next ones ran below: `lowest` is the lowest of their learning rates.
+    After failures the next seeds ran at lower rates; `lowest` is the lowest of them.
     """
 
     learning_rate: float
@@ -81,28 +81,28 @@ class Confirmed(Record):
 
 
 class Surest(Record):
-    """Of the learning rates that were tried the one most probably stable, and P(stable) there."""
+    """The tried learning rate with the highest P(stable), and this probability."""
 
     learning_rate: float
     probability: Estimate
 
 
 class CountedCalls(Record):
-    """How many early calls of a kind an audit did not follow, and how many of these were wrong."""
+    """The number of audited early calls of a kind, and of wrong ones among them."""
 
     audited: int
     wrong: int
 
 
 class AuditedCalls(Record):
-    """Early calls of failure, and of success, by an audit under a search's conditions."""
+    """The audited early calls of failure and of success, under a search's conditions."""
 
     failures: CountedCalls
     successes: CountedCalls
 
     @classmethod
     def of(cls, calls: Calls) -> Self:
-        """As a report holds them."""
+        """The record of these calls."""
         failures, successes = (
             CountedCalls(audited=tally.audited, wrong=tally.wrong) for tally in calls
         )
@@ -110,7 +110,7 @@ class AuditedCalls(Record):
 
     @property
     def tallies(self) -> Calls:
-        """As a posterior takes them."""
+        """The calls in the form that a posterior takes."""
         failures, successes = self.failures, self.successes
         return Calls(
             Tally(failures.audited, failures.wrong), Tally(successes.audited, successes.wrong)
@@ -118,7 +118,7 @@ class AuditedCalls(Record):
 
 
 class Spent(Record):
-    """Full runs that a search spent, by what its trials were for."""
+    """The full runs of a search, by its parts."""
 
     edge: float
     confirm: float
@@ -126,32 +126,32 @@ class Spent(Record):
 
 
 class Study(Record):
-    """What the search of an arm found."""
+    """The results of an arm's search."""
 
     variant: Variant
     activation: Activation
     optimizer: Optimizer
     target: float
     horizon_steps: int
-    # Identity of the study: what its trials follow from.
+    # Identity of the study, which determines its trials.
     key: str
     # The highest learning rates at which a fresh seed is stable with probability 0.5 and 0.9.
     lr50: Estimate
     lr90: Estimate
-    # The highest rate up to which no accuracy is lost.
+    # The usable rate: the highest one up to which no accuracy is lost.
     usable: UsableRate
-    # The same of the models as saved; None without batch norm, where they are the same.
+    # The same for the models as saved; None without batch norm, for which they are the same.
     as_saved: AsSaved | None
-    # None where nothing had to be confirmed.
+    # None if nothing had to be confirmed.
     confirmed: Confirmed | None
-    # Where the ceiling was expected, and the early calls that were audited before.
+    # The expected range of the ceiling, and the early calls that were audited before.
     expected: tuple[float, float]
     calls: AuditedCalls
     transition_decades: float
     bounded: Literal["both", "above only", "below only", "none"]
-    # What can be said where there is no lr90.
+    # The fallback if there is no lr90.
     surest: Surest
-    # The highest learning rate of a stable trial; None where no trial was stable.
+    # The highest learning rate of a stable trial; None if no trial was stable.
     highest_stable: float | None
     stopped: Literal["interval", "range", "budget"]
     trials: int
@@ -165,22 +165,22 @@ class Study(Record):
 
 
 class Ratio(Record):
-    """Batch norm's ceilings over the baseline's, of one activation."""
+    """The ratios of batch norm's ceilings to the baseline's, for one activation."""
 
     activation: Activation
     lr50: Estimate
     lr90: Estimate
-    # Of the rates up to which no accuracy is lost.
+    # The ratio of the usable rates.
     usable: Estimate | None = None
-    # How probable it is that both lr90 exist: the ratio of lr90 holds where they do.
+    # Probability that both lr90 exist, which the ratio of lr90 assumes.
     exists: float | None = None
-    # Where they do, how probable it is that batch norm's lr90 is not the higher one; None where the
+    # Probability that batch norm's lr90 is not the higher one, given that both exist; None if the
     # trials don't bound both.
     not_higher: float | None = None
 
 
 class Conditions(Record):
-    """What decides whether an early call is right, besides learning rate and seed."""
+    """The conditions that affect whether an early call is right, besides learning rate and seed."""
 
     variant: Variant
     activation: Activation
@@ -192,7 +192,7 @@ class Conditions(Record):
 
     @classmethod
     def of(cls, spec: RunSpec) -> Self:
-        """Those of a run."""
+        """The conditions of a run."""
         return cls(
             variant=spec.variant,
             activation=spec.activation,
@@ -210,36 +210,37 @@ class Conditions(Record):
 
 
 class AuditedArm(Record):
-    """The calls of one rule that were not followed in one arm, and under which conditions."""
+    """The audited calls of one rule in one arm, and their conditions."""
 
     conditions: Conditions
-    # From where the arm's first runs fail; a call within a decade above it is near the edge.
+    # The rate at which the arm's first runs fail. A call within a decade above is near the edge.
     edge: float
-    # Where the calls were, in order.
+    # The learning rates of the calls, in order.
     learning_rates: tuple[float, ...]
-    # How many of them were near the edge: these bound the error.
+    # The number of calls near the edge, which bound the error.
     near: int
-    # How many calls, near the edge or not, became stable.
+    # The number of calls, near the edge or not, whose runs became stable.
     wrong: int
     # Upper limit of the share of wrong calls, with 95% confidence (Clopper-Pearson).
     wrong_share_below: float
 
 
 class AuditedRule(Record):
-    """Runs that one rule of the judge would have ended, and that ran on instead.
+    """Continued runs that one rule of the judge would have ended.
 
-    The counts are those of all arms together; what may end a search's runs is told arm by arm, in
-    `under`: there is none of an audit in format 2 or less, which did not tell its conditions.
+    The counts are totals over all arms. `under` has the results by arm, which decide whether the
+    rule may end a search's runs. It is empty for audits in format 2 or less, which did not record
+    their conditions.
     """
 
     rule: Label
-    # Calls near the edge.
+    # Number of calls near the edge.
     audited: int
-    # How many calls became stable.
+    # The number of calls whose runs became stable.
     wrong: int
     # Upper limit of the share of wrong calls, with 95% confidence (Clopper-Pearson).
     wrong_share_below: float
-    # How many in each arm.
+    # The number of calls in each arm.
     arms: dict[str, int]
     under: tuple[AuditedArm, ...] = ()
 
@@ -247,34 +248,34 @@ class AuditedRule(Record):
 class VerifiedPoint(Record):
     """Fresh seeds at a point of an arm, all run to their horizon."""
 
-    # usable, lr90 low, lr90 or lr50.
+    # The point: usable, lr90 low, lr90 or lr50.
     at: str
     learning_rate: float
     seeds: int
     stable: int
-    # Median accuracy, by weights, of those that were stable; None where none was, and in format 1.
+    # Median accuracy, by weights, of the stable runs; None without one, and in format 1.
     accuracy: float | None = None
-    # The 95% interval of how many are stable, by the search's own posterior.
+    # The 95% interval of the number of stable runs, by the search's posterior.
     predicted: tuple[int, int]
     right: bool
 
 
 class TriedFinder(Record):
-    """Fresh seeds at a learning rate that is read off an LR range test."""
+    """Fresh seeds at a learning rate from an LR range test."""
 
-    # Such as `fastai suggestion`.
+    # For example `fastai suggestion`.
     name: str
     learning_rate: float
-    # Whether the sweep stopped since the loss had grown.
+    # Whether the sweep stopped because the loss had grown.
     stopped: bool
-    # P(stable) there by the search's posterior; None where no trial may go.
+    # P(stable) at this rate by the search's posterior; None outside the limits of trials.
     probability: float | None
     seeds: int
     stable: int
 
 
 class VerifiedArm(Record):
-    """What fresh seeds say of an arm's ceilings, and of range tests beside them."""
+    """The verification of an arm's ceilings, and of range tests, by fresh seeds."""
 
     variant: Variant
     activation: Activation
@@ -283,11 +284,11 @@ class VerifiedArm(Record):
 
 
 class Claim(Record):
-    """A claim and what the runs say of it; an interval's unbounded side is None.
+    """A claim and its test; an unbounded side of an interval is None.
 
-    `p_value` is two-sided, or twice the smaller tail of a posterior; None where the statistic has
-    none. `holds_together` says whether a verdict that decides would also be given if all claims
-    of the report were tested together (evidence.family); None where it decides nothing.
+    `p_value` is two-sided, or twice the smaller tail of a posterior; None if the statistic has
+    none. `holds_together` says whether a decisive verdict still holds if all claims of the report
+    are tested together (evidence.family); None for an inconclusive verdict.
     """
 
     id: str
@@ -302,7 +303,7 @@ class Claim(Record):
 
 
 class Viability(Record):
-    """How many seeds of a cell were stable, and how probable it is that the cell is viable."""
+    """The number of stable seeds of a cell, and the probability that the cell is viable."""
 
     variant: Variant
     activation: Activation
@@ -319,7 +320,7 @@ class Initialisation(Record):
     activation: Activation
     learning_rate: float
     runs: int
-    # How probable it is that any scale is stable with probability 0.9.
+    # Probability that any scale is stable with probability 0.9.
     exists: float
     lower: Estimate
     upper: Estimate
@@ -335,7 +336,7 @@ class Spread(Record):
 
 
 class CellSummary(Record):
-    """A cell of the grid: its runs, one a seed, in the order of `seeds`."""
+    """A cell of the grid: its runs, one per seed, in the order of `seeds`."""
 
     variant: Variant
     activation: Activation
@@ -351,8 +352,8 @@ class CellSummary(Record):
 class CriticalRates(Record):
     """Critical learning rates of `n` of an arm's networks, and its ceilings over their median.
 
-    `median`, `least` and `most` are of these networks; `typical` is the median of all such networks
-    with its interval (evidence.ceilings), and what the ceilings are held against.
+    `median`, `least` and `most` describe these networks. `typical` is the median of all such
+    networks with its interval (evidence.ceilings); the ceilings are divided by it.
     """
 
     median: float | None
@@ -365,24 +366,24 @@ class CriticalRates(Record):
 
 
 class Pooled(Record):
-    """The ceilings by all runs of an arm that the same engine made."""
+    """The ceilings from all runs of an arm that the same engine made."""
 
     lr50: Estimate
     lr90: Estimate
-    # Probability that there is an lr90.
+    # Probability that an lr90 exists.
     exists: float
     usable: UsableRate
-    # What can be said where there is no lr90.
+    # The fallback if there is no lr90.
     surest: Surest
-    # As Checks has them, of all these runs.
+    # The fit of Checks, for all these runs.
     fit: float
     widened: bool
-    # How many runs of each source.
+    # Number of runs of each source.
     runs: dict[str, int]
-    # The fresh seeds among them, by which lr50 and lr90 are known, and how many were stable.
+    # Number of fresh seeds, which determine lr50 and lr90, and of stable ones among them.
     seeds: int
     stable: int
-    # lr90 without each source of fresh seeds: the verification of a pool can't be its own.
+    # lr90 without each source of fresh seeds, since a pool can't be verified by its own runs.
     without: dict[str, Estimate]
     # Runs of another engine, named.
     left_out: tuple[str, ...]
@@ -396,16 +397,16 @@ class Theory(Record):
 
 
 class ArmCeilings(Study):
-    """An arm of ceilings.json: what its search found, without the study's key, and theory."""
+    """An arm of ceilings.json: the results of its search, without the study's key, and theory."""
 
     key: str = Field(default="", exclude=True)
     theory: Theory
-    # None where nothing was pooled.
+    # None if nothing was pooled.
     pooled: Pooled | None = None
 
     @property
     def headline(self) -> Pooled:
-        """The ceilings by all runs of the arm; those of its search where nothing was pooled."""
+        """The ceilings from all runs of the arm, or from its search if nothing was pooled."""
         if self.pooled is not None:
             return self.pooled
         return Pooled(
@@ -425,13 +426,13 @@ class ArmCeilings(Study):
 
 
 class RunTable(Record):
-    """Runs without their courses, in few words: what all of them share is said once.
+    """A compact table of runs without their curves, which stores shared values once.
 
-    A row is a run: of its spec what is neither shared nor the default, then what it showed; what is
-    None there is left out.
+    A row is a run: the values of its spec that are neither shared nor the default, then its
+    measurements without those that are None.
     """
 
-    # What made them: mnist.version's engine_digest and run_digest, and the kind of processor.
+    # The origin: mnist.version's engine_digest and run_digest, and the kind of processor.
     engine: str
     identity: str
     processor: str
@@ -440,7 +441,7 @@ class RunTable(Record):
 
     @classmethod
     def of(cls, runs: Iterable[RunSummary]) -> Self:
-        """The table of runs, one or more, that were made here; in the order of their specs."""
+        """The table of one or more runs that were made here, in the order of their specs."""
         ordered = sorted(runs, key=_place)
         shared = ordered[0].spec.model_dump(exclude=NOT_SHARED, mode="json")
         rows = []
@@ -459,7 +460,7 @@ class RunTable(Record):
         )
 
     def summaries(self) -> list[RunSummary]:
-        """The runs themselves."""
+        """The runs in the table."""
         return [self._summary(row) for row in self.runs]
 
     @model_validator(mode="after")
@@ -481,9 +482,9 @@ class RunTable(Record):
         )
 
 
-# What distinguishes the runs of one comparison; the rest of their specs they have in common.
+# The fields in which runs of one comparison differ; the other fields of their specs are shared.
 NOT_SHARED = {"variant", "activation", "learning_rate", "seed", "init_scale", "ended_by"}
-# What a run shows, and what of that there may be none of.
+# The measurements of a run, and those that may be None.
 SHOWED = set(RunSummary.model_fields) - {"spec"}
 MAY_LACK = (
     "called",

@@ -1,4 +1,4 @@
-"""Many runs that can be stopped at any time: each is kept as it ends, and never run twice."""
+"""Many runs that can be stopped at any time: each is stored when it ends, and never repeated."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,9 +13,9 @@ from lr_ceiling.mnist.version import run_digest
 
 
 class RunSource:
-    """Gives the results of specs: those that are known, those that a store keeps, and new ones.
+    """Gives the results of specs, from earlier reports, from the store, or from new runs.
 
-    `spared` counts the steps of runs that were asked for and not run again.
+    `spared` counts the steps of requested runs that were not run again.
     """
 
     def __init__(
@@ -27,12 +27,12 @@ class RunSource:
         elsewhere: Iterable[RunSummary] = (),
         on_ended: Callable[[RunResult], None] = lambda run: None,
     ) -> None:
-        """`tables` are of an earlier report, runs `elsewhere` are in no report.
+        """`tables` are from an earlier report; runs `elsewhere` are in no report.
 
-        `on_ended` is told of each run that was run here.
+        `on_ended` is called with each new run.
         """
         self.spared = 0
-        # Runs of another engine or kind of processor are no result here, and are not lost.
+        # Runs of another engine or kind of processor are not used here, but kept.
         self._foreign = [table for table in tables if table.identity != run_digest()]
         own = [table for table in tables if table.identity == run_digest()]
         self._runs = {run.spec: run for table in own for run in table.summaries()}
@@ -43,12 +43,12 @@ class RunSource:
 
     @property
     def tables(self) -> tuple[RunTable, ...]:
-        """All runs for a report: those of the earlier tables, and those that were asked for."""
+        """All runs for a report: those of the earlier tables, and the requested ones."""
         own = [RunTable.of(self._runs.values())] if self._runs else []
         return (*self._foreign, *own)
 
     def of(self, specs: Sequence[RunSpec], test: bool = False) -> list[RunSummary]:
-        """The results of `specs`, in their order; with `test` they hold the test accuracy."""
+        """The results of `specs`, in their order; with `test` they have the test accuracy."""
         missing = []
         for spec in dict.fromkeys(specs):
             if found := self._find(spec, test):
@@ -69,7 +69,7 @@ class RunSource:
     def of_all(
         self, groups: Sequence[Sequence[RunSpec]], test: bool = False
     ) -> list[list[RunSummary]]:
-        """The same of each group, all groups side by side."""
+        """The results of each group; all groups run in parallel."""
         self.of([spec for specs in groups for spec in specs], test)
         return [self.of(specs, test) for specs in groups]
 

@@ -1,6 +1,6 @@
-"""Runs that are kept by what makes them: specification, engine, libraries, kind of processor.
+"""Runs, stored by their identity: specification, engine, libraries, kind of processor.
 
-Any stage or command may find a run here that another one has made, and no output depends on that.
+A stage or command may find a run here that another one made. No output depends on that.
 """
 
 from pathlib import Path
@@ -16,32 +16,32 @@ from lr_ceiling.mnist.version import run_digest
 
 class _Kept(Record):
     result: RunResult
-    # Of the trained network's file beside it; None where none was kept.
+    # SHA-256 of the trained network's file beside it; None if none was stored.
     model_sha256: str | None
 
 
 class RunStore:
-    """A folder of runs. What is damaged there, or is not what its name says, is not found."""
+    """A folder of runs. Damaged files, and files that don't fit their names, are ignored."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / run_digest()
         remove_abandoned(self._folder)
 
     def model_path(self, spec: RunSpec) -> Path:
-        """Where the trained network of a run is kept."""
+        """The path of a run's trained network."""
         return self._folder / f"{spec.key}.keras"
 
     def keep(self, run: RunResult, model: bool = False) -> None:
-        """Keep a run; with `model`, with the network that its training left at `model_path`."""
+        """Store a run; with `model`, also the trained network at `model_path`."""
         sha256 = sha256_of(self.model_path(run.spec)) if model else None
-        # One with a test accuracy says as much or more, and may have its network.
+        # A stored run with a test accuracy has at least as much, and may have its network.
         if not model and self.find(run.spec, test=True):
             return
         kept = _Kept(result=run, model_sha256=sha256)
         write_text(self._path(run.spec), kept.model_dump_json() + "\n")
 
     def find(self, spec: RunSpec, test: bool = False, model: bool = False) -> RunResult | None:
-        """The run of `spec`; with a test accuracy, and its network, if asked. None for none."""
+        """The run of `spec`, with a test accuracy and a network if requested; None without one."""
         try:
             kept = _Kept.model_validate_json(self._path(spec).read_bytes())
         except (OSError, pydantic.ValidationError):

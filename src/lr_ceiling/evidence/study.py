@@ -1,4 +1,4 @@
-"""The study of one arm: its trials, and what they found."""
+"""The study of one arm: its trials and their results."""
 
 import math
 import statistics
@@ -37,21 +37,21 @@ from lr_ceiling.search.schedule import AUDITED, PARTS, Aim, Part, Question
 
 
 class ArmTrials:
-    """The trials of an arm's study: `template` with learning rates and seeds of their own.
+    """The trials of an arm's study: `template` with a learning rate and a seed for each.
 
-    One of each eight, by lot, is not ended early, so that wrong calls show; two in a row would
-    spend a fifth of a budget of ten full runs.
+    One random trial of each eight is not ended early, so that wrong calls are detected. Two in
+    succession would spend a fifth of a budget of ten full runs.
     """
 
     def __init__(self, template: RunSpec, question: Question, calls: Calls, splits: Path) -> None:
-        """`calls` are the early calls that were audited; `splits` is the data file."""
+        """`calls` are the audited early calls; `splits` is the data file."""
         self.template = template
         self._splits = splits
         self.horizon = template.horizon
         self.aim = question.aim(template.model_dump(), calls)
 
     def spec(self, index: int, learning_rate: float, part: Part) -> RunSpec:
-        """The run that trial `index` is."""
+        """The run of trial `index`."""
         key = self.aim.key
         changes: dict[str, object] = {
             "learning_rate": learning_rate,
@@ -60,20 +60,20 @@ class ArmTrials:
         if derived_seed(key, "audit", index // AUDITED) % AUDITED == index % AUDITED:
             changes["ended_by"] = ()
         elif part == "usable":
-            # The score at a run's end is what it is for.
+            # Such a trial needs the score at its end.
             changes["ended_by"] = tuple(call for call in self.template.ended_by if call != "stable")
         return self.template.model_copy(update=changes)
 
     def task(self, index: int, learning_rate: float, part: Part) -> TrainingTask:
-        """The same as a task."""
+        """The run of trial `index`, as a task."""
         return TrainingTask(self.spec(index, learning_rate, part), self._splits)
 
     def is_of(self, result: RunResult, task: TrainingTask) -> bool:
-        """Whether `result` is what `task` gives."""
+        """Whether `result` is the result of `task`."""
         return result.spec == task.spec
 
     def observe(self, result: RunResult) -> Observation:
-        """What a run says of its learning rate."""
+        """The observation in a run."""
         return observation(result)
 
     def dump(self, result: RunResult) -> str:
@@ -93,15 +93,15 @@ class ArmTrials:
         }
 
     def made_by(self) -> dict[str, str]:
-        """What the name of the journal tells as well."""
+        """The study's key, which is also in the name of the journal."""
         return {"study": self.aim.key}
 
 
 @dataclass(frozen=True)
 class ArmProblem:
-    """An arm of the post's network as a problem: what a run of it is.
+    """An arm of the post's network as a problem.
 
-    `rules` have been audited; those that qualify under its conditions may end a trial early.
+    `rules` are the audited rules; those that qualify under its conditions may end a trial early.
     """
 
     prepared_by: ClassVar[str] = PREPARED_BY
@@ -114,7 +114,7 @@ class ArmProblem:
     data_digest: str
 
     def trials(self, question: Question) -> ArmTrials:
-        """The trials of its study."""
+        """The trials of the study that answers this question."""
         template = RunSpec.of(
             self.training,
             variant=self.variant,
@@ -129,13 +129,13 @@ class ArmProblem:
 
 
 def journal_of(state: Path, arm: str, trials: ArmTrials) -> Path:
-    """Where the study of an arm keeps its trials: by what makes them."""
+    """The path of the journal of an arm's study, which contains the study's key."""
     made_by = digest_of(trials.aim.key, run_digest(), versions(("optuna", "scipy")))
     return state / f"{arm}-{made_by}.journal"
 
 
 def observation(run: RunSummary) -> Observation:
-    """What a run says of its learning rate."""
+    """The observation in a run."""
     stable, whole = run.label == "stable", run.ran_whole
     called = call_of(run)
     return Observation(
@@ -144,7 +144,7 @@ def observation(run: RunSummary) -> Observation:
         called=called,
         ended=was_ended(run),
         cost=run.steps / run.spec.horizon,
-        # Where a call of success may end a run, those that it didn't end are others.
+        # If a call of success may end runs, the runs that it did not end are a biased sample.
         score=run.accuracy_by_weights
         if stable and whole and "stable" not in run.spec.ended_by
         else None,
@@ -152,12 +152,12 @@ def observation(run: RunSummary) -> Observation:
 
 
 def was_ended(run: RunSummary) -> bool:
-    """Whether an early call ended the run; a run that diverged ended by itself."""
+    """Whether an early call ended the run. A diverged run was not ended by a call."""
     return call_of(run) is not None and not run.ran_whole and run.called != "diverged"
 
 
 def as_saved(run: RunSummary) -> Observation:
-    """The same of the model as it is saved; a run that was ended is what it was called."""
+    """The same for the model as saved. A run that was ended early counts as its call."""
     seen = observation(run)
     if not run.ran_whole or run.called == "diverged":
         return seen
@@ -167,14 +167,14 @@ def as_saved(run: RunSummary) -> Observation:
 
 
 def measure(aim: Aim, observations: Sequence[Observation]) -> Measurement:
-    """What these trials say."""
+    """The measurement from these trials."""
     return Measurement.of(observations, aim.bounds, aim.calls, aim.usable_loss)
 
 
 def summarise(
     aim: Aim, runs: Sequence[RunResult], parts: Sequence[Part], found: Measurement
 ) -> Study:
-    """What the trials of this aim found; `parts` is what each of them was for."""
+    """The results of the trials of this aim; `parts` are the parts of the trials."""
     ceiling, spec = found.estimates, runs[0].spec
     stable = [run.spec.learning_rate for run in runs if run.label == "stable"]
     steps = sum(run.steps for run in runs)
@@ -211,7 +211,7 @@ def summarise(
 def _edges_ended(
     aim: Aim, runs: Sequence[RunResult], parts: Sequence[Part]
 ) -> Literal["interval", "range", "budget"]:
-    """Why the search for the edge ended: what came after it may have moved the edge."""
+    """Why the search for the edge ended, by its own trials: later trials may move the edge."""
     edges = [observation(run) for run, part in zip(runs, parts, strict=True) if part == "edge"]
     return measure(aim, edges).estimates.ended(aim.interval_decades) or "budget"
 
@@ -254,7 +254,7 @@ def _as_saved(aim: Aim, runs: Sequence[RunResult]) -> AsSaved:
 
 
 def lag_of(runs: Iterable[RunSummary]) -> Lag | None:
-    """What the moving averages cost sound weights; None where no run says it."""
+    """The loss through the moving averages for sound weights; None if no run shows it."""
     sound = [run for run in runs if run.label == "stable" and run.ran_whole]
     if not sound:
         return None
@@ -273,7 +273,7 @@ def lag_of(runs: Iterable[RunSummary]) -> Lag | None:
 
 
 def write_study(folder: Path, aim: Aim, runs: Sequence[RunResult], parts: Sequence[Part]) -> Study:
-    """Write all that a search leaves into its folder, and give what its trials found."""
+    """Write all files of a search into its folder, and return the results of its trials."""
     found = measure(aim, list(map(observation, runs)))
     study = summarise(aim, runs, parts, found)
     write_runs(folder / "runs.json", runs)
@@ -286,7 +286,7 @@ def write_study(folder: Path, aim: Aim, runs: Sequence[RunResult], parts: Sequen
 
 
 def write_trials(path: Path, runs: Sequence[RunResult], parts: Sequence[Part]) -> None:
-    """Write the trial table, a row a trial in order of index."""
+    """Write the trial table, one row per trial in order of index."""
     rows = [
         {
             "index": index,

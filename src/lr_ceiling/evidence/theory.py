@@ -1,8 +1,8 @@
-"""A word of theory beside the measured ceiling: the critical learning rate.
+"""Theory for comparison with the measured ceiling: the critical learning rate.
 
-It is the smallest step along the optimizer's own direction that raises the loss (Kalra 2026), on a
-fixed batch, at initialisation and after some steps of training. A check of
-the order of magnitude: no search reads it. Beside it, what biases before batch norm change.
+It is the smallest step along the optimizer's direction that raises the loss (Kalra 2026), on a
+fixed batch, at initialisation and after some steps of training. It checks the order of magnitude,
+and no search uses it. This module also measures the effect of biases before batch norm.
 """
 
 import math
@@ -18,21 +18,21 @@ from lr_ceiling.mnist.dataset import read_split, stratified_sample
 from lr_ceiling.mnist.specification import Optimizer, RunSpec
 from lr_ceiling.mnist.training import batches
 
-# Training images on which the loss is looked at.
+# Number of training images on which the loss is evaluated.
 IMAGES = 2000
 BATCH = 32
-# Where the search begins, by what factor it goes up, and how often it is halved then, in log: the
-# answer is within 5%.
+# The start of the search, its factor upwards, and the number of bisections in log: the answer is
+# within 5%.
 LEAST, FACTOR, HALVINGS = 1e-6, 4.0, 5
-# No smaller step than this raises the loss: then there is no critical rate.
+# If no smaller step than this raises the loss, there is no critical rate.
 MOST = 1e6
 BETAS, EPSILON = (0.9, 0.999), 1e-7
-# Deviation of the biases that are drawn: ten times that of the initial kernels and more.
+# Standard deviation of the random biases, at least ten times that of the initial kernels.
 BIAS = 1.0
 
 
 def critical_rates(spec: RunSpec, splits: Path, steps: int) -> tuple[float | None, float | None]:
-    """The critical learning rate at initialisation and after so many steps; None above 1e6."""
+    """The critical learning rate at initialisation and after `steps` steps; None above 1e6."""
     train = read_split(splits, "train")
     images = tf.constant(train.images[..., np.newaxis])
     labels = tf.constant(train.labels.astype(np.int32))
@@ -42,7 +42,7 @@ def critical_rates(spec: RunSpec, splits: Path, steps: int) -> tuple[float | Non
     walk = Walk([weight.value for weight in model.trainable_variables], spec.optimizer)
 
     def mean_loss(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        # Batch norm normalises by the batch itself, as it does while training.
+        # As in training, batch norm normalises by the batch itself.
         logits, _ = network.logits(model, images, training=True)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
         return tf.reduce_mean(losses)
@@ -65,12 +65,12 @@ def critical_rates(spec: RunSpec, splits: Path, steps: int) -> tuple[float | Non
 
 
 def bias_effect(spec: RunSpec, splits: Path) -> tuple[float, float] | None:
-    """What random biases before batch norm change on one batch, in training mode.
+    """The effect of random biases before batch norm on one batch, in training mode.
 
-    The largest difference of a logit between networks of the same kernels with and without biases,
-    and the largest gradient of a bias over the largest of a kernel. In float64: float32's rounding
-    alone moves a logit by up to 2e-3, since some channels vary less than the bias that they get.
-    None where no gradient reaches a kernel, or where one is no number.
+    Returns the largest difference of a logit between networks with the same kernels with and
+    without biases, and the largest gradient of a bias over the largest gradient of a kernel. In
+    float64, since float32's rounding alone moves a logit by up to 2e-3: some channels vary less
+    than their bias. None if no gradient reaches a kernel, or if one is NaN.
     """
     train = read_split(splits, "train")
     (order,) = batches(spec.seed, len(train.labels), BATCH, 1)
@@ -125,7 +125,7 @@ class Walk:
         self._steps = 0
 
     def direction(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """What the next step with these gradients subtracts, at learning rate 1."""
+        """The update that the next step with these gradients subtracts, at learning rate 1."""
         return self._next(gradients)[0]
 
     def step(self, rate: float, gradients: Sequence[tf.Tensor]) -> None:
@@ -137,7 +137,7 @@ class Walk:
     def at(
         self, rate: float, direction: Sequence[tf.Tensor], loss: Callable[..., Any], *batch: object
     ) -> float:
-        """The loss a step of `rate` along `direction` away; the weights stay where they are."""
+        """The loss after a step of `rate` along `direction`; the weights are not changed."""
         kept = [tf.identity(weight) for weight in self.weights]
         self._move(-rate, direction)
         value = float(loss(*batch))
@@ -170,7 +170,7 @@ class Walk:
 def smallest_rise(loss: Callable[[float], float]) -> float | None:
     """The smallest rate, within 5%, at which `loss(rate)` is above `loss(0)`; None above 1e6."""
     here, high = loss(0.0), LEAST
-    # `not <=` counts NaN as a rise.
+    # NaN counts as a rise.
     while loss(high) <= here:
         high *= FACTOR
         if high > MOST:

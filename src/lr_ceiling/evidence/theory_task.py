@@ -1,4 +1,4 @@
-"""Theory of one arm, a seed a task: what travels to a worker process, and what is kept of it."""
+"""The theory of one arm, with one task per seed, and its stored findings."""
 
 import json
 from collections import deque
@@ -14,9 +14,9 @@ from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.mnist.version import run_digest
 
-# Raised by hand when what theory computes changes.
+# Increased by hand when the computation of theory changes.
 THEORY_VERSION = 1
-# Steps of training after which it is looked at again, and their learning rate: the post's smaller.
+# Steps of training before the second measurement, and their learning rate, the post's smaller one.
 STEPS, RATE = 100, 0.001
 
 
@@ -24,7 +24,7 @@ STEPS, RATE = 100, 0.001
 class Finding:
     """The critical learning rate of a seed at initialisation and after STEPS steps; None above 1e6.
 
-    `logit_difference` and `gradient_ratio` say what biases before batch norm change; None without.
+    `logit_difference` and `gradient_ratio` are the effect of biases; None without batch norm.
     """
 
     initial: float | None
@@ -35,13 +35,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class TheoryTask:
-    """Theory of the network of `spec`, on the splits file."""
+    """The theory of the network of `spec`, on the splits file."""
 
     spec: RunSpec
     splits: Path
 
     def __call__(self, report: Report) -> Finding:
-        """Find it, in a process that may import TensorFlow."""
+        """Compute the finding, in a process that may import TensorFlow."""
         from lr_ceiling.evidence import theory
 
         initial, trained = theory.critical_rates(self.spec, self.splits, STEPS)
@@ -59,7 +59,7 @@ class TheoryTask:
 def theory_specs(
     training: BaseModel, variant: str, activation: str, seeds: Iterable[int], data_digest: str
 ) -> list[RunSpec]:
-    """The networks that theory of an arm looks at, one a seed."""
+    """The networks for the theory of an arm, one per seed."""
     return RunSpec.of_each(
         training,
         seeds,
@@ -71,7 +71,7 @@ def theory_specs(
 
 
 class ArmTheory:
-    """Gives the seeds of an arm that `folder` lacks as tasks, and keeps what they come to."""
+    """Gives the seeds of an arm that are missing in `folder` as tasks, and stores the findings."""
 
     def __init__(self, specs: Sequence[RunSpec], splits: Path, folder: Path) -> None:
         self._specs = specs
@@ -83,15 +83,15 @@ class ArmTheory:
 
     @property
     def findings(self) -> list[Finding]:
-        """What was found, in the order of the specs; once all have ended."""
+        """The findings, in the order of the specs. All tasks must have ended."""
         return [self._found[spec] for spec in self._specs]
 
     def next(self) -> TheoryTask | None:
-        """The next seed; None where all have started."""
+        """The next seed; None if all have started."""
         return TheoryTask(self._waiting.popleft(), self._splits) if self._waiting else None
 
     def take(self, ended: Ended) -> None:
-        """Keep a seed's finding."""
+        """Store a seed's finding."""
         spec: RunSpec = ended.task.spec
         self._found[spec] = ended.result
         kept = {"made_by": self._made_by(spec), **asdict(ended.result)}
@@ -102,7 +102,7 @@ class ArmTheory:
             kept = json.loads(self._path(spec).read_bytes())
             if kept.pop("made_by") == self._made_by(spec):
                 return Finding(**kept)
-        # Missing, damaged, or of other code: found anew.
+        # Missing, damaged, or from other code, so it is computed again.
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             pass
         return None

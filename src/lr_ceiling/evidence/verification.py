@@ -1,6 +1,6 @@
-"""What fresh seeds say of the ceilings that the searches found, and of range tests beside them.
+"""The verification of the searches' ceilings, and of range tests, by fresh seeds.
 
-`lr-ceiling verify` makes the report; here is what it says, and of which ceilings.
+`lr-ceiling verify` makes the report. This module selects the points, and formats the results.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,13 +9,13 @@ from statistics import fmean
 from lr_ceiling.evidence.records import Study, TriedFinder, VerifiedArm, VerifiedPoint
 from lr_ceiling.rounding import short
 
-# What reports call lr90's lower limit.
+# The name of lr90's lower limit in reports.
 LIMIT = "lr90 low"
 USABLE = "usable"
 
 
 def points_of(study: Study) -> dict[str, float]:
-    """Where an arm is verified: usable, lr90's lower limit, lr90, lr50, those that are bounded."""
+    """The points of an arm to verify: usable, lr90's lower limit, lr90, lr50, if bounded."""
     rates = {
         USABLE: study.usable.estimate,
         LIMIT: study.lr90.ci95[0],
@@ -26,9 +26,9 @@ def points_of(study: Study) -> dict[str, float]:
 
 
 def verified_arms(arms: Iterable[VerifiedArm], studies: Sequence[Study]) -> list[VerifiedArm]:
-    """Those of `arms` whose points are the ceilings of these studies, in the studies' order.
+    """The `arms` whose points are the ceilings of these studies, in the studies' order.
 
-    Those of another search say nothing of these, and an arm without a point says nothing at all.
+    Arms of another search, and arms without a point, are left out.
     """
     by_name = {(arm.variant, arm.activation): arm for arm in arms}
     found = ((study, by_name.get((study.variant, study.activation))) for study in studies)
@@ -48,7 +48,7 @@ FINDER_COLUMNS = ("range test", "learning rate", "stable", "P(stable)")
 
 
 def point_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
-    """How many fresh seeds were stable at each point, and were predicted: under POINT_COLUMNS."""
+    """Observed and predicted numbers of stable seeds at each point: rows under POINT_COLUMNS."""
     return [
         (
             f"{arm.variant} {arm.activation}, {point.at}",
@@ -65,7 +65,7 @@ def point_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
 
 
 def finder_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
-    """How many fresh seeds were stable where range tests lead to: rows under FINDER_COLUMNS."""
+    """Numbers of stable seeds at the rates of range tests: rows under FINDER_COLUMNS."""
     return [
         (
             f"{arm.variant} {arm.activation}, {one.name}{_ending(one)}",
@@ -79,13 +79,13 @@ def finder_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
 
 
 def allowed(point: VerifiedPoint) -> float:
-    """Share of all counts that the prediction allowed: what allows all of them can't fail."""
+    """Share of all counts that the prediction allowed. A prediction that allows all can't fail."""
     least, most = point.predicted
     return (most - least + 1) / (point.seeds + 1)
 
 
 def summary(arms: Sequence[VerifiedArm]) -> str:
-    """How many predictions held, and how many would have whatever was found, in a sentence."""
+    """One sentence: how many predictions held, and how many would hold for random counts."""
     points = [point for arm in arms for point in arm.points]
     held = sum(point.predicted[0] <= point.stable <= point.predicted[1] for point in points)
     shares = [allowed(point) for point in points]
@@ -102,7 +102,7 @@ def _ending(finder: TriedFinder) -> str:
 
 
 def points_in_words(points: Sequence[VerifiedPoint]) -> str:
-    """The points of an arm in a line."""
+    """The points of an arm in one line."""
     if not points:
         return "nothing to verify"
     return ", ".join(

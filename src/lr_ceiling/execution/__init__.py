@@ -1,1 +1,1 @@
-"""Where runs execute, and what survives a kill: executors, the journal, files."""
+"""Execution of runs, and results that survive a kill: executors, journals, files."""

@@ -1,4 +1,4 @@
-"""Admission: what a worker elsewhere tells of itself, and whether it may execute runs."""
+"""Admission of remote workers: a worker describes itself, and the driver accepts or refuses it."""
 
 import os
 import platform
@@ -12,25 +12,25 @@ from typing import Any
 from lr_ceiling.identity import processor
 
 OURS = "lr-ceiling"
-# What a run's own bytes pass through on their way, beside the libraries of its problem.
+# Libraries that every run uses, besides those of its problem.
 LIBRARIES = (OURS, "cloudpickle", "numpy")
-# Families of variables that choose kernels. Numbers of threads are told by TensorFlow itself; Dask
-# sets some for libraries that compute no run.
+# Prefixes of variables that choose kernels. TensorFlow reports its numbers of threads itself, and
+# Dask sets thread variables for libraries that compute no run.
 SWITCHES = (
     *("DNNL_", "ITEX_", "KMP_", "MKL_", "NPY_", "ONEDNN_", "_DNNL_", "_ONEDNN_"),
     *("TF_CUDNN_", "TF_DETERMINISTIC_", "TF_DISABLE_", "TF_ENABLE_", "TF_USE_", "TF_XLA_", "XLA_"),
 )
-# threadpoolctl and scikit-learn set these as they are imported; they choose no kernel.
+# threadpoolctl and scikit-learn set these when they are imported. They choose no kernel.
 NO_SWITCHES = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK")
 PROCESSOR, FLOAT, THREADS = "processor", "float type", "threads"
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a process tells of itself before its first run.
+    """A process's description of itself before its first run.
 
-    `versions` and `data` (SHA-256 by name) must be the driver's. Where `arithmetic` differs, the
-    last digits of a run do. `failure` says why the process can't execute runs at all.
+    `versions` and `data` (SHA-256 by name) must equal the driver's. If `arithmetic` differs, the
+    last digits of a run differ. `failure` says why the process can't execute runs at all.
     """
 
     worker: str
@@ -42,7 +42,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Versioned:
-    """What must have the same version everywhere: libraries, and what `numbers` name.
+    """The libraries and `numbers` that must have the same version everywhere.
 
     `numbers` are names of the form `package.module:ATTRIBUTE`, such as an engine's version.
     """
@@ -52,7 +52,7 @@ class Versioned:
 
 
 def told_here(worker: str, versioned: Versioned, data: Mapping[str, str]) -> Told:
-    """What this process tells."""
+    """The description of this process."""
     found = {"Python": platform.python_version()}
     found |= {name: _version(name) for name in (*LIBRARIES, *versioned.libraries)}
     found |= {name: _number(place) for name, place in versioned.numbers.items()}
@@ -62,10 +62,11 @@ def told_here(worker: str, versioned: Versioned, data: Mapping[str, str]) -> Tol
 def wanted_here(
     versioned: Versioned, data: Mapping[str, str], environment: Mapping[str, str], one_thread: bool
 ) -> Told:
-    """What workers must tell, to compute what processes of this machine would.
+    """The description that workers must give to compute the same as processes of this machine.
 
-    `environment` is what these begin with; `one_thread` says that TensorFlow then has one thread in
-    them, and Keras its own float type: others travel with the problem.
+    `environment` is the initial environment of these processes. `one_thread` says that TensorFlow
+    uses one thread in them, and Keras its default float type; other float types are sent with the
+    problem.
     """
     told = told_here("the driver", versioned, data)
     arithmetic = {PROCESSOR: processor(), **_switches(environment)}
@@ -75,7 +76,7 @@ def wanted_here(
 
 
 def refusal(wanted: Told, told: Told) -> str | None:
-    """Why a worker may not execute runs, in one line; None where it may."""
+    """Why a worker may not execute runs, in one line; None if it may."""
     if told.failure is not None:
         return f"worker {told.worker} is refused: {told.failure}"
     differing = _differing(wanted.versions, told.versions, "wanted")
@@ -84,9 +85,9 @@ def refusal(wanted: Told, told: Told) -> str | None:
 
 
 def other_arithmetic(wanted: Told, told: Told) -> str | None:
-    """In what a worker computes otherwise than the driver's machine; None where it doesn't.
+    """How a worker's arithmetic differs from that of the driver's machine; None if it doesn't.
 
-    A float type or threads that only one of the two tells say nothing.
+    A float type or thread count that only one of the two reports is ignored.
     """
     silent = {FLOAT, THREADS} - (wanted.arithmetic.keys() & told.arithmetic.keys())
     here, there = (
@@ -117,7 +118,7 @@ def _version(library: str) -> str:
 def _number(place: str) -> str:
     try:
         return str(resolve_name(place))
-    # Another version of ours may lack it.
+    # Another version of this package may lack it.
     except (ImportError, AttributeError, ValueError):
         return "none"
 

@@ -1,7 +1,8 @@
 """Workers of a Dask scheduler.
 
-A plugin brings each worker the files that runs need, once, also to those that join later. A worker
-that tells what is wanted of it then offers a place for one run at a time; runs ask for such places.
+A plugin copies the files that runs need to each worker once, including workers that join later. A
+worker with the required description then offers a place for one run at a time, as a Dask resource
+that runs request.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ try:
 except ImportError:
     raise MissingExtra("DaskCluster needs distributed: pip install 'lr-ceiling[cluster]'") from None
 
-# What all of ours on a scheduler are called, with the client's name behind it.
+# Prefix of all our names on a scheduler; the client's name follows it.
 NAME = "lr-ceiling"
 # Seconds within which a scheduler answers, in which one worker gets ready, in which the others do
 # after that, and after which a scheduler that is connected and says nothing counts as gone.
@@ -60,10 +61,10 @@ Answer = TypeVar("Answer")
 class DaskCluster:
     """The workers of a Dask scheduler, for `find_ceiling(executor=...)`.
 
-    `at` is the scheduler's address or a Client that is connected to it. A run that its worker began
-    longer than `time_out` seconds ago is given to another one as well. Workers that compute other
-    last digits are told, and refused if `strict`. After `patience` seconds in which no worker takes
-    a run the search ends.
+    `at` is the scheduler's address, or a Client that is connected to it. If a run takes longer than
+    `time_out` seconds on a worker, a second worker runs it too. Workers whose arithmetic gives
+    other last digits are reported, and refused if `strict`. The search ends if no worker takes a
+    run for `patience` seconds.
     """
 
     def __init__(
@@ -87,9 +88,9 @@ class DaskCluster:
 
     @contextlib.contextmanager
     def opened(self, needs: Needs) -> Iterator[RemoteExecutor]:
-        """An executor on workers that have what runs need, also on those that come later.
+        """An executor on all workers, prepared for runs, including workers that join later.
 
-        Raises WorkerError where no scheduler answers, or a worker can't be made ready.
+        Raises WorkerError if no scheduler answers, or a worker can't be prepared.
         """
         wanted = needs.wanted()
         with contextlib.ExitStack() as stack:
@@ -111,7 +112,7 @@ class DaskCluster:
 
 
 def cluster_of(executor: object) -> DaskCluster | None:
-    """The cluster of a Client, or of what its `get_executor` gave; None of anything else."""
+    """The cluster of a Client or of its `get_executor()`; None for any other object."""
     if isinstance(executor, Client):
         return DaskCluster(executor)
     if isinstance(executor, distributed.cfexecutor.ClientExecutor):
@@ -149,14 +150,14 @@ def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
 
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[Client]:
-    # Of a scheduler that is gone it shows a page, also after it was closed; we tell it in a line.
+    # It logs a page when a scheduler is gone, even after it was closed. We report it in one line.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         # A Client that can't connect ends 20 s later, with a traceback; so we try by ourselves.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, _connect(address)).result()
         client = Client(address, timeout=ANSWERS, set_as_default=False)
-    # An address of another form, a certificate that does not fit, a machine that does not answer.
+    # An invalid address, a wrong certificate, or a machine that does not answer.
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         raise WorkerError(
             f"no scheduler answers at {address} ({_in_a_line(error)}): start one by `dask "
@@ -191,7 +192,7 @@ def _prepared(client: Client, needs: Needs, wanted: Told, strict: bool) -> Itera
             raise SchedulerGoneError(f"{workers.name} is gone ({_in_a_line(error)})") from None
         yield workers
     finally:
-        # A scheduler that is gone keeps nothing of ours.
+        # A scheduler that is gone has nothing left to remove.
         if client.status == "running":
             with contextlib.suppress(Exception):
                 client.unsubscribe_topic(name)
@@ -254,7 +255,7 @@ def _deliver(client: Client, plugin: "Delivery", workers: "_Workers") -> None:
 
 
 class Delivery(WorkerPlugin):  # type: ignore[misc]
-    """Brings a worker the `contents` of files, by SHA-256, and has it tell what it is."""
+    """Copies the `contents` of files, by SHA-256, to a worker, and makes it describe itself."""
 
     def __init__(
         self,
@@ -272,9 +273,9 @@ class Delivery(WorkerPlugin):  # type: ignore[misc]
         self._prepared_by, self._strict = prepared_by, strict
 
     async def setup(self, worker: Any) -> None:
-        """Make a worker ready; one that is not what is wanted offers no place."""
+        """Prepare a worker. It offers a place only if it has the required description."""
         folder = Path(worker.local_directory) / NAME
-        # To import TensorFlow takes longer than a worker may be silent.
+        # Importing TensorFlow takes longer than a worker may stay silent.
         told = await asyncio.to_thread(self._prepare, worker.address, folder)
         self.told = told
         worker.log_event(self.name, {"told": asdict(told)})
@@ -303,7 +304,7 @@ class Delivery(WorkerPlugin):  # type: ignore[misc]
                 importlib.import_module(self._prepared_by).prepare()
             found = (hashlib.sha256(path.read_bytes()).hexdigest() for path in self.files.values())
             data = data_of(found)
-        # Whatever an import raises; a plugin that raises would be told by the worker's log alone.
+        # Any error of an import. If the plugin raised it, only the worker's log would show it.
         except Exception as error:
             failure, data = f"it can't be made ready ({_in_a_line(error)})", {}
         return replace(told_here(address, self._versioned, data), failure=failure)
@@ -321,7 +322,7 @@ class _Workers:
         self._answered = time.monotonic()
 
     def hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
-        """Take in what a worker says; in a thread of the client's."""
+        """Receive a worker's message, in a thread of the client."""
         _, said = event
         if "told" in said:
             self.told_first = self.told_first or time.monotonic()
@@ -333,22 +334,22 @@ class _Workers:
         """Let a worker execute a call."""
         places = sorted(set(self.present() or ()) - set(without)) if without else []
         try:
-            # Not by `get_executor`, whose futures complain on stderr when they are cancelled.
+            # Not `get_executor`, whose futures print errors to stderr when they are cancelled.
             inner = self._client.submit(
                 _execute, self._place, attempt, call,
                 pure=False, resources={self._place: 1}, workers=places or None,
             )  # fmt: skip
-        # The client's, once it is closed.
+        # Raised by a client that is closed.
         except Exception as error:
             raise SchedulerGoneError(f"{self.name} is gone ({_in_a_line(error)})") from None
         outer: Future[Reply] = Future()
         inner.add_done_callback(lambda ended: self._pass_on(ended, outer))
-        # It also keeps Dask's future, which would be forgotten else.
+        # This also keeps a reference to Dask's future, which would otherwise be released.
         outer.add_done_callback(lambda ended: inner.cancel() if ended.cancelled() else None)
         return outer
 
     def news(self) -> list[Told | Started]:
-        """What workers have told since the last time."""
+        """The workers' messages since the last call."""
         found = []
         with contextlib.suppress(queue.Empty):
             while True:
@@ -373,7 +374,7 @@ class _Workers:
         return set(found["workers"])
 
     def wait(self, futures: Collection["Future[Reply]"], seconds: float) -> None:
-        """Wait until a run has ended, so many seconds at most."""
+        """Wait until a run has ended, at most `seconds`."""
         if self._client.status != "running":
             raise SchedulerGoneError(f"{self.name} is gone")
         if futures:
@@ -382,11 +383,11 @@ class _Workers:
             time.sleep(seconds)
 
     def clock(self) -> float:
-        """Seconds since some moment."""
+        """Seconds of a monotonic clock."""
         return time.monotonic()
 
     def _pass_on(self, inner: Any, outer: "Future[Reply]") -> None:
-        """Hand on what a run came to, in a thread of the client's."""
+        """Pass on the result of a run, in a thread of the client."""
         if not outer.set_running_or_notify_cancel():
             return
         try:
@@ -395,7 +396,7 @@ class _Workers:
             outer.set_exception(WorkerLostError(error.allowed_failures + 1))
         except WorkerLostError as error:
             outer.set_exception(error)
-        # The client cancels all when it loses its scheduler.
+        # The client cancels all futures when it loses its scheduler.
         except (CancelledError, OSError):
             outer.set_exception(SchedulerGoneError(f"{self.name} is gone"))
         except Exception as error:
@@ -406,7 +407,7 @@ def _execute(place: str, attempt: str, call: bytes) -> Reply:
     worker = get_worker()
     plugin = worker.plugins.get(place)
     if plugin is None or plugin.told is None:
-        # Its driver is about to end.
+        # The driver is about to end.
         raise WorkerLostError
     worker.log_event(place, {"attempt": attempt, "worker": worker.address})
     return execute(call, plugin.files, plugin.told)

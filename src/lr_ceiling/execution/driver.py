@@ -1,8 +1,8 @@
-"""Drives one study: starts its trials in order of their index, and tells Optuna their results.
+"""Drives one study: starts its trials in order of their index, and reports results to Optuna.
 
-Trial i depends on the study's key, on i and on results of earlier trials alone: on those of trials
-0..i-lag always, on later ones where it is better to wait for them. So the trials are the same for
-any number of workers up to the lag, and after any interruption.
+Trial i depends only on the study's key, on i and on results of earlier trials. It always knows the
+results of trials 0..i-lag, and may wait for later ones. So the trials are the same for any number
+of workers up to the lag, and after any interruption.
 """
 
 import math
@@ -26,29 +26,29 @@ from lr_ceiling.search.sampler import EXPECTED, INDEX, KNOWN, OBSERVATION, PART,
 from lr_ceiling.search.schedule import Aim, Part, Schedule
 
 LEARNING_RATE = "learning_rate"
-# The study's attribute that holds what makes its trials.
+# The study's attribute with everything that determines its trials.
 MADE_BY = "made_by"
 
 
 class Trials(Protocol):
-    """What the trials of a study are: their tasks, and what the results of these say."""
+    """The trials of a study: their tasks, and the meaning of the tasks' results."""
 
     @property
     def aim(self) -> Aim:
-        """What the study is to find."""
+        """The goal of the study."""
 
     @property
     def horizon(self) -> int:
         """Steps of a full run."""
 
     def task(self, index: int, learning_rate: float, part: Part) -> Task:
-        """The run that trial `index` is."""
+        """The run of trial `index`."""
 
     def is_of(self, result: Any, task: Any) -> bool:
-        """Whether `result` is what `task` gives."""
+        """Whether `result` is the result of `task`."""
 
     def observe(self, result: Any) -> Observation:
-        """What a result says of its learning rate."""
+        """The observation in a result."""
 
     def dump(self, result: Any) -> str:
         """A result as text."""
@@ -57,18 +57,18 @@ class Trials(Protocol):
         """The result that `dump` wrote."""
 
     def shown(self, result: Any) -> Mapping[str, str | float | int | None]:
-        """What a trial's attributes show of a result to people."""
+        """The details of a result that a trial's attributes show to people."""
 
     def made_by(self) -> Mapping[str, str | float | int]:
-        """What makes the trials, by name: a stored study of others is not continued."""
+        """Everything that determines the trials, by name. A stored study must have the same."""
 
 
 class Driver:
-    """Gives a study's trials as tasks, when each may start, and takes in their results.
+    """Gives a study's trials as tasks, each when it may start, and records their results.
 
-    Results in the journal are used again if their trials are still those that the sampler proposes:
-    see `opened`. `study` is Optuna's; `results` holds all that are known, by index; `ended` says
-    whether the study has come to its end. `on_ended` is told of new results.
+    Results in the journal are reused if the sampler still proposes the same trials: see `opened`.
+    `study` is the Optuna study; `results` holds all known results, by index; `ended` says whether
+    the study is finished. `on_ended` is called with each new result.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Driver:
         on_ended: Callable[[int, Ended], None] = lambda index, ended: None,
         known: Mapping[int, Any] | None = None,
     ) -> None:
-        """`known` results of a study that is not continued serve where the tasks are the same."""
+        """`known` are results of a discarded study; those with the same tasks are reused."""
         self.results = finished(study, trials)
         self.ended = False
         self.study = study
@@ -90,7 +90,7 @@ class Driver:
         self._under_way: dict[int, tuple[int, Trial]] = {}
 
     def next(self) -> Task | None:
-        """The next trial's task; None while it waits for one under way, and at the end."""
+        """The next trial's task; None while it waits for a trial in progress, and at the end."""
         schedule = self._schedule
         while schedule.may_start(self._seen):
             index = schedule.index
@@ -110,19 +110,19 @@ class Driver:
         return None
 
     def take(self, ended: Ended) -> None:
-        """Take in a trial that ended."""
+        """Record a finished trial."""
         index, trial = self._under_way.pop(id(ended.task))
         self._tell(index, trial, ended.result)
         self._on_ended(index, ended)
 
     @property
     def parts(self) -> list[Part]:
-        """What each trial of an ended study was for, in order of index."""
+        """The part of each trial of a finished study, in order of index."""
         return self._schedule.parts
 
     @property
     def in_order(self) -> list[Any]:
-        """The results of an ended study, in order of index."""
+        """The results of a finished study, in order of index."""
         return [self.results[index] for index in range(self._schedule.index)]
 
     def _ask(self, index: int) -> Trial:
@@ -158,13 +158,13 @@ def opened(
     on_ended: Callable[[int, Ended], None] = lambda index, ended: None,
     sampler: BaseSampler | None = None,
 ) -> Iterator[Driver]:
-    """Open the study in `journal`, new or left by an earlier driver, and give its driver.
+    """Open the study in `journal`, new or left by an earlier driver, and yield its driver.
 
-    Without a journal the study is kept in memory. A journal whose trials are no longer those that
-    the sampler proposes, since its code changed, is begun anew; the results of trials that are
-    still the same are kept. Until the new study has ended, the former journal stays beside it.
-    Raises LockedError where another driver has it open, ResultsError where it is damaged, and
-    StudyError where something else makes its trials.
+    Without a journal the study is kept in memory. If the sampler's code has changed and proposes
+    other trials, the journal is started anew; results of trials that are still the same are
+    reused. Until the new study is finished, the former journal stays beside it. Raises LockedError
+    if another driver has it open, ResultsError if it is damaged, and StudyError if other settings
+    determine its trials.
     """
     sampler = sampler or sampler_of(trials.aim)
     if journal is None:
@@ -190,7 +190,7 @@ def opened(
 
 
 def _describe(study: Study, trials: Trials) -> None:
-    """Keep with the study what makes it, for this driver's successors and for `ceiling_of`."""
+    """Store the study's settings in its attributes, for later drivers and for `ceiling_of`."""
     aim = trials.aim
     wanted = {
         MADE_BY: dict(trials.made_by()),
@@ -200,7 +200,7 @@ def _describe(study: Study, trials: Trials) -> None:
     }
     known = study.user_attrs
     for name, value in wanted.items():
-        # What is asked of the later parts may change from one search to the next.
+        # The question for the later parts may change from one search to the next.
         if name not in known or (name == LOSS and known[name] != value):
             study.set_user_attr(name, value)
 
@@ -222,14 +222,14 @@ def _check_made_by(study: Study, trials: Trials, journal: Path) -> None:
 
 
 def replays(study: Study, trials: Trials) -> bool:
-    """Whether the trials that have ended are those that are proposed now."""
+    """Whether the sampler would propose the finished trials again now."""
     results = finished(study, trials)
     seen = {index: trials.observe(result) for index, result in results.items()}
     ended = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     told = {
         trial.user_attrs.get(INDEX): list(trial.user_attrs.get(OBSERVATION, ())) for trial in ended
     }
-    # A result that can't be read, or of which the sampler was told something else.
+    # A result can't be read, or differs from the one that was reported to the sampler.
     if told != {index: list(one) for index, one in seen.items()}:
         return False
     schedule = Schedule(trials.aim)
@@ -250,7 +250,7 @@ def replays(study: Study, trials: Trials) -> bool:
 
 
 def finished(study: Study, trials: Trials) -> dict[int, Any]:
-    """The results of the trials that have ended, by index; those of another form are left out."""
+    """The results of the finished trials, by index; unreadable ones are left out."""
     results = {}
     for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
         # pydantic's ValidationError is one.

@@ -1,6 +1,6 @@
-"""The local executor: processes that are forked from a server which has imported what they need.
+"""The local executor: processes forked from a server that has imported their modules.
 
-Measured with TensorFlow on two cores: docs/engine.md. Workers exit when the driver exits.
+docs/engine.md has measurements with TensorFlow on two cores. Workers exit when the driver exits.
 """
 
 import importlib
@@ -24,11 +24,11 @@ from pathlib import Path
 
 from lr_ceiling.errors import WorkerError
 
-# Seconds between looks at the parent.
+# Seconds between checks of the parent process.
 POLL = 0.5
 CGROUP = Path("/sys/fs/cgroup")
 
-# Taken at once: a parent that is gone by the time of a question is another one.
+# Read at import: once the parent is gone, the parent's number is that of another process.
 PARENT = os.getppid()
 
 _failure: BaseException | None = None
@@ -39,10 +39,10 @@ _Start = multiprocessing.get_context(
 
 
 class _Process(_Start.Process):  # type: ignore[name-defined, misc]
-    """A process that leaves the driver's main module alone.
+    """A process that does not import the driver's main module.
 
-    The standard one imports it anew: a script without `if __name__ == "__main__"` would begin its
-    own search in each process. A problem that is defined there travels by cloudpickle.
+    The standard process imports it again, so a script without `if __name__ == "__main__"` would
+    start a search in each process. Problems defined in the main module are sent by cloudpickle.
     """
 
     @staticmethod
@@ -59,20 +59,20 @@ class _Context(type(_Start)):  # type: ignore[misc]
     Process = _Process
 
 
-# The server forks before it has threads; forking the driver would copy locks that are held. Where
-# there is no forking, processes start from nothing.
+# The server forks before it has threads, while forking the driver would copy locks that are held.
+# On systems without fork, new processes are spawned.
 CONTEXT = _Context()
 
 
 def cores() -> int:
-    """How many cores this process may use, by its affinity and by its container's quota."""
+    """Number of cores that this process may use, by its affinity and its container's quota."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     quota = cpu_quota(CGROUP)
     return max(1, min(allowed or 1, math.ceil(quota) if quota else allowed or 1))
 
 
 def cpu_quota(cgroup: Path) -> float | None:
-    """Cores that the control group mounted at `cgroup` may use; None where it sets no limit."""
+    """Cores that the control group mounted at `cgroup` may use; None if it sets no limit."""
     try:
         # Version 2: "max 100000" or "150000 100000", in microseconds.
         quota, period = (cgroup / "cpu.max").read_text().split()
@@ -93,18 +93,18 @@ def local_executor(
     prepared_by: str | None = None,
     devices: Sequence[str] | None = None,
 ) -> Executor:
-    """Processes of this machine, by default one a core, or one a device where there are any.
+    """An executor of local processes, by default one per core, or one per device if there are any.
 
-    `prepared_by` names a module: the server imports it before it forks, and each process calls its
-    `prepare()` first. What that raises ends the first task of the process, as a WorkerError.
-    `devices` are names of GPUs: each process gets its own in CUDA_VISIBLE_DEVICES before it is
-    prepared; where there are more processes, they share them evenly.
+    `prepared_by` names a module. The server imports it before it forks, and each process calls its
+    `prepare()` first. An error of `prepare()` is raised by the process's first task as a
+    WorkerError. `devices` are names of GPUs: each process gets its own in CUDA_VISIBLE_DEVICES
+    before `prepare()`. If there are more processes than GPUs, they share them evenly.
     """
     if prepared_by:
         CONTEXT.set_forkserver_preload([prepared_by])
     count = processes or len(devices or ()) or cores()
     handed_out = _line(devices, count) if devices else None
-    # Removed with the executor: forked processes end without `atexit`, at which TensorFlow removes
+    # Removed with the executor: forked processes end without `atexit`, so TensorFlow can't remove
     # the source files that autograph writes.
     scratch = tempfile.mkdtemp(prefix="lr-ceiling-")
     executor = ProcessPoolExecutor(count, CONTEXT, _begin, (prepared_by, handed_out, scratch))
@@ -115,7 +115,7 @@ def local_executor(
 def kill(executor: Executor) -> None:
     """End the processes of this executor at once, and no others."""
     for process in dict(getattr(executor, "_processes", None) or {}).values():
-        # The server waits for its processes, so a number may be another process's by now.
+        # The server reaps its processes, so the number may belong to another process by now.
         if process.is_alive():
             process.kill()
 
@@ -128,15 +128,16 @@ def check_worker() -> None:
 
 
 def end_with_parent() -> None:
-    """End this process as soon as the one that started it is gone.
+    """End this process as soon as its parent is gone.
 
-    A stage needs it: DVC that is killed leaves its stage behind, and the next `dvc repro` meets it.
+    Stages need this: a killed DVC leaves its stage running, and it would disturb the next
+    `dvc repro`.
     """
     threading.Thread(target=_watch, args=(PARENT,), daemon=True).start()
 
 
 def _line(devices: Sequence[str], processes: int) -> "SimpleQueue[str]":
-    """A queue from which each process takes the device that it is to use."""
+    """A queue from which each process takes its device."""
     line: SimpleQueue[str] = CONTEXT.SimpleQueue()
     for device in itertools.islice(itertools.cycle(devices), processes):
         line.put(device)
@@ -146,7 +147,7 @@ def _line(devices: Sequence[str], processes: int) -> "SimpleQueue[str]":
 def _begin(prepared_by: str | None, devices: "SimpleQueue[str] | None", scratch: str) -> None:
     global _failure
     tempfile.tempdir = scratch
-    # Ctrl-C reaches the whole process group; the driver alone decides what it means.
+    # Ctrl-C reaches the whole process group, but only the driver handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     driver = multiprocessing.parent_process()
     if driver is not None:
@@ -157,13 +158,13 @@ def _begin(prepared_by: str | None, devices: "SimpleQueue[str] | None", scratch:
         if prepared_by:
             prepare: Callable[[], None] = importlib.import_module(prepared_by).prepare
             prepare()
-    # Raised here it would be told as a process that was killed.
+    # If it were raised here, it would be reported as a killed process.
     except BaseException as error:
         _failure = error
 
 
 def _end_after(sentinel: int) -> None:
-    # Ready when the driver is gone, however it ended.
+    # The sentinel is ready when the driver is gone, for any reason.
     wait([sentinel])
     os._exit(1)
 

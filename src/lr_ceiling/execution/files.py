@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file appears whole or not at all."""
 
 import contextlib
 import hashlib
@@ -12,12 +12,12 @@ from typing import Any
 
 from lr_ceiling.errors import ResultsError
 
-# Seconds after which nobody writes a file any more.
+# Partial files older than this many seconds are abandoned.
 ABANDONED = 3600
 
 
 def read_json(path: Path) -> Any:
-    """Read what `write_json` wrote. Raises ResultsError for a missing or damaged file."""
+    """Read a file of `write_json`. Raises ResultsError if it is missing or damaged."""
     try:
         return json.loads(read_bytes(path))
     except ValueError as error:
@@ -30,12 +30,12 @@ def write_json(path: Path, value: object) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as `write_bytes` does."""
+    """Write `text` to `path` by `write_bytes`."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path` whole or not at all, making its folder. Raises ResultsError."""
+    """Write `content` to `path` atomically, and make its folder. Raises ResultsError."""
     try:
         with replacing(path) as partial:
             partial.write_bytes(content)
@@ -45,42 +45,42 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the path of an empty file to write; it takes the place of `path` unless that fails.
+    """Yield the path of an empty file, which replaces `path` if the block succeeds.
 
-    It lies in the same folder, which is made if need be, under a name that nobody else uses: of
-    two processes that write the same file, the one that ends last has it. After an error, which is
-    passed on, `path` is as it was. Raises OSError.
+    The file has a unique name in the same folder, which is made if it is missing. If two processes
+    write the same file, the last one wins. After an error in the block, which is passed on, `path`
+    is unchanged. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
-        # Not by `tempfile`, whose files nobody else may read.
+        # Not `tempfile`, because other users may not read its files.
         partial.touch(exist_ok=False)
         yield partial
         _sync(partial)
         partial.replace(path)
     except BaseException:
-        # What is left of it, if anything can be removed there.
+        # Remove the partial file, if that is possible.
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
-    # Some file systems can't sync a folder. The file is whole whether they can or not.
+    # Some file systems can't sync a folder. The file is whole in any case.
     with contextlib.suppress(OSError):
         _sync(path.parent)
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove from `folder` what writers left that were killed, an hour ago or earlier."""
+    """Remove partial files of killed writers from `folder`, if they are at least an hour old."""
     for partial in folder.glob(".*.partial"):
-        # Another process may do the same.
+        # Another process may remove it at the same time.
         with contextlib.suppress(OSError):
             if time.time() - partial.stat().st_mtime > ABANDONED:
                 partial.unlink()
 
 
 def _sync(path: Path) -> None:
-    """Have the content of a file or folder on the disk, where it survives a loss of power."""
-    # Windows syncs what is open for writing alone, POSIX no folder that is.
+    """Flush a file or folder to the disk, so that it survives a loss of power."""
+    # Windows syncs only files that are open for writing; POSIX can't open folders for writing.
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
@@ -89,7 +89,7 @@ def _sync(path: Path) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file that a stage has written. Raises ResultsError."""
+    """The content of a file that a stage wrote. Raises ResultsError."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

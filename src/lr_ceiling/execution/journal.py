@@ -1,4 +1,4 @@
-"""A study's journal: it survives kills, and one driver at a time has it open."""
+"""A study's journal, which survives kills and is open in one driver at a time."""
 
 import contextlib
 import os
@@ -20,18 +20,18 @@ from lr_ceiling.search.sampler import INDEX
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-# How Optuna begins a journal.
+# The first bytes of an Optuna journal.
 BEGIN = b'{"op_code":'
 
 
 @contextlib.contextmanager
 def held(journal: Path) -> Iterator[None]:
-    """Hold the study in `journal` for this driver alone.
+    """Lock the study in `journal` for this driver.
 
-    Raises LockedError where another driver has it open, and ResultsError where no file can be.
+    Raises LockedError if another driver has it open, and ResultsError if the lock can't be written.
     """
     lock = filelock.FileLock(beside(journal, "driver"))
-    # Not in the lock's own file, which whoever tries for the lock empties.
+    # Not in the lock's own file, because each attempt to lock empties it.
     holder = beside(journal, "holder")
     try:
         journal.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def held(journal: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise ResultsError(f"{journal} can't be written ({reason}): name another file") from None
-    # Whoever can't write it can't tell, and may search all the same.
+    # The file only serves messages, so the search continues if it can't be written.
     with contextlib.suppress(OSError):
         holder.write_text(f"process {os.getpid()} on {platform.node()}")
     try:
@@ -58,30 +58,30 @@ def held(journal: Path) -> Iterator[None]:
 def _told(holder: Path) -> str:
     try:
         return f" ({holder.read_text()})"
-    # It has just begun, or is about to end.
+    # The other driver has just started, or is about to end.
     except OSError:
         return ""
 
 
 def beside(journal: Path, kind: str) -> Path:
-    """A file that belongs to this journal and to no other one of its folder."""
+    """The path of a companion file of this journal, in the same folder."""
     return journal.with_name(f"{journal.name}.{kind}")
 
 
 def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
-    """The study in a journal that is held, new or left by a driver that was killed.
+    """The study in a locked journal, new or left by a killed driver.
 
-    A new one gets `name`; one that is there is found by any name, as its file may have another one
-    now. What a kill leaves is mended: a half-written last line is cut off, and trials that were
-    under way are told FAIL, so that the driver runs their index again. Raises ResultsError where
-    the journal is damaged, or another kind of file, and StudyError where it holds a study that no
-    driver made; both are left as they are.
+    A new study gets `name`. An existing study is found under any name, since its file may have been
+    renamed. Effects of a kill are repaired: a half-written last line is cut off, and trials that
+    were in progress are set to FAIL, so that the driver runs them again. Raises ResultsError if the
+    journal is damaged or is another kind of file, and StudyError if no driver made its study. Both
+    files stay unchanged.
     """
     _check_kind(journal)
     with _writing(journal):
         _mend(journal)
     try:
-        # Optuna's other lock is a symbolic link, for which Windows asks for a right of its own.
+        # Optuna's other lock is a symbolic link, which needs a special right on Windows.
         lock = JournalFileOpenLock(str(journal))
         with _writing(journal):
             backend = _Backend(str(journal), lock)
@@ -95,7 +95,7 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
             study = optuna.create_study(
                 study_name=name, storage=storage, sampler=sampler, direction="maximize"
             )
-    # What Optuna makes of a line that is none of its own.
+    # Optuna's errors for a line that it did not write.
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:100]
         raise ResultsError(f"{journal} is damaged ({reason}): remove it and run again") from None
@@ -108,10 +108,10 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
 
 
 class _Backend(JournalFileBackend):
-    """Optuna's, on a disk that may be full or broken."""
+    """Optuna's backend, with errors of a full or broken disk as ResultsError."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append; a line in part is cut off by the next search. Raises ResultsError."""
+        """Append lines. The next search cuts off a partial line. Raises ResultsError."""
         with _writing(Path(self._file_path)):
             super().append_logs(logs)
 
@@ -120,18 +120,19 @@ class _Backend(JournalFileBackend):
 def _writing(journal: Path) -> Iterator[None]:
     try:
         yield
-    # Where its lock can't be released Optuna makes a RuntimeError of what went wrong.
+    # If its lock can't be released, Optuna raises a RuntimeError instead of the original error.
     except (OSError, RuntimeError) as error:
         known = error if isinstance(error, OSError) else error.__context__
         reason = (isinstance(known, OSError) and known.strerror) or error
         raise ResultsError(
             f"{journal} can't be written ({reason}): make room or name another file, and run "
-            "again; the trials that ended are kept"
+            "again; finished trials are kept"
         ) from None
 
 
 def _check_kind(journal: Path) -> None:
-    # Mending would cut another file's end off. A kill may leave a part of the first line.
+    # Otherwise the repair would cut off the end of a foreign file. After a kill the journal may be
+    # a part of its first line.
     if not journal.exists():
         return
     if journal.is_dir():
@@ -142,7 +143,7 @@ def _check_kind(journal: Path) -> None:
 
 
 def _mend(journal: Path) -> None:
-    # Optuna's own lock is left by a kill, and waits 30 s before it takes itself for stale.
+    # A kill leaves Optuna's own lock, and Optuna would wait 30 s before it counts as stale.
     Path(f"{journal}.lock").unlink(missing_ok=True)
     if not journal.exists():
         return
@@ -153,6 +154,6 @@ def _mend(journal: Path) -> None:
 def _fail_orphans(study: Study) -> None:
     for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
         study.tell(trial.number, state=TrialState.FAIL)
-    # Enqueued, but never asked for: a kill came between the two.
+    # Trials that were enqueued but never asked for, because of a kill in between.
     for _ in study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
         study.tell(study.ask(), state=TrialState.FAIL)

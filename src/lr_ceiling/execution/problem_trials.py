@@ -22,17 +22,17 @@ from lr_ceiling.problems.problem import Problem
 from lr_ceiling.search.posterior import Observation
 from lr_ceiling.search.schedule import Part, Question
 
-# What decides a search's trials, beside the problem's own libraries.
+# Libraries that affect a search's trials, besides those of the problem.
 LIBRARIES = ("lr-ceiling", "numpy", "optuna", "scipy")
-# Characters of an exception's message that are told.
+# Number of characters that are shown of an exception's message.
 TOLD = 300
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """A problem on its way to the processes that run it, pickled once.
+    """A problem, pickled once for the processes that run it.
 
-    Where they share our file system, a task carries a path and not the problem's data.
+    If they share the driver's file system, a task holds a path instead of the problem's data.
     """
 
     digest: str
@@ -41,10 +41,10 @@ class Parcel:
 
     @classmethod
     def of(cls, problem: Problem, folder: Path | None) -> "Parcel":
-        """Pack `problem`, into `folder` if there is one. Raises ProblemError if it can't be."""
+        """Pickle `problem`, into `folder` if one is given. Raises ProblemError if that fails."""
         try:
             content = cloudpickle.dumps(problem)
-        # Whatever the problem's parts raise when they are pickled.
+        # Any error that the problem's parts raise when they are pickled.
         except Exception as error:
             raise ProblemError(
                 f"the problem can't be sent to other processes ({_told(error)}): open files, "
@@ -58,11 +58,11 @@ class Parcel:
         return cls(digest, None, path)
 
     def opened(self) -> Problem:
-        """The problem; a process opens it once."""
+        """The problem. A process unpickles it once."""
         return _opened(self)
 
 
-# Not more: a problem holds its data.
+# One only, because a problem holds its data.
 @lru_cache(maxsize=1)
 def _opened(parcel: Parcel) -> Problem:
     content = parcel.content if parcel.path is None else parcel.path.read_bytes()
@@ -78,20 +78,20 @@ class ProblemTask:
     seed: int
 
     def __call__(self, report: Report) -> Run:
-        """Run it.
+        """Execute the run.
 
-        An error of the arithmetic is a failed run. Raises ProblemError for any other exception.
+        An ArithmeticError makes it a failed run. Raises ProblemError for any other exception.
         """
         problem = self._opened()
         try:
             returned = problem.run(self.learning_rate, self.seed, report)
-            # A problem of the user's own may give what a function may.
+            # A user's Problem may return the same values as a function.
             outcome = outcome_of(returned, None, "max")
         except (ArithmeticError, np.linalg.LinAlgError):
             outcome = NOT_FINITE
         except LrCeilingError as error:
             raise type(error)(f"{error} ({self})") from error
-        # What exits would end the driver as well.
+        # A SystemExit would also end the driver.
         except (Exception, SystemExit) as error:
             raise ProblemError(f"{self} raised {_told(error)}") from error
         return Run(self.learning_rate, self.seed, outcome)
@@ -99,11 +99,11 @@ class ProblemTask:
     def _opened(self) -> Problem:
         try:
             return self.parcel.opened()
-        # Whatever the problem's parts raise when they are unpickled.
+        # Any error that the problem's parts raise when they are unpickled.
         except Exception as error:
             raise ProblemError(
-                f"a worker can't open the problem ({_told(error)}): it must be able to import what "
-                "the problem is made of"
+                f"a worker can't open the problem ({_told(error)}): it must be able to import the "
+                "problem's modules"
             ) from error
 
     def __str__(self) -> str:
@@ -111,14 +111,14 @@ class ProblemTask:
 
 
 class ProblemTrials:
-    """The trials of a problem: its runs, with learning rates and seeds of their own."""
+    """The trials of a problem. Each trial is one run, with its own learning rate and seed."""
 
     def __init__(self, problem: Problem, question: Question, parcel: Parcel) -> None:
         self.horizon = problem.horizon
         self._better = problem.better
         self._parcel = parcel
         self._made_by: dict[str, str | float | int] = {
-            # What is asked is told by its own names, whatever the problem's settings are called.
+            # Later entries override settings of the problem with the same names.
             **problem.settings,
             **_named(question),
             "the problem's version": problem.version,
@@ -128,15 +128,15 @@ class ProblemTrials:
         self.aim = question.aim({"version": problem.version, "seed": question.seed})
 
     def task(self, index: int, learning_rate: float, part: Part) -> ProblemTask:
-        """The run that trial `index` is."""
+        """The run of trial `index`."""
         return ProblemTask(self._parcel, learning_rate, derived_seed(self.aim.key, "run", index))
 
     def is_of(self, result: Run, task: ProblemTask) -> bool:
-        """Whether `result` is what `task` gives."""
+        """Whether `result` is the result of `task`."""
         return (result.learning_rate, result.seed) == (task.learning_rate, task.seed)
 
     def observe(self, result: Run) -> Observation:
-        """What a run says of its learning rate."""
+        """The observation in a run."""
         outcome = result.outcome
         return Observation(
             u=math.log10(result.learning_rate),
@@ -177,16 +177,16 @@ class ProblemTrials:
         return {**found, **as_saved}
 
     def made_by(self) -> Mapping[str, str | float | int]:
-        """The question but its budget, the problem's version, and the libraries."""
+        """The question without its budget, the problem's version, and the libraries."""
         return self._made_by
 
 
-# A larger budget goes on where a smaller one ended, and so do more runs of the later parts.
+# A stored search may be continued with a larger budget, or with more runs of the later parts.
 NOT_OF_THE_STUDY = ("budget", "confirmations", "usable_runs", "usable_loss")
 
 
 def _named(question: Question) -> dict[str, float | int]:
-    """What of a question a stored search must share, by the names of find_ceiling's arguments."""
+    """The parts of a question that a stored search must share, named as in find_ceiling."""
     names = {"interval_decades": "interval"}
     return {
         names.get(name, name): value

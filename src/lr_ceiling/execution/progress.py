@@ -1,4 +1,4 @@
-"""What people see while runs are under way."""
+"""The display of running work."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,14 +21,14 @@ from lr_ceiling.search.estimates import TARGETS
 from lr_ceiling.search.posterior import Observation, Posterior, curves
 from lr_ceiling.search.schedule import Aim
 
-# Seconds between two plain lines where there is no terminal, such as in CI.
+# Seconds between two plain lines if there is no terminal, such as in CI.
 PLAIN_EVERY = 30.0
 # The group of a search's tasks.
 GROUP = "search"
 
 
 class Watch:
-    """Is told how a search goes; a context manager around it. This one keeps it to itself."""
+    """Receives the events of a search, as a context manager. This base class ignores them."""
 
     def __enter__(self) -> Self:
         return self
@@ -37,20 +37,20 @@ class Watch:
         pass
 
     def begun(self, aim: Aim, horizon: int, seen: Sequence[Observation]) -> None:
-        """The search begins; trials that ended before showed `seen`, in order."""
+        """The search begins. `seen` are the observations of earlier trials, in order."""
 
     def steps(self, taken: Mapping[str, int]) -> None:
-        """So many steps have been taken since, by group of tasks; told twice a second."""
+        """Called twice a second with the number of steps taken so far, by group of tasks."""
 
     def ended(self, index: int, ended: Ended, seen: Observation) -> None:
-        """Trial `index` has ended and showed `seen`."""
+        """Trial `index` has ended with the observation `seen`."""
 
 
 class SearchProgress(Watch):
-    """Shows how a search goes: a bar with where the edge is, and a line a trial."""
+    """Shows the progress of a search: a bar with the current edge, and one line per trial."""
 
     def __init__(self, name: str, console: Console, in_words: Callable[[Any], str]) -> None:
-        """`name` is what people know the search by; `in_words` tells of a result."""
+        """`name` is the displayed name of the search; `in_words` describes a result."""
         self._name, self._console, self._in_words = name, console, in_words
         self._stack = ExitStack()
 
@@ -80,7 +80,7 @@ class SearchProgress(Watch):
             self._steps(taken)
 
     def ended(self, index: int, ended: Ended, seen: Observation) -> None:
-        """Tell what the trial came to, and where the edge is now."""
+        """Show the trial's result and the current edge."""
         self._posterior = self._posterior.after(seen)
         self._spent += seen.cost
         told = f"{self._name} trial {index}: {self._in_words(ended.result)}; {self._edge()}"
@@ -101,7 +101,7 @@ class SearchProgress(Watch):
 
 
 class StepProgress:
-    """Shows how many of `total` optimizer steps are taken: a bar, or now and then a plain line."""
+    """Shows how many of `total` optimizer steps are taken: a bar, or occasional plain lines."""
 
     def __init__(
         self, label: str, total: int, taken: int, to_go: str, unit: str, bar: Progress
@@ -118,7 +118,7 @@ class StepProgress:
         self._began = self._said = time.monotonic()
 
     def steps(self, taken: int, ahead: int = 0) -> None:
-        """Show that `taken` steps have been taken so far, and `ahead` others for later stages."""
+        """Show that `taken` steps have been taken so far, and `ahead` more for later stages."""
         now = time.monotonic()
         later = self._later(taken, ahead, now)
         below = _joined(self._standing, later)
@@ -128,12 +128,12 @@ class StepProgress:
             return
         self._said = now
         so_far = f"{taken:,} of {self._total:,} {self._unit}, {self._left(taken, now)}"
-        # One line, however long: a log's reader looks for whole lines.
+        # One line of any length, because readers of logs search for whole lines.
         line = f"{self._label}: {_joined(self._standing, so_far, later)}"
         self._bar.console.print(line, highlight=False, soft_wrap=True)
 
     def of(self, group: str) -> Callable[[Mapping[str, int]], None]:
-        """What shows the steps of `group` as the work's own, and those of all others apart."""
+        """A callback that shows steps of `group` as own work, and all others as work ahead."""
 
         def show(steps: Mapping[str, int]) -> None:
             own = steps.get(group, 0)
@@ -142,11 +142,11 @@ class StepProgress:
         return show
 
     def expect(self, ahead: int) -> None:
-        """Tell that so many steps may be taken for later stages, before this work ends."""
+        """Announce the maximum number of steps for later stages before this work ends."""
         self._ahead = ahead
 
     def stands(self, standing: str) -> None:
-        """Show with the steps what they have led to so far."""
+        """Show the current result beside the steps."""
         self._standing = standing
         self._bar.update(self._task, below=standing)
 
@@ -171,7 +171,7 @@ class StepProgress:
 
 
 class _Bar(Progress):
-    """A bar with a line below it that says where the work stands."""
+    """A bar with a line below it that shows the current result."""
 
     def get_renderables(self) -> Iterator[RenderableType]:
         yield self.make_tasks_table(self.tasks)
@@ -190,14 +190,14 @@ def step_progress(
     may_end_early: bool = False,
     unit: str = "steps",
 ) -> Iterator[StepProgress]:
-    """Give a StepProgress on `console` for work of at most `total` steps, `taken` of them before.
+    """Yield a StepProgress on `console` for at most `total` steps, `taken` of which are done.
 
-    Work that may end early has `total` as its budget: the time to go is told as the most it can be.
+    For work that may end early, `total` is its budget, and the remaining time is an upper limit.
     """
     to_go = "to go at most" if may_end_early else "to go"
     columns = (
         TextColumn("{task.description}"),
-        # As wide as the terminal leaves it.
+        # The bar fills the width of the terminal.
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TextColumn(f"{unit}, {to_go}"),
@@ -214,7 +214,7 @@ def step_progress(
 
 
 def error_console() -> Console:
-    """What writes to stderr: what a program prints of its own stays whole."""
+    """A console on stderr, so that the program's own output on stdout stays whole."""
     return Console(stderr=True)
 
 
@@ -223,7 +223,7 @@ def _joined(*parts: str) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """Seconds as people read them: 40 s, 3 min, 1 h 20 min."""
+    """Seconds in readable form: 40 s, 3 min, 1 h 20 min."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

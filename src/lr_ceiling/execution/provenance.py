@@ -1,6 +1,7 @@
-"""What is true of one execution of a run and of no other: when, how long, where, from which commit.
+"""Facts about one execution of a run: its start, duration, machine and commit.
 
-It lies in `state/facts/<key>.json`, declared to no stage, since results must not depend on it.
+They are stored in `state/facts/<key>.json`, which is no dependency or output of any stage, since
+results must not depend on it.
 """
 
 import os
@@ -29,25 +30,25 @@ class Facts(Record):
 
 
 def root() -> Path:
-    """The project's folder. The stages of `dvc exp` run in temporary ones; DVC names the real."""
+    """The project's folder. `dvc exp` runs stages in temporary ones, and DVC names the real one."""
     return Path(os.environ.get("DVC_ROOT", ".")).absolute()
 
 
 def write_facts(key: str, started: float, seconds: float) -> None:
-    """Keep when the run or study `key` began and how many seconds it took."""
+    """Store the start and the duration, in seconds, of the run or study `key`."""
     facts = Facts(started=started, seconds=seconds, commit=commit(), machine=machine())
     write_text(_path(key), facts.model_dump_json(indent=2) + "\n")
 
 
 def write_ended(key: str, ended: Ended) -> None:
-    """Keep the facts of the run `key`, which ended."""
+    """Store the facts of the finished run `key`."""
     write_facts(key, ended.started, ended.seconds)
 
 
 def write_study_facts(key: str, runs: Iterable[str]) -> None:
-    """Keep when the study `key` began and how long its runs took together, interrupted or not.
+    """Store the start of the study `key` and the total duration of its runs.
 
-    `runs` are the keys of its trials' runs.
+    `runs` are the keys of its trials' runs, which may have run in several sessions.
     """
     known = [facts for run in runs if (facts := read_facts(run))]
     if known:
@@ -56,7 +57,7 @@ def write_study_facts(key: str, runs: Iterable[str]) -> None:
 
 
 def read_facts(key: str) -> Facts | None:
-    """The facts of the run or study `key`; None where none can be read."""
+    """The facts of the run or study `key`; None if none can be read."""
     try:
         return Facts.model_validate_json(_path(key).read_bytes())
     except (OSError, pydantic.ValidationError):
@@ -64,20 +65,20 @@ def read_facts(key: str) -> Facts | None:
 
 
 def mark_logged(key: str) -> None:
-    """Keep that MLflow holds what `key` names."""
+    """Record that MLflow holds the run or study `key`."""
     write_text(_logged(key), "")
 
 
 def is_logged(key: str) -> bool:
-    """Whether nothing is to be sent: `mark_logged` has said so, or LR_CEILING_TRACKING is off.
+    """Whether nothing needs to be sent: `key` is marked, or LR_CEILING_TRACKING is off.
 
-    A stage whose runs were made ahead asks this, since to ask MLflow it would import it for 2.4 s.
+    A stage whose runs were made ahead checks this file, since importing MLflow takes 2.4 s.
     """
     return os.environ.get(SWITCH) == "off" or _logged(key).exists()
 
 
 def commit() -> str | None:
-    """The commit that is checked out; None outside a git checkout."""
+    """The current commit; None outside a git checkout."""
     try:
         git = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=root(), capture_output=True, text=True, check=True

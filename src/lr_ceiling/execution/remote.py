@@ -1,7 +1,8 @@
-"""Runs on workers elsewhere: each is given to another one if need be, and counts once.
+"""Runs on remote workers. A run may be attempted several times, and counts once.
 
-A run is decided by what it is given, so whichever of its attempts ends first has its result. Files
-that runs need are with the workers before; those that a run leaves come back with its result.
+A run's result depends on its arguments alone, so the attempt that ends first gives the result.
+Files that runs need are on the workers before. Files that a run writes are returned with its
+result.
 """
 
 import io
@@ -28,19 +29,19 @@ from lr_ceiling.execution.admission import (
 from lr_ceiling.execution.files import write_bytes
 from lr_ceiling.identity import digest_of
 
-# A run that lost so many workers is what ends them: machines that can be taken away at any time
-# take hardly a run so often.
+# A run that lost this many workers is taken to be the cause: even preemptible machines hardly ever
+# lose one run so often.
 MOST_LOST = 20
-# A run that hangs on so many workers hangs by itself.
+# A run that hangs on this many workers is taken to be the cause.
 MOST_HUNG = 3
-# Seconds between looks at which workers are there.
+# Seconds between checks of which workers are present.
 LOOK = 5.0
-# Seconds without any worker at work after which the search ends, and those after which it says so.
+# Seconds without any busy worker after which the search ends, and after which it prints a notice.
 PATIENCE, IMPATIENT = 1800.0, 30.0
 
 
 class WorkerLostError(Exception):
-    """The worker of an attempt is gone; so many died of it one after the other."""
+    """The worker of an attempt is gone; the attempt ended `workers` workers in succession."""
 
     def __init__(self, workers: int = 1) -> None:
         super().__init__(workers)
@@ -48,7 +49,7 @@ class WorkerLostError(Exception):
 
 
 class SchedulerGoneError(WorkerError):
-    """The workers can't be reached any more: what has ended is in the journal."""
+    """The workers can't be reached any more. Finished runs are in the journal."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a worker sends back: who it is, what the call gave or raised, and files by name."""
+    """A worker's reply: its description, the call's result or error, and files by name."""
 
     told: Told
     result: Any = None
@@ -70,43 +71,44 @@ class Reply:
 
 
 class Workers(Protocol):
-    """Workers elsewhere, and how to reach them."""
+    """Access to remote workers."""
 
     @property
     def name(self) -> str:
-        """What people know them by."""
+        """Their displayed name."""
 
     def start(self, attempt: str, call: bytes, without: Collection[str]) -> "Future[Reply]":
-        """Let a worker, none of `without`, `execute` a call.
+        """Let a worker that is not in `without` `execute` a call.
 
-        Its future raises WorkerLostError, SchedulerGoneError, or that the call can't be sent.
+        The future raises WorkerLostError or SchedulerGoneError, or an error if the call can't be
+        sent.
         """
 
     def news(self) -> Iterable[Told | Started]:
-        """What workers have told since the last time."""
+        """The workers' messages since the last call."""
 
     def present(self) -> Collection[str] | None:
-        """The workers that are there; None where that can't be said now."""
+        """The present workers; None if they are unknown now."""
 
     def wait(self, futures: Collection["Future[Reply]"], seconds: float) -> None:
-        """Wait until something may have happened, so many seconds at most."""
+        """Wait until something may have happened, at most `seconds`."""
 
     def clock(self) -> float:
-        """Seconds since some moment."""
+        """Seconds of a monotonic clock."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """Files of the driver that calls name: `carried` ones are with the workers, by SHA-256.
+    """Files of the driver that calls refer to. The workers have the `carried` ones, by SHA-256.
 
-    What a call writes into the folder `returned` comes back with its result.
+    Files that a call writes into the folder `returned` are sent back with its result.
     """
 
     carried: Mapping[Path, str] = field(default_factory=dict)
     returned: Path | None = None
 
     def dumps(self, call: Any) -> tuple[bytes, frozenset[str]]:
-        """A call as bytes, and the files that it may leave."""
+        """A call as bytes, and the files that it may write."""
         buffer = io.BytesIO()
         pickler = _Pickler(buffer, self)
         pickler.dump(call)
@@ -115,10 +117,10 @@ class Files:
 
 @dataclass(frozen=True)
 class Needs:
-    """What runs need of a worker, and what decides their arithmetic.
+    """The requirements of runs on a worker, and the settings of their arithmetic.
 
-    `prepared_by` is a Problem's; `environment` is what the local processes of the problem begin
-    with, `one_thread` that TensorFlow has one thread in them.
+    `prepared_by` is that of a Problem. `environment` is the initial environment of the problem's
+    local processes; `one_thread` says that TensorFlow uses one thread in them.
     """
 
     versioned: Versioned
@@ -128,21 +130,21 @@ class Needs:
     one_thread: bool
 
     def wanted(self) -> Told:
-        """What a worker must tell."""
+        """The description that a worker must give."""
         data = data_of(self.files.carried.values())
         return wanted_here(self.versioned, data, self.environment, self.one_thread)
 
 
 @runtime_checkable
 class Cluster(Protocol):
-    """Workers elsewhere that can be made ready for runs."""
+    """Remote workers that can be prepared for runs."""
 
     def opened(self, needs: Needs) -> AbstractContextManager["RemoteExecutor"]:
-        """An executor on workers that have what runs need, also on those that come later."""
+        """An executor on all workers, prepared for runs, including workers that join later."""
 
 
 def data_of(digests: Iterable[str]) -> dict[str, str]:
-    """What a worker tells of files with these SHA-256."""
+    """The entries for files with these SHA-256 in a worker's description."""
     return {"data": digest_of(sorted(digests))}
 
 
@@ -198,7 +200,7 @@ def _sendable(error: BaseException) -> BaseException:
         return WorkerError(f"a run raised {type(error).__name__}")
     try:
         pickle.loads(pickle.dumps(error))
-    # Whatever an exception's parts raise.
+    # Any error that the exception's parts raise when they are pickled.
     except Exception:
         return WorkerError(f"{type(error).__name__}: {' '.join(str(error).split())}")
     return error
@@ -207,10 +209,10 @@ def _sendable(error: BaseException) -> BaseException:
 @dataclass
 class _Attempt:
     future: "Future[Reply]"
-    # When, and by whom, it was begun; None before.
+    # The time and the worker of its start; None before.
     began: float | None = None
     worker: str | None = None
-    # Another one was started beside it.
+    # Whether a second attempt was started beside it.
     late: bool = False
 
 
@@ -222,17 +224,17 @@ class _Run:
     attempts: dict[str, _Attempt] = field(default_factory=dict)
     lost: int = 0
     hung: int = 0
-    # Those that shall not try it again.
+    # Workers that must not try it again.
     without: set[str] = field(default_factory=set)
 
 
 def say(line: str) -> None:
-    """Tell people."""
+    """Print a notice."""
     print(f"warning: {line}", file=sys.stderr)
 
 
 class RemoteExecutor(Executor):
-    """Executes calls on `workers` that tell what is `wanted` of them; each call counts once.
+    """Executes calls on `workers` whose description is the `wanted` one; each call counts once.
 
     An attempt that its worker begun longer than `time_out` seconds ago gets another one beside it.
     A worker of other arithmetic is told by `other`, once; with `strict` it is refused.
@@ -258,16 +260,16 @@ class RemoteExecutor(Executor):
         self._say = say
         self._runs: list[_Run] = []
         self._submitted = 0
-        # What was found of each worker: why it is refused, or None.
+        # Each worker's description, and why it is refused or None.
         self._known: dict[str, tuple[Told, str | None]] = {}
         self._looked = workers.clock()
-        # Since when no worker is at work, and whether that was told.
+        # The time since which no worker is busy, and whether this was reported.
         self._idle: float | None = None
         self._told_idle = False
 
     @property
     def places(self) -> int:
-        """How many runs may execute at once, as far as is known, and at least one."""
+        """The known number of runs that may execute at once, at least one."""
         for news in self._workers.news():
             self._hear(news)
         return max(1, sum(reason is None for _, reason in self._known.values()))
@@ -275,7 +277,7 @@ class RemoteExecutor(Executor):
     def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Send a call to a worker."""
         if kwargs:
-            raise TypeError("calls with names of arguments don't travel")
+            raise TypeError("calls with keyword arguments can't be sent")
         call, named = self._files.dumps((function, args))
         run = _Run(call, named, Future())
         run.future.add_done_callback(lambda future: _give_up(run))
@@ -286,7 +288,7 @@ class RemoteExecutor(Executor):
     def wait_for(self, futures: Collection["Future[Any]"], timeout: float) -> set["Future[Any]"]:
         """Wait until one of `futures` has ended, `timeout` seconds at most; give those that have.
 
-        Raises SchedulerGoneError, and WorkerError where no worker is left that may try a run.
+        Raises SchedulerGoneError, and WorkerError if no worker is left that may try a run.
         """
         clock = self._workers.clock
         end = clock() + timeout
@@ -300,7 +302,7 @@ class RemoteExecutor(Executor):
             self._workers.wait(under_way, left)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Give up what is under way."""
+        """Give up the runs in progress."""
         for run in list(self._runs):
             run.future.cancel()
         self._runs.clear()
@@ -322,7 +324,7 @@ class RemoteExecutor(Executor):
             self._hear(news)
         for run in list(self._runs):
             for name, attempt in list(run.attempts.items()):
-                # What one attempt tells of a worker may end another.
+                # The reply to one attempt may end another one, if its worker is refused.
                 if name in run.attempts and attempt.future.done() and not run.future.done():
                     del run.attempts[name]
                     self._take(run, attempt)
@@ -360,7 +362,7 @@ class RemoteExecutor(Executor):
         run.lost += workers
         if run.lost >= MOST_LOST:
             raise WorkerError(
-                f"{run.lost} workers ended while one run was under way: give them more memory"
+                f"{run.lost} workers ended while executing one run: give them more memory"
             )
         self._again(run)
 
@@ -372,13 +374,13 @@ class RemoteExecutor(Executor):
         if reply.raised is not None:
             run.future.set_exception(reply.raised)
             return
-        # No other file of the driver's, whatever a worker sends.
+        # Only the files of this call, whatever a worker sends.
         for name in run.named & reply.files.keys():
             write_bytes(Path(name), reply.files[name])
         run.future.set_result(reply.result)
 
     def _admit(self, told: Told) -> bool:
-        """Whether a worker may execute runs; what is wrong with it is told once."""
+        """Whether a worker may execute runs. A problem with it is reported once."""
         known, reason = self._known.get(told.worker, (None, None))
         if known == told:
             return reason is None
@@ -400,7 +402,7 @@ class RemoteExecutor(Executor):
         return True
 
     def _offer_again(self) -> None:
-        """Offer what nobody has begun to a worker that is new too: schedulers may not."""
+        """Offer runs that have not started to new workers too, since schedulers may not do so."""
         for run in self._runs:
             for name, attempt in list(run.attempts.items()):
                 if attempt.began is None and not attempt.future.done():
@@ -409,7 +411,7 @@ class RemoteExecutor(Executor):
                     self._start(run)
 
     def _look_for_lost(self) -> None:
-        """Give runs to others whose workers are gone: a scheduler may wait for new ones."""
+        """Restart runs whose workers are gone, since a scheduler may wait for new workers."""
         now = self._workers.clock()
         if now - self._looked < LOOK:
             return
@@ -468,6 +470,6 @@ class RemoteExecutor(Executor):
 
 
 def _give_up(run: _Run) -> None:
-    """What of a run is still under way when its future is done counts no more."""
+    """Drop the remaining attempts of a run whose future is done."""
     for attempt in run.attempts.values():
         attempt.future.cancel()

@@ -1,7 +1,7 @@
-"""Runs tasks on an executor: how many at once, how often each is tried, how far they are.
+"""Runs tasks on an executor, with a limit on tasks at once, retries, and progress.
 
-A task is a picklable callable. A process that the operating system kills breaks its whole pool: the
-executor is started anew and the tasks that were under way are submitted again.
+A task is a picklable callable. If the operating system kills a process, its whole pool breaks: the
+executor is restarted, and the tasks in progress are submitted again.
 """
 
 import contextlib
@@ -19,27 +19,27 @@ from typing import Any, Protocol, Self, runtime_checkable
 from lr_ceiling.errors import WorkerError
 from lr_ceiling.execution.executor import check_worker, kill
 
-# A task that breaks the executor this often is not unlucky.
+# A task that breaks the executor this often is taken to be the cause.
 ATTEMPTS = 3
-# Seconds between looks at the progress.
+# Seconds between checks of the progress.
 POLL = 0.5
 STEPS = struct.Struct("<q")
 
 Report = Callable[[int], None]
-# What a task gave, when it started, and how long it took.
+# A task's result, its start, and its duration.
 _Outcome = tuple[Any, float, float]
 
 
 class Task(Protocol):
-    """Work for one process; it may report how many steps it has taken."""
+    """Work for one process, which may report the number of steps taken."""
 
     def __call__(self, report: Report) -> Any:
-        """Do it."""
+        """Do the work."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A task that ended: its result, when it started (seconds since 1970), how long it took."""
+    """A finished task: its result, its start (seconds since 1970) and its duration."""
 
     task: Any
     result: Any
@@ -48,18 +48,18 @@ class Ended:
 
 
 class Source(Protocol):
-    """Gives tasks one by one, and takes in what they came to."""
+    """Gives tasks one by one, and receives their results."""
 
     def next(self) -> Task | None:
-        """The next task to start; None while there is none that may start now."""
+        """The next task to start; None while no task may start."""
 
     def take(self, ended: Ended) -> None:
-        """Take in a task that ended."""
+        """Receive a finished task."""
 
 
 @runtime_checkable
 class Waits(Protocol):
-    """An executor that works while its futures are waited for."""
+    """An executor that works inside its `wait`."""
 
     def wait_for(self, futures: Collection[Future[Any]], timeout: float) -> set[Future[Any]]:
         """Wait until one of `futures` has ended, `timeout` seconds at most; those that have."""
@@ -74,11 +74,11 @@ class _Flight:
 
 
 class Runner:
-    """Executes tasks; a context manager. Tasks go in by `submit`, results come by `completed`.
+    """Executes tasks; a context manager. `submit` takes tasks, and `completed` returns results.
 
-    `start` gives an executor, which is started when the first task is there. `at_once` is how many
-    tasks are under way at most. `on_steps` is told, about twice a second, how many steps the tasks
-    of each group have reported. An executor that is not `owned` is neither ended nor started anew.
+    `start` makes an executor, which is started at the first task. At most `at_once` tasks are in
+    progress. About twice a second, `on_steps` gets the number of steps that the tasks of each group
+    have reported. An executor that is not `owned` is neither ended nor restarted.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class Runner:
         self._on_steps = on_steps or (lambda steps: None)
         self._owned = owned
         self._executor: Executor | None = None
-        # A task of an executor that is not ours may still have a file of it open at the end, which
-        # Windows doesn't remove.
+        # A task of a foreign executor may still have one of its files open at the end, and Windows
+        # doesn't remove open files.
         self._scratch = tempfile.TemporaryDirectory(
             prefix="lr-ceiling-", ignore_cleanup_errors=True
         )
@@ -124,12 +124,12 @@ class Runner:
 
     @property
     def free(self) -> int:
-        """How many tasks more would start at once."""
+        """How many more tasks would start at once."""
         return self._at_once - len(self._flights) - len(self._waiting)
 
     @property
     def busy(self) -> bool:
-        """Whether any task is under way."""
+        """Whether any task is in progress."""
         return bool(self._flights or self._waiting)
 
     def submit(self, task: Task, group: str = "") -> None:
@@ -140,14 +140,14 @@ class Runner:
         self._launch()
 
     def completed(self) -> Ended:
-        """Wait for any submitted task to end; each is given once.
+        """Wait for any submitted task to end. Each task is returned once.
 
         Raises WorkerError for a task that ended its process three times and for a process that
-        can't start, and what a task raised.
+        can't start, and any exception of the task.
         """
         self._launch()
         if not self._flights:
-            raise ValueError("nothing is under way")
+            raise ValueError("no task is in progress")
         while True:
             done = self._wait()
             self._on_steps(self._steps())
@@ -157,12 +157,12 @@ class Runner:
                     break
                 flight = self._flights.pop(future)
                 self._steps_done[flight.group] += _reported(flight.progress)
-                # The next task starts with the next call: what may go wrong then loses no result.
+                # The next task starts with the next call, so its errors can't lose this result.
                 result, started, seconds = future.result()
                 return Ended(flight.task, result, started, seconds)
 
     def execute(self, tasks: Sequence[Task]) -> list[Ended]:
-        """Execute `tasks` and give them in their own order, whichever ended first."""
+        """Execute `tasks`, and return their results in the order of `tasks`."""
         for task in tasks:
             self.submit(task)
         ended = {id(done.task): done for done in (self.completed() for _ in tasks)}
@@ -180,14 +180,14 @@ class Runner:
         return steps
 
     def _launch(self) -> None:
-        # No more than run at once: what a killed process takes with it was really under way.
+        # No more than `at_once`, so that a killed process loses only tasks that really ran.
         while self._waiting and len(self._flights) < self._at_once:
             flight = self._waiting.popleft()
             self._executor = self._executor or self._start()
             try:
                 future = self._executor.submit(_call, flight.task, flight.progress)
-            # A process died while none was waited for, or none can be started; this task has not
-            # been tried yet.
+            # A process died outside `wait`, or no process can be started. This task has not been
+            # tried yet.
             except (BrokenExecutor, EOFError, OSError) as error:
                 self._failed_starts += 1
                 if self._failed_starts == ATTEMPTS:
@@ -196,20 +196,20 @@ class Runner:
                 self._waiting.appendleft(flight)
                 self._restart()
                 return
-            # It was shut down. Broken ones raise such an error as well, which is caught above.
+            # The executor was shut down. Errors of broken executors are caught above.
             except RuntimeError as error:
                 if self._owned:
                     raise
-                raise WorkerError(f"the executor that was given takes no more: {error}") from None
+                raise WorkerError(f"the given executor takes no more tasks: {error}") from None
             self._failed_starts = 0
             self._flights[future] = flight
 
     def _restart(self) -> None:
         if not self._owned:
-            raise WorkerError("the executor that was given has broken: start another one")
+            raise WorkerError("the given executor is broken: start another one")
         if self._executor is not None:
-            # A pool that broke terminates its processes and waits for all: one that was starting
-            # then is not terminated, and waits for tasks behind a lock that a dead one holds.
+            # A broken pool terminates its processes and waits for all of them. A process that was
+            # just starting is not terminated, and may wait for a lock that a dead process holds.
             kill(self._executor)
             self._executor.shutdown()
         broken = {
@@ -220,8 +220,8 @@ class Runner:
         for future, flight in broken.items():
             if flight.attempt == ATTEMPTS:
                 raise WorkerError(
-                    f"a worker process was killed {ATTEMPTS} times while {flight.task} "
-                    "was under way: free some memory or use fewer workers"
+                    f"a worker process was killed {ATTEMPTS} times while executing {flight.task}: "
+                    "free some memory or use fewer workers"
                 )
             del self._flights[future]
             again = _Flight(flight.task, flight.group, flight.attempt + 1, flight.progress)
@@ -231,13 +231,13 @@ class Runner:
 
 
 def work(runner: Runner, own: Mapping[str, Source], ahead: Mapping[str, Source]) -> None:
-    """Run the tasks of the sources, those first named first, until `own` ones give no more.
+    """Run the sources' tasks, in order of the sources, until the `own` sources have no more.
 
-    `ahead` ones get the places that `own` ones leave free. What of theirs is under way when the
-    last own task ends is waited for, but no more of it is started.
+    The `ahead` sources get the places that the `own` ones leave free. When the last own task has
+    ended, no more tasks start, and those of `ahead` in progress are waited for.
     """
     sources = {**own, **ahead}
-    # By identity: two equal tasks are two.
+    # By identity, because two equal tasks are different tasks.
     names: dict[int, str] = {}
 
     def start(some: Mapping[str, Source]) -> None:
@@ -261,7 +261,7 @@ def _call(task: Task, progress: Path) -> _Outcome:
     started = time.time()
     with contextlib.ExitStack() as stack:
         report: Report = lambda steps: None  # noqa: E731
-        # Elsewhere than on the driver's machine there is no such folder, and nothing to report to.
+        # On other machines this folder is missing, and there is no progress to report to.
         with contextlib.suppress(OSError):
             file = stack.enter_context(progress.open("wb", buffering=0))
 

@@ -1,1 +1,1 @@
-"""What a training of the post's network is: data, specification, network, engine."""
+"""Trainings of the post's network: data, specification, network, engine."""

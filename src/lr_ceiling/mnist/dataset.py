@@ -1,7 +1,7 @@
-"""MNIST as arrays: the files that hold it, its digests, and its splits.
+"""MNIST as arrays: its files, its digests, and its splits.
 
-Whatever the file, it is hostile until read: no pickles, no size taken on trust, nothing loaded
-before its header is known to be that of MNIST's kind of array.
+Files are not trusted: pickles are refused, sizes are checked, and an array is loaded only after its
+header fits an array of MNIST.
 """
 
 import gzip
@@ -24,7 +24,7 @@ from lr_ceiling.execution.files import replacing
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Indices: TypeAlias = NDArray[np.int64]
-# Named by the fields of Arrays.
+# The names of the fields of Arrays.
 ArrayName = Literal["train_images", "train_labels", "test_images", "test_labels"]
 SplitName = Literal["train", "validation", "gate", "test"]
 
@@ -53,7 +53,7 @@ IDX_NAMES: dict[ArrayName, str] = {
     "test_images": "t10k-images-idx3-ubyte",
     "test_labels": "t10k-labels-idx1-ubyte",
 }
-# What zipfile, gzip, zlib and numpy raise for a file that is not what it says.
+# Errors of zipfile, gzip, zlib and numpy for damaged or mislabelled files.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -68,12 +68,12 @@ _DAMAGE = (
     MemoryError,
     TypeError,
 )
-# zipfile bounds what it inflates of these alone: a bzip2 member of 1 KB can fill the memory.
+# zipfile limits the inflated size only for these: a bzip2 member of 1 KB can fill the memory.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class Stream(Protocol):
-    """What reading a file needs of it: at most `size` bytes at a time."""
+    """A readable file, which returns at most `size` bytes at a time."""
 
     def read(self, size: int, /) -> bytes:
         """The next `size` bytes, fewer at the end."""
@@ -100,7 +100,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """Train is trained on, validation decides, gate is for promotion alone, test is for figures."""
+    """Train is for training, validation for decisions, gate for promotion, test for figures."""
 
     train: Split
     validation: Split
@@ -116,7 +116,7 @@ def digests(arrays: Arrays) -> dict[ArrayName, str]:
 def read_arrays(path: Path) -> Arrays:
     """Read an .npz with Keras's keys (x_train, y_train, x_test, y_test).
 
-    Raises DatasetError for a missing or damaged file, and for arrays of another kind than MNIST's.
+    Raises DatasetError for a missing or damaged file, and for arrays that are not like MNIST's.
     """
     shapes = {KERAS_KEYS[name]: shape for name, shape in ITEM_SHAPES.items()}
     members = _read_npz(path, shapes)
@@ -131,7 +131,7 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
 def read_idx_folder(folder: Path) -> Arrays:
     """Read the four original files, `train-images-idx3-ubyte` and so on, plain or .gz.
 
-    Raises DatasetError as `read_arrays` does.
+    Raises DatasetError like `read_arrays`.
     """
     return as_arrays(folder, {name: _read_idx_file(folder, name) for name in IDX_NAMES})
 
@@ -152,7 +152,7 @@ def read_idx(stream: Stream, where: object, name: ArrayName) -> Bytes:
 
 
 def as_arrays(where: object, members: Mapping[ArrayName, Bytes]) -> Arrays:
-    """Put arrays together. Raises DatasetError where images and labels differ in number."""
+    """Combine the arrays. Raises DatasetError if the numbers of images and labels differ."""
     arrays = Arrays(**{str(name): array for name, array in members.items()})
     _check_lengths(where, arrays.train_images, arrays.train_labels)
     _check_lengths(where, arrays.test_images, arrays.test_labels)
@@ -160,10 +160,10 @@ def as_arrays(where: object, members: Mapping[ArrayName, Bytes]) -> Arrays:
 
 
 def split(arrays: Arrays, seed: int, validation: int, gate: int) -> Splits:
-    """Split the training images by class, in exact numbers; the order of the images is kept.
+    """Split the training images, stratified by class, with exact sizes; the order is kept.
 
-    `seed` is the split's own, so other training seeds never move an image between splits. Raises
-    DatasetError where `validation` + `gate` leave no image to train on.
+    `seed` is used for the split alone, so training seeds never move an image between splits. Raises
+    DatasetError if `validation` + `gate` leave no image to train on.
     """
     labels = arrays.train_labels
     if validation + gate >= len(labels):
@@ -189,9 +189,9 @@ def split(arrays: Arrays, seed: int, validation: int, gate: int) -> Splits:
 
 
 def stratified_sample(labels: Bytes, count: int) -> Indices:
-    """Sorted indices of `count` items (all, if there are fewer) with the classes' shares kept.
+    """Sorted indices of `count` items (all, if there are fewer), in proportion to the classes.
 
-    It is the same sample on every call, spread evenly over each class.
+    Every call returns the same sample, spread evenly over each class.
     """
     count = min(count, len(labels))
     classes, sizes = np.unique(labels, return_counts=True)
@@ -212,7 +212,7 @@ def write_splits(path: Path, splits: Splits) -> None:
 
 
 def read_split(path: Path, name: SplitName) -> Split:
-    """Read one split and nothing else of the file. Raises DatasetError as `read_arrays` does."""
+    """Read one split alone from the file. Raises DatasetError like `read_arrays`."""
     images, labels = f"{name}_images", f"{name}_labels"
     members = _read_npz(path, {images: IMAGE, labels: LABEL})
     _check_lengths(path, members[images], members[labels])
@@ -220,14 +220,14 @@ def read_split(path: Path, name: SplitName) -> Split:
 
 
 def read_splits(path: Path) -> Splits:
-    """Read what `write_splits` wrote. Raises DatasetError as `read_arrays` does."""
+    """Read a file of `write_splits`. Raises DatasetError like `read_arrays`."""
     return Splits(**{name: read_split(path, name) for name in SPLIT_NAMES})
 
 
 def splits_digest(path: Path) -> str:
-    """16 hex digits of the SHA-256 of what a run can depend on: every split but the gate.
+    """16 hex digits of the SHA-256 of all splits except the gate, on which no run depends.
 
-    Raises DatasetError for a splits file that is missing or damaged.
+    Raises DatasetError if the file is missing or damaged.
     """
     if not path.exists():
         raise DatasetError(f"{path} is missing: run `dvc repro validate` to make it")
@@ -245,7 +245,7 @@ def _sha256(array: Bytes) -> str:
 
 
 def _take(labels: Bytes, order: Indices, count: int) -> tuple[Indices, Indices]:
-    """The first of each class in `order`, `count` in all, and what is left of `order`."""
+    """The first items of each class in `order`, `count` in total, and the rest of `order`."""
     classes, sizes = np.unique(labels[order], return_counts=True)
     taken = np.zeros(len(order), dtype=bool)
     for label, quota in zip(classes, _apportion(sizes, count), strict=True):
@@ -254,7 +254,7 @@ def _take(labels: Bytes, order: Indices, count: int) -> tuple[Indices, Indices]:
 
 
 def _apportion(sizes: Indices, total: int) -> Indices:
-    """Whole shares of `total` in proportion to `sizes`, by largest remainder; they sum exactly."""
+    """Integer shares of `total` in proportion to `sizes`, by largest remainder; they sum to it."""
     whole, remainder = np.divmod(sizes * total, sizes.sum())
     largest = np.argsort(-remainder, kind="stable")[: total - whole.sum()]
     whole[largest] += 1
@@ -295,7 +295,7 @@ def _read_data(
     stream: Stream, where: object, shape: tuple[int, ...], order: Literal["C", "F"] = "C"
 ) -> Bytes:
     expected = int(np.prod(shape, dtype=int))
-    # One byte more than expected, to see whether the data ends where it should.
+    # One byte more than expected, to check that the data end there.
     data = stream.read(expected + 1)
     if len(data) != expected:
         size = "more" if len(data) > expected else f"{len(data):,}"
@@ -338,7 +338,7 @@ def _read_npy(archive: zipfile.ZipFile, path: Path, key: str, item: tuple[int, .
 
 
 def _write_npz(path: Path, members: Mapping[str, Bytes]) -> None:
-    """Write all or nothing. Stored, not deflated: zlib's bytes differ between its versions."""
+    """Write atomically, without compression, because zlib's bytes differ between versions."""
     try:
         with replacing(path) as partial, partial.open("wb") as file:
             np.savez(file, **members)  # type: ignore[arg-type]

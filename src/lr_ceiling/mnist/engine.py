@@ -1,7 +1,7 @@
 """The engine: the network of one arm with its compiled functions.
 
-Many steps are one call of a TensorFlow function, which gathers its batches from images that stay in
-memory and returns the true loss of each step. docs/engine.md tells what each choice gave.
+One call of a TensorFlow function takes many steps. It gathers its batches from images in memory,
+and returns the exact loss of each step. docs/engine.md has the effect of each choice.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from lr_ceiling.mnist import network
 from lr_ceiling.mnist.results import Check
 from lr_ceiling.mnist.specification import Activation, Optimizer, Variant
 
-# Training images over which batch norm's statistics are taken anew: their average is as if the
-# moving averages had stood still for 100 batches, at 0.7 s.
+# Training images over which batch norm's statistics are recomputed: their average is like moving
+# averages over 100 batches with fixed weights, and takes 0.7 s.
 REESTIMATION_IMAGES = 10_000
 
-# Images at a time in evaluation, and so in batch norm's statistics in training mode: 100 images of
-# the largest layer fit the cache, which is 10% faster than 500.
+# Batch size of evaluation, and so of batch norm's statistics in training mode. 100 images of the
+# largest layer fit the cache, which is 10% faster than 500.
 EVALUATION_BATCH = 100
 
 # Keras's default for batch norm's moving averages.
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def configure() -> None:
-    """Give this process's TensorFlow one thread and no GPU; call it before anything else does."""
+    """Give this process's TensorFlow one thread and no GPU. Call this before using TensorFlow."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.set_visible_devices([], "GPU")
@@ -47,7 +47,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Data:
-    """What a run looks at: `probe` and `sample` are parts of `train` and `validation`."""
+    """The images of a run. `probe` is a part of `train`, and `sample` a part of `validation`."""
 
     train: Images
     probe: Images
@@ -57,13 +57,13 @@ class Data:
 
 
 class Engine:
-    """The network of one arm and its compiled functions; each run starts it anew from its seed.
+    """The network of one arm and its compiled functions. Each run resets it from its seed.
 
-    Compiling takes about a second, so a worker keeps its engines.
+    Compiling takes about a second, so a worker reuses its engines.
     """
 
     def __init__(self, variant: Variant, activation: Activation, optimizer: Optimizer) -> None:
-        """Build the network and its optimizer's state; functions compile when they are called."""
+        """Build the network and its optimizer's state. Functions compile at their first call."""
         self._arm = (variant, activation)
         self._optimizer = optimizer
         self._model = network.build(variant, activation, seed=0)
@@ -85,18 +85,18 @@ class Engine:
 
     @property
     def parameters(self) -> int:
-        """Trainable parameters."""
+        """Number of trainable parameters."""
         return sum(int(np.prod(weight.shape)) for weight in self._weights)
 
     def start(self, seed: int, init_scale: float = 1.0) -> None:
-        """Forget what was learned and draw the initial weights of `seed`."""
+        """Reset the training state, and draw the initial weights of `seed`."""
         self._model.set_weights(network.build(*self._arm, seed, init_scale).get_weights())
         for slot in self._means + self._squares:
             slot.assign(tf.zeros_like(slot))
         self._steps_taken = 0
 
     def trained(self, seed: int) -> keras.Sequential:
-        """The network as it stands, in a model of its own that was built from `seed`."""
+        """A copy of the present network, in a new model built from `seed`."""
         model = network.build(*self._arm, seed)
         model.set_weights(self._model.get_weights())
         return model
@@ -104,10 +104,10 @@ class Engine:
     def train(
         self, data: Images, order: npt.NDArray[np.int32], learning_rate: float
     ) -> tuple[Floats, Floats, bool]:
-        """Take a step on each batch of `order` (steps, batch size), which holds indices of images.
+        """Take a step on each batch of `order` (steps, batch size), which holds image indices.
 
         Returns loss and accuracy of each step (steps,), before its update, and whether all weights
-        are finite after the last.
+        are finite after the last step.
         """
         losses, accuracies, finite = self._train(
             data.images,
@@ -124,7 +124,7 @@ class Engine:
         return float(self._probe(data.images, data.labels))
 
     def check(self, step: int, data: Images) -> Check:
-        """Accuracy on `data` now, after `step` steps, in inference and in training mode."""
+        """The present accuracy on `data`, after `step` steps, in inference and in training mode."""
         return Check(
             step=step,
             images=len(data.labels),
@@ -133,14 +133,14 @@ class Engine:
         )
 
     def accuracy(self, data: Images, training: bool) -> float:
-        """Share of `data` that is classified right; in training mode, in batches of 100."""
+        """Accuracy on `data`; in training mode, in batches of 100."""
         return int(self._right[training](data.images, data.labels)) / len(data.labels)
 
     def reestimated(self, data: Data) -> float | None:
-        """Inference accuracy on the validation split with batch norm's averages taken anew.
+        """Inference accuracy on the validation split with recomputed averages of batch norm.
 
-        They are the means over batches of training images of what the weights now give. None for a
-        network without batch norm; the network is left as it was.
+        They are the means of the statistics of batches of training images under the present
+        weights. None for a network without batch norm. The network is not changed.
         """
         if not self._averages:
             return None
@@ -154,7 +154,7 @@ class Engine:
 
     def _mean_statistics(self, images: tf.Tensor) -> list[tf.Tensor]:
         whole = tf.minimum(tf.shape(images)[0], REESTIMATION_IMAGES) // EVALUATION_BATCH
-        # Fewer images than a batch holds are one batch.
+        # If there are fewer images than a batch holds, they form one batch.
         batches = tf.maximum(whole, 1)
         totals = [tf.zeros_like(average) for average in self._averages]
         for i in tf.range(batches):
@@ -198,7 +198,7 @@ class Engine:
         step = tf.cast(step, tf.float32)
         slots = zip(self._weights, self._means, self._squares, gradients, strict=True)
         for weight, mean, square, gradient in slots:
-            # Keras's Adam with its defaults, in one operation instead of twelve.
+            # Keras's Adam with its defaults, as one operation instead of twelve.
             tf.raw_ops.ResourceApplyAdam(
                 var=weight.handle,
                 m=mean.handle,

@@ -1,8 +1,8 @@
-"""The post's network, with and without batch normalisation, in Keras's own layers.
+"""The post's network, with and without batch normalisation, in Keras's layers.
 
-`build` makes the model; saved, it loads in plain Keras with nothing of ours installed. `logits` is
-the same function of the same variables in fewer and cheaper operations; docs/engine.md tells what
-each of them gave.
+`build` makes the model; a saved model loads in plain Keras without this package. `logits` is the
+same function of the same variables in fewer and cheaper operations; docs/engine.md has the effect
+of each.
 """
 
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from lr_ceiling.mnist.specification import Activation, Variant
 IMAGE_SHAPE = (28, 28, 1)
 CLASSES = 10
 
-# max(f(x)) = f(max(x)) for these alone, so they may follow the pooling, on a quarter of the values.
+# Only for these max(f(x)) = f(max(x)), so they may follow the pooling, on a quarter of the values.
 MONOTONE = {"relu", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign"}
-# The second pooling drops the last row and column of 11, so the output depends on the first 26 rows
-# and columns of an image alone. Without the others the convolutions cost 17% less.
+# The second pooling drops the last row and column of 11, so the output depends only on the first 26
+# rows and columns of an image. Without the others the convolutions cost 17% less.
 SEEN_PIXELS = 26
-# The first layer's output is 26x26 as well.
+# The first layer's output is also 26x26.
 FIRST_KERNEL, FIRST_OUTPUT = 3, 26
 
 
@@ -32,10 +32,10 @@ def build(
 ) -> keras.Sequential:
     """The post's network: images (n, 28, 28, 1) in [0, 1] to probabilities (n, 10).
 
-    `baseline` gives each Conv and Dense layer a bias; `batchnorm` puts a BatchNormalization
-    between each of them, the output layer too, and its activation, and leaves the bias out. The
-    kernels, Glorot uniform times `init_scale`, follow from the seed alone, so both variants start
-    from the same ones.
+    With `baseline` each Conv and Dense layer has a bias. With `batchnorm` each of them, including
+    the output layer, has no bias, and a BatchNormalization before its activation. The kernels,
+    Glorot uniform times `init_scale`, depend on the seed alone, so both variants start from the
+    same kernels.
     """
     seeds = iter(np.random.SeedSequence(seed).generate_state(5).tolist())
 
@@ -45,7 +45,7 @@ def build(
         weights = kind(
             **shape,
             use_bias=variant == "baseline",
-            # Glorot's, where the scale is 1.
+            # With a scale of 1 this is Glorot's initializer.
             kernel_initializer=keras.initializers.VarianceScaling(
                 scale=init_scale**2, mode="fan_avg", distribution="uniform", seed=next(seeds)
             ),
@@ -75,15 +75,15 @@ def build(
 def logits(
     model: keras.Sequential, images: tf.Tensor, training: bool
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """What `model` of `build` puts into its softmax, to rounding: (n, 10) of uint8 (n, 28, 28, 1).
+    """The softmax inputs (n, 10) of a `model` of `build`, for images (n, 28, 28, 1) in uint8.
 
-    Also the batch's mean and variance of each normalised layer, in the order of
-    `model.non_trainable_variables`; none in inference mode or without batch norm. The moving
-    averages are not touched.
+    They equal the model's own up to rounding. Also returns the batch's mean and variance of each
+    normalised layer, in the order of `model.non_trainable_variables`; none in inference mode or
+    without batch norm. The moving averages are not changed.
     """
     blocks = list(_blocks(model))
     own_statistics = training and blocks[0].norm is not None
-    # Statistics are taken over all pixels.
+    # The batch's statistics are over all pixels.
     seen = images if own_statistics else images[:, :SEEN_PIXELS, :SEEN_PIXELS]
     x = tf.cast(seen, tf.float32) / 255
     statistics: list[tf.Tensor] = []
@@ -104,7 +104,7 @@ def logits(
 
 @dataclass(frozen=True)
 class _Block:
-    """A Conv or Dense layer and what follows it up to the next one; None where that is missing."""
+    """A Conv or Dense layer and the layers up to the next one; missing ones are None."""
 
     layer: keras.Layer
     norm: Any
@@ -120,19 +120,19 @@ class _Block:
         return self.layer.bias.value if self.layer.use_bias else None
 
     def folded(self, mean: Any, variance: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Kernel and bias that do what the kernel, then normalisation by these moments, do."""
+        """Kernel and bias equivalent to the kernel followed by normalisation with these moments."""
         scale = self.norm.gamma.value * tf.math.rsqrt(variance + self.norm.epsilon)
         return self.kernel * scale, self.norm.beta.value - mean * scale
 
     def finish(self, x: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
-        """Bias, activation and pooling, in the cheapest order that gives the same."""
+        """Bias, activation and pooling, in the cheapest equivalent order."""
         activation = self.activation.activation
         pool_first = self.activation.activation.__name__ in MONOTONE
         if self.pool and pool_first:
             x = tf.nn.max_pool2d(x, 2, 2, "VALID")
         if bias is not None:
             x = tf.nn.bias_add(x, bias)
-        # The softmax is left to the loss.
+        # The loss includes the softmax.
         if activation.__name__ != "softmax":
             x = activation(x)
         if self.pool and not pool_first:
@@ -163,11 +163,11 @@ def _product(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _first_statistics(images: tf.Tensor, kernel: tf.Tensor) -> list[tf.Tensor]:
-    """Mean and variance (32,) of each channel that `kernel` makes of images (n, 28, 28, 1).
+    """Mean and variance (32,) of each channel of `kernel`'s output for images (n, 28, 28, 1).
 
-    The output is linear in the nine pixels under the kernel, so their mean and covariance give
-    both, and the gradient through them, without a pass over the output: the network's largest
-    tensor, whose normalisation would be most of the cost of batch norm.
+    The output is linear in the nine pixels under the kernel, so both, and the gradient through
+    them, follow from these pixels' mean and covariance. This avoids a pass over the output, the
+    network's largest tensor, whose normalisation would be most of the cost of batch norm.
     """
     side = range(FIRST_KERNEL)
     shifted = [images[:, i : i + FIRST_OUTPUT, j : j + FIRST_OUTPUT] for i in side for j in side]
@@ -177,14 +177,14 @@ def _first_statistics(images: tf.Tensor, kernel: tf.Tensor) -> list[tf.Tensor]:
     covariance = tf.matmul(pixels, pixels, transpose_b=True) / count - mean * tf.transpose(mean)
     flat = tf.reshape(kernel, [len(shifted), -1])
     variance = tf.reduce_sum(flat * tf.matmul(covariance, flat), 0)
-    # Rounding may leave the variance of a channel that is nearly constant below 0.
+    # For a nearly constant channel, rounding may give a variance below 0.
     return [tf.reduce_sum(mean * flat, 0), tf.maximum(variance, 0.0)]
 
 
 def _normalised(
     x: tf.Tensor, norm: keras.layers.BatchNormalization
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """x normalised by its own moments, and these; TensorFlow's fused kernel wants rank 4."""
+    """x normalised by its own moments, and the moments. TensorFlow's fused kernel needs rank 4."""
     images = x if len(x.shape) == 4 else x[:, tf.newaxis, tf.newaxis]
     y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=images,
@@ -194,6 +194,6 @@ def _normalised(
         variance=[],
         epsilon=norm.epsilon,
     )
-    # The kernel gives the sample's variance (n - 1), Keras keeps the population's (n).
+    # The kernel returns the sample variance (n - 1), but Keras stores the population's (n).
     count = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
     return tf.reshape(y, tf.shape(x)), mean, variance * ((count - 1) / count)

@@ -1,4 +1,4 @@
-"""What is measured of a run, and the files that hold runs."""
+"""The measurements of a run, and the files of runs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +15,7 @@ class Curve(Record):
     """Per-step loss and accuracy on the training batch, thinned to bins of equal length.
 
     `steps` holds the last step of each bin, counted from 1. A bin keeps the extremes of the loss,
-    so a spike of one step survives the thinning. Non-finite values are None.
+    so a spike of one step stays visible. Non-finite values are None.
     """
 
     steps: tuple[int, ...]
@@ -29,8 +29,8 @@ class Check(Record):
     """Accuracy on held-out validation images after `step` steps.
 
     `inference` uses batch norm's moving averages, `training` the images' own statistics (None for
-    a network without batch norm, where the two are the same). `images` is how many were used:
-    all of the validation split at an epoch's end, a fixed stratified sample in between.
+    a network without batch norm, for which the two are the same). `images` is the number of images:
+    the whole validation split at an epoch's end, a fixed stratified sample in between.
     """
 
     step: int
@@ -40,33 +40,33 @@ class Check(Record):
 
 
 class RunSummary(Record):
-    """What a run showed, in figures."""
+    """The measurements of a run."""
 
     spec: RunSpec
     label: Label
-    # Which failure the judge called while the run went on, and after which step; None if none.
+    # The failure that the judge called during the run, and the step of the call; None if none.
     called: Label | None
     called_at: int | None
-    # After which step the judge called the run stable; None if it didn't.
+    # The step after which the judge called the run stable; None if it didn't.
     called_stable_at: int | None
-    # Optimizer steps taken: the horizon, or fewer where the run was ended.
+    # Optimizer steps taken: the horizon, or fewer if the run was ended.
     steps: int
-    # Trainable parameters.
+    # Number of trainable parameters.
     parameters: int
-    # First step at which the mean batch accuracy of the last 100 steps reached 0.95.
+    # The first step at which the mean batch accuracy of the last 100 steps reached 0.95.
     steps_to_95: int | None
     # Inference accuracy on the whole validation split after the last step, as saved: with the
-    # moving averages that training left.
+    # moving averages of the training.
     validation_accuracy: float
-    # The same with batch norm's averages taken anew over 10,000 training images; None where there
-    # are none, and for a run that diverged.
+    # The same with batch norm's averages recomputed over 10,000 training images; None without batch
+    # norm, and for a run that diverged.
     reestimated_accuracy: float | None
-    # Inference accuracy on the test set; None where the test set was not asked for.
+    # Inference accuracy on the test set; None if it was not requested.
     test_accuracy: float | None
 
     @property
     def accuracy_by_weights(self) -> float:
-        """What the run is judged by: accuracy with averages taken anew, if it has averages."""
+        """The accuracy that decides: with recomputed averages, if the network has averages."""
         again = self.reestimated_accuracy
         return self.validation_accuracy if again is None else again
 
@@ -77,7 +77,7 @@ class RunSummary(Record):
 
 
 class RunResult(RunSummary):
-    """What a run showed, with its course."""
+    """The measurements of a run, with its curves."""
 
     checks: tuple[Check, ...]
     curve: Curve
@@ -87,10 +87,10 @@ RUNS = pydantic.TypeAdapter(tuple[RunResult, ...])
 
 
 def write_runs(path: Path, runs: Iterable[RunResult]) -> None:
-    """Write runs to `path` as JSON, in the order given; the file appears whole or not at all."""
+    """Write runs to `path` as JSON, in the given order; the write is atomic."""
     write_text(path, RUNS.dump_json(tuple(runs), indent=1).decode() + "\n")
 
 
 def read_runs(path: Path) -> tuple[RunResult, ...]:
-    """Read what `write_runs` wrote. Raises ResultsError for a missing or foreign file."""
+    """Read a file of `write_runs`. Raises ResultsError for a missing or foreign file."""
     return _parse(RUNS, path)

@@ -1,4 +1,4 @@
-"""What a run of the post's network is: all that decides how it goes."""
+"""The specification of a run of the post's network: everything that affects its result."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -22,7 +22,7 @@ Optimizer = Literal["adam", "sgd"]
 
 
 class RunSpec(Record):
-    """Everything that decides how a run goes. Two runs of equal specs have equal results."""
+    """Everything that affects a run's result. Two runs with equal specs have equal results."""
 
     variant: Variant
     activation: Activation
@@ -35,17 +35,17 @@ class RunSpec(Record):
     target_accuracy: float = Field(gt=0, lt=1)
     # Factor on the initial kernels: 1 is Glorot's scale.
     init_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    # The judge's calls that may end the run before its horizon; by others it only labels. A loss or
-    # weight that is no number always ends it.
+    # The judge's calls that may end the run before its horizon; other calls only set its label. A
+    # loss or weight that is not finite always ends it.
     ended_by: tuple[Label, ...] = ()
     # SHA-256 of the splits' arrays: the same spec on other data is another run.
     data_digest: str
 
     @classmethod
     def of(cls, common: BaseModel, **particular: object) -> "RunSpec":
-        """Make the spec from params.yaml's `training` section and what is this run's own.
+        """Make the spec from params.yaml's `training` section and this run's own settings.
 
-        Raises ParamsError for a value that no run can have.
+        Raises ParamsError for an impossible value.
         """
         try:
             return cls.model_validate({**common.model_dump(), **particular})
@@ -57,12 +57,12 @@ class RunSpec(Record):
     def of_each(
         cls, common: BaseModel, seeds: Iterable[int], **particular: object
     ) -> "list[RunSpec]":
-        """The same, once a seed. Raises ParamsError as `of` does."""
+        """One spec per seed, made like by `of`. Raises ParamsError like `of`."""
         return [cls.of(common, seed=seed, **particular) for seed in seeds]
 
     @property
     def horizon(self) -> int:
-        """Optimizer steps that the run may take."""
+        """The number of optimizer steps in a full run."""
         return self.epochs * self.steps_per_epoch
 
     @property
@@ -72,7 +72,7 @@ class RunSpec(Record):
 
     @property
     def name(self) -> str:
-        """What people call the run, such as `batchnorm sigmoid lr=0.01 seed=0`."""
+        """The displayed name of the run, such as `batchnorm sigmoid lr=0.01 seed=0`."""
         return (
             f"{self.variant} {self.activation} lr={short(self.learning_rate, 4)} seed={self.seed}"
         )

@@ -1,4 +1,4 @@
-"""A training as a task: what travels to a worker process, which alone imports TensorFlow."""
+"""A training as a task for a worker process, so that only workers import TensorFlow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +7,13 @@ from lr_ceiling.execution.runner import Report
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
 
-# Makes a process ready for trainings: what `local_executor` is to import beforehand.
+# The module that prepares a process for trainings, imported by `local_executor`.
 PREPARED_BY = "lr_ceiling.mnist.preload"
 
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """One run to execute: its spec, its data, and what to keep of it besides the result."""
+    """One run to execute: its spec, its data, and the additional outputs."""
 
     spec: RunSpec
     splits: Path
@@ -21,7 +21,7 @@ class TrainingTask:
     test: bool = False
 
     def __call__(self, report: Report) -> RunResult:
-        """Train it; `report` is told how many optimizer steps have been taken."""
+        """Train the run, and call `report` with the number of optimizer steps taken."""
         from lr_ceiling.mnist import training
 
         return training.fit(self.spec, self.splits, self.model, self.test, report)

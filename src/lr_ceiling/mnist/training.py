@@ -1,4 +1,4 @@
-"""ONE run, from its specification to its result."""
+"""The training of one run, from its specification to its result."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -17,19 +17,19 @@ from lr_ceiling.mnist.results import Check, Curve, RunResult
 from lr_ceiling.mnist.specification import Activation, Optimizer, RunSpec, Variant
 from lr_ceiling.problems.judge import Judge
 
-# Steps a call: a call costs under 1 ms, and a hopeless run ends at the end of one.
+# Steps per call: a call costs under 1 ms, and a hopeless run ends at the end of a call.
 CHUNK_STEPS = 25
 
-# Steps a bin of the stored curve.
+# Steps per bin of the stored curve.
 BIN_STEPS = 25
 
-# Steps between gradient probes, which the judge's rule for `dead` asks for.
+# Steps between gradient probes, which the judge needs for its rule `dead`.
 PROBE_STEPS = 250
 
 PROBE_IMAGES = 100
 
-# Steps between looks at the sample of the validation split. With batch norm, a look at all of it
-# costs 4% of an epoch, a look at the sample 0.4%; the two together were 4.7 - 5.6%, n = 3.
+# Steps between evaluations of the validation sample. With batch norm, an evaluation of the whole
+# split costs 4% of an epoch, of the sample 0.4%; the two together were 4.7 - 5.6%, n = 3.
 CHECK_STEPS = 1000
 
 CHECK_IMAGES = 500
@@ -42,11 +42,11 @@ def fit(
     test: bool = False,
     on_steps: Callable[[int], None] | None = None,
 ) -> RunResult:
-    """Train one run of `spec` on the splits file and say what it showed.
+    """Train one run of `spec` on the splits file, and return its result.
 
-    Saves the trained network to `model` and measures the test accuracy if asked; `on_steps` is
-    told after each call how many steps have been taken. The result depends on `spec` and the splits
-    alone. Raises DatasetError for a splits file that can't be read or holds other images.
+    Saves the trained network to `model` and measures the test accuracy if requested. `on_steps` is
+    called with the number of steps taken so far. The result depends on `spec` and the splits alone.
+    Raises DatasetError for a splits file that can't be read or holds other images.
     """
     data = _load(splits, spec.data_digest)
     engine = _engine(spec.variant, spec.activation, spec.optimizer)
@@ -97,8 +97,8 @@ def fit(
 
 
 def batches(seed: int, images: int, batch_size: int, steps: int) -> npt.NDArray[np.int32]:
-    """Indices (steps, batch_size) of the images of each step: a new permutation each pass."""
-    # The kernels are drawn from the seed itself, the order from its first child.
+    """Image indices (steps, batch_size) of each step: a new permutation in each pass."""
+    # The kernels use the seed itself, the order uses its first child.
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
     passes = -(-steps * batch_size // images)
     order = np.concatenate([generator.permutation(images) for _ in range(passes)])
@@ -143,7 +143,7 @@ def _sample(data: Images, count: int) -> Images:
 def _chunks(
     order: npt.NDArray[np.int32], steps_per_epoch: int
 ) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
-    """Cut the batches at multiples of CHUNK_STEPS and at epochs' ends; with the step after each."""
+    """Cut the batches at multiples of CHUNK_STEPS and at ends of epochs; yield each end's step."""
     steps = len(order)
     cuts = {*range(0, steps, CHUNK_STEPS), *range(0, steps, steps_per_epoch), steps}
     for start, end in itertools.pairwise(sorted(cuts)):

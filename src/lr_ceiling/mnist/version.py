@@ -1,18 +1,18 @@
-"""Identity of the engine: what makes a run besides its specification."""
+"""Identity of the engine: everything besides its specification that affects a run."""
 
 from lr_ceiling.identity import digest_of, processor, versions
 
-# Raised by hand when the engine's arithmetic changes; tests/mnist/test_golden.py tells when.
+# Increased by hand when the engine's arithmetic changes, which tests/mnist/test_golden.py detects.
 ENGINE_VERSION = 2
-# What does the arithmetic.
+# The libraries of the arithmetic.
 LIBRARIES = ("keras", "numpy", "tensorflow")
 
 
 def engine_digest() -> str:
-    """Identity of engine and libraries: runs of another engine are others."""
+    """Identity of engine and libraries. Runs of different engines are different runs."""
     return digest_of(ENGINE_VERSION, versions(LIBRARIES))
 
 
 def run_digest() -> str:
-    """The same with the kind of processor: equal specs have equal runs under it, to the byte."""
+    """Identity of engine, libraries and kind of processor: equal specs give equal bytes."""
     return digest_of(ENGINE_VERSION, versions(LIBRARIES), processor())

@@ -1,9 +1,9 @@
-"""Work ahead: a stage with cores to spare runs what later stages will need.
+"""Work ahead: a stage with idle cores executes runs that later stages will need.
 
 No output depends on it. Runs go to the run store, trials to the studies' journals, theory to its
-own folder, all by what makes them, and whoever finds them there checks that. LR_CEILING_AHEAD says
-how much of it is done: `idle`, the default, uses the cores that the stage leaves idle; `all` lets
-the first stage that trains do everything; `off` does nothing.
+own folder. Each is stored under its identity, which the later stage checks. LR_CEILING_AHEAD sets
+the amount: `idle`, the default, uses the cores that the stage leaves idle; with `all` the first
+stage that trains does everything; `off` does nothing.
 """
 
 import contextlib
@@ -37,14 +37,14 @@ from lr_ceiling.search.schedule import Aim
 
 SWITCH = "LR_CEILING_AHEAD"
 Mode = Literal["idle", "all", "off"]
-# As dvc.yaml names them; tests/test_structure.py holds the two together.
+# The same paths as in dvc.yaml; tests/test_structure.py compares them.
 AUDIT = Path("reports/audit.json")
 STUDIES = Path("state/search")
 THEORY = Path("state/theory")
 
 
 def mode() -> Mode:
-    """How much is done ahead. Raises ParamsError for a value that says nothing."""
+    """How much is done ahead. Raises ParamsError for an unknown value."""
     said = os.environ.get(SWITCH) or "idle"
     for known in ("idle", "all", "off"):
         if said == known:
@@ -54,9 +54,9 @@ def mode() -> Mode:
 
 @dataclass(frozen=True)
 class Ahead:
-    """What may be done ahead: `own` sources count as the stage's own, `spare` ones don't.
+    """Work that may be done ahead. `own` sources count as the stage's own work, `spare` ones don't.
 
-    `steps` is the most optimizer steps that the own ones may take.
+    `steps` is the maximum number of optimizer steps of the `own` sources.
     """
 
     own: Mapping[str, Source]
@@ -73,9 +73,9 @@ def work_ahead(
     name: str,
     say: Callable[[str], None],
 ) -> Iterator[Ahead]:
-    """Give the work of all stages but `name`, and log in MLflow what of it is complete.
+    """Yield the work of all stages except `name`, and log its complete parts in MLflow.
 
-    What can't be prepared is left to its own stage, which tells the reason.
+    Work that can't be prepared is left to its own stage, which reports the reason.
     """
     chosen = mode()
     if chosen == "off":
@@ -92,10 +92,10 @@ def work_ahead(
             for cell, specs in cells_of(values, digest).items()
             if cell != name
         }
-        # Ends before the journals are closed.
+        # The logger ends before the journals are closed.
         stack.enter_context(logger)
         found: dict[str, Source] = {**studies, **cells}
-        # Studies before cells: their trials wait for one another, and cells fill the gaps.
+        # Studies before cells: a study's trials wait for one another, and cells fill the gaps.
         sources: dict[str, Source] = {
             "theory": _InTurn(
                 [Spare("theory", arm, say) for arm in _theory(values, splits, digest)]
@@ -114,7 +114,7 @@ def work_ahead(
 def _opened_studies(
     stack: contextlib.ExitStack, values: Params, splits: Path, digest: str
 ) -> Iterator[tuple[str, Driver, Aim]]:
-    """The arms' studies but those that another driver has open, or that lack an audit."""
+    """The arms' studies, except those that another driver has open or that lack an audit."""
     try:
         rules = AuditReport.read(AUDIT).rules
     except LrCeilingError:
@@ -128,7 +128,7 @@ def _opened_studies(
 
 
 def _theory(values: Params, splits: Path, digest: str) -> list[Source]:
-    """Theory of each arm."""
+    """The theory of each arm."""
     return [
         ArmTheory(
             theory_specs(values.training, variant, activation, values.train.seeds, digest),
@@ -140,7 +140,7 @@ def _theory(values: Params, splits: Path, digest: str) -> list[Source]:
 
 
 def cells_of(values: Params, digest: str) -> dict[str, list[RunSpec]]:
-    """The runs of each cell of the grid, by the cell's name as dvc.yaml's matrix makes it."""
+    """The runs of each cell of the grid, by the cell's name in dvc.yaml's matrix."""
     grid = values.grid
     return {
         f"{variant}-{activation}-{rate}": RunSpec.of_each(
@@ -158,7 +158,7 @@ def cells_of(values: Params, digest: str) -> dict[str, list[RunSpec]]:
 
 
 class _Logger:
-    """Sends to MLflow in a thread of its own, so that no run waits for it; a context manager."""
+    """Logs to MLflow in a thread of its own, so that no run waits for it; a context manager."""
 
     def __init__(self) -> None:
         self._waiting: queue.Queue[Callable[[Path], None] | None] = queue.Queue()
@@ -173,7 +173,7 @@ class _Logger:
             self._thread.join()
 
     def log(self, send: Callable[[Path], None]) -> None:
-        """Let `send` log what it writes into a folder that is removed afterwards."""
+        """Call `send` with a temporary folder for the files that it logs."""
         self._waiting.put(send)
         if self._thread is None:
             self._thread = threading.Thread(target=self._send_all)
@@ -184,7 +184,7 @@ class _Logger:
             try:
                 with tempfile.TemporaryDirectory(prefix="lr-ceiling-") as folder:
                     send(Path(folder))
-            # No fault of a mirror may lose what others wait to be logged.
+            # An error in one log must not lose the others that wait.
             except Exception as error:
                 reason = " ".join(str(error).split())[:200] or type(error).__name__
                 print(f"warning: {reason}; `lr-ceiling log` sends it later", file=sys.stderr)
@@ -192,14 +192,14 @@ class _Logger:
 
 @dataclass(frozen=True)
 class _Failure:
-    """What a task that was done ahead raised."""
+    """The error of a task that was done ahead."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A task done ahead: what it raises must not end the stage that does it."""
+    """A task done ahead, whose errors must not end the current stage."""
 
     task: Task
 
@@ -214,7 +214,7 @@ class _Attempt:
 
 
 class Spare:
-    """A source that is left to its own stage, which tells the reason, as soon as it fails."""
+    """A source that stops at its first error and is left to its own stage, which reports it."""
 
     def __init__(self, name: str, source: Source, say: Callable[[str], None]) -> None:
         self._name, self._source, self._say = name, source, say
@@ -232,7 +232,7 @@ class Spare:
         return task and _Attempt(task)
 
     def take(self, ended: Ended) -> None:
-        """Take in what it came to."""
+        """Receive the result."""
         if isinstance(ended.result, _Failure):
             self._leave(ended.result)
         elif not self._failed:
@@ -247,7 +247,7 @@ class Spare:
 
 
 class _InTurn:
-    """Sources whose tasks are under way one at a time, so that runs go on beside them."""
+    """Sources of which only one task is in progress at a time, so that runs continue beside it."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = sources
@@ -264,36 +264,36 @@ class _InTurn:
         return None
 
     def take(self, ended: Ended) -> None:
-        """Take it in."""
+        """Receive a finished task."""
         assert self._under_way is not None
         self._under_way.take(ended)
         self._under_way = None
 
 
 class _Cell:
-    """A cell that is logged as soon as its last missing run has ended here."""
+    """A cell that is logged as soon as its last missing run has ended in this process."""
 
     def __init__(self, name: str, cell: Cell, store: RunStore, logger: _Logger) -> None:
         self._name, self._cell, self._store, self._logger = name, cell, store, logger
 
     @property
     def missing(self) -> int:
-        """How many runs have not ended."""
+        """Number of unfinished runs."""
         return self._cell.missing
 
     def next(self) -> Task | None:
-        """The next run that is missing."""
+        """The next missing run."""
         return self._cell.next()
 
     def take(self, ended: Ended) -> None:
-        """Take in a run."""
+        """Receive a run."""
         self._cell.take(ended)
         write_ended(ended.result.spec.key, ended)
         if not self._cell.missing:
             self._logger.log(self._send)
 
     def _send(self, folder: Path) -> None:
-        # Late, since mlflow takes 2.4 s to import.
+        # Imported here because mlflow takes 2.4 s to import.
         from lr_ceiling import tracking
 
         runs = self._cell.runs
@@ -303,7 +303,7 @@ class _Cell:
 
 
 class _Study:
-    """A study that is logged as soon as it has ended, if any of its trials ran here."""
+    """A study that is logged as soon as it is finished, if any of its trials ran here."""
 
     def __init__(
         self,
@@ -319,7 +319,7 @@ class _Study:
 
     @property
     def budget_left(self) -> float:
-        """Full runs that its trials may still take."""
+        """The maximum number of full runs of its remaining trials."""
         runs: Iterable[RunResult] = self._driver.results.values()
         spent = sum(run.steps / run.spec.horizon for run in runs)
         return max(self._aim.most_runs - spent, 0.0)
@@ -333,14 +333,14 @@ class _Study:
         return task
 
     def take(self, ended: Ended) -> None:
-        """Take in a trial."""
+        """Receive a trial."""
         self._driver.take(ended)
         write_ended(ended.result.spec.key, ended)
         self._say(f"{self._arm}, ahead: {trial_in_words(ended.result)}")
         self._ran = True
 
     def _send(self, folder: Path) -> None:
-        # Late, since mlflow takes 2.4 s to import, matplotlib 0.5 s.
+        # Imported here because mlflow takes 2.4 s to import, and matplotlib 0.5 s.
         from lr_ceiling import tracking
         from lr_ceiling.report.figures import draw_study
 

@@ -1,4 +1,4 @@
-"""The arms' studies as params.yaml and the audit make them."""
+"""The arms' studies, as specified by params.yaml and the audit."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from lr_ceiling.search.schedule import Question
 
 
 def range_of(values: Params, variant: str) -> Range:
-    """The learning rates that may be tried. Raises ParamsError for a variant that has none."""
+    """The range of learning rates of a variant. Raises ParamsError if it has none."""
     ranges = {str(known): limits for known, limits in values.search.range.items()}
     if variant not in ranges:
         raise ParamsError(f"--variant is {variant!r}: search.range has {', '.join(ranges)}")
@@ -20,7 +20,7 @@ def range_of(values: Params, variant: str) -> Range:
 
 
 def question_of(values: Params, variant: str, activation: str) -> Question:
-    """What is asked of an arm's search. Raises ParamsError for a variant without a range."""
+    """The question of an arm's search. Raises ParamsError for a variant without a range."""
     search, bounds = values.search, range_of(values, variant)
     return Question(
         low=bounds.low,
@@ -43,7 +43,7 @@ def problem_of(
     splits: Path,
     data_digest: str,
 ) -> ArmProblem:
-    """What a run of an arm is; `rules` have been audited.
+    """The problem of an arm, with the audited `rules`.
 
     Raises ParamsError for an arm that can't be searched.
     """

@@ -1,4 +1,4 @@
-"""`lr-ceiling <command>`: every command, imported only when it is asked for."""
+"""`lr-ceiling <command>`: all commands; each module is imported only when its command runs."""
 
 import difflib
 import importlib
@@ -11,14 +11,14 @@ import click
 
 @dataclass(frozen=True)
 class Extra:
-    """An extra of the package: what of it tells whether it is installed, and what is for it."""
+    """An extra of the package: the modules that show whether it is installed, and its features."""
 
     modules: tuple[str, ...]
     brings: str
 
     @property
     def is_installed(self) -> bool:
-        """Whether all that tells is there."""
+        """Whether all its modules are installed."""
         return all(map(importlib.util.find_spec, self.modules))
 
 
@@ -30,13 +30,13 @@ EXTRAS = {
         ("dvc", "great_expectations", "mlflow", "pydantic", "tensorflow"), "the commands"
     ),
 }
-# TensorFlow has no wheel for it.
+# TensorFlow has no wheel for this Python.
 TOO_NEW = (3, 14)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A command: where it lives, what it does, a call that works, and the extra that it needs."""
+    """A command: its module, its summary, a working example, and the extra that it needs."""
 
     module: str
     summary: str
@@ -45,7 +45,7 @@ class Entry:
 
     @property
     def is_installed(self) -> bool:
-        """Whether all that it needs is there."""
+        """Whether its extra is installed."""
         return self.extra is None or EXTRAS[self.extra].is_installed
 
 
@@ -53,18 +53,18 @@ GROUPS = {
     "Ask": {
         "find": Entry(
             "commands.find",
-            "Measure how far the learning rate of your own model can be turned up.",
+            "Measure the highest learning rates at which your own model trains.",
             "lr-ceiling find examples/mnist.py:problem --low 1e-4 --high 1",
             extra=None,
         ),
         "ceiling": Entry(
             "commands.ceiling",
-            "Print how far each network's learning rate can be turned up.",
+            "Print the highest learning rates at which each network trains.",
             "lr-ceiling ceiling --variant batchnorm --activation relu",
         ),
         "compare": Entry(
             "commands.compare",
-            "Train both variants now, outside DVC, and draw them side by side.",
+            "Train both variants now, outside DVC, and draw their curves side by side.",
             "lr-ceiling compare --learning-rate 0.01 --activation sigmoid --epochs 3 "
             "--steps-per-epoch 1875",
         ),
@@ -82,7 +82,7 @@ GROUPS = {
         ),
         "validate": Entry(
             "stages.validate",
-            "Hold MNIST against its specification and write the splits.",
+            "Check MNIST against its specification, and write the splits.",
             "lr-ceiling validate data/mnist.npz --splits data/splits.npz "
             "--report reports/validation.json --data-docs reports/data_docs",
         ),
@@ -95,77 +95,77 @@ GROUPS = {
         ),
         "search": Entry(
             "stages.search",
-            "Search the highest stable learning rate of one arm.",
+            "Search for the highest stable learning rate of one arm.",
             "lr-ceiling search data/splits.npz --variant batchnorm --activation relu "
             "--audit reports/audit.json --output state/trials/batchnorm-relu --state state/search",
         ),
         "theory": Entry(
             "stages.theory",
-            "Find the critical learning rate of one arm, to hold a ceiling against.",
+            "Compute the critical learning rate of one arm, to compare with its ceiling.",
             "lr-ceiling theory data/splits.npz --variant batchnorm --activation relu "
             "--output state/batchnorm-relu.json --state state/theory",
         ),
         "report": Entry(
             "stages.report",
-            "Compare the cells, gather the ceilings, draw figures and page.",
+            "Compare the cells, collect the ceilings, draw the figures, write the page.",
             "lr-ceiling report --train data/train --search data/search --theory data/theory "
             "--validation reports/validation.json --verification reports/verification.json "
             "--claims reports/claims.json --output reports",
         ),
         "log": Entry(
             "commands.log",
-            "Send what MLflow does not hold yet; twice adds nothing.",
+            "Log all runs and studies that MLflow does not hold yet.",
             "lr-ceiling log",
         ),
         "ui": Entry(
             "commands.ui",
-            "Show MLflow's UI, with links to the comparisons.",
+            "Start MLflow's UI, and print links to the comparisons.",
             "lr-ceiling ui --port 5000",
         ),
         "check": Entry(
             "commands.check",
-            "Tell whether anything that is kept is damaged, and what makes it again.",
+            "Check all stored results for damage, and name the commands that restore them.",
             "lr-ceiling check",
         ),
     },
     "Checks that take longer": {
         "audit": Entry(
             "commands.audit",
-            "Let runs run on that the judge would end, and count its errors.",
+            "Continue runs that the judge would end, and count its wrong calls.",
             "lr-ceiling audit data/splits.npz --output reports/audit.json --state state/runs",
         ),
         "verify": Entry(
             "commands.verify",
-            "Verify the ceilings by fresh seeds, run to the full horizon.",
+            "Verify the ceilings with fresh seeds, run to the full horizon.",
             "lr-ceiling verify data/splits.npz --search data/search --audit reports/audit.json "
             "--output reports/verification.json --state state/runs",
         ),
         "claims": Entry(
             "commands.claims",
-            "Test the claims that need runs of their own: seeds, activations, scales.",
+            "Test the claims that need additional runs: seeds, activations, scales.",
             "lr-ceiling claims data/splits.npz --train data/train --output reports/claims.json "
             "--state state/runs",
         ),
         "simulate": Entry(
             "commands.simulate",
-            "Hold the search against made-up networks whose ceilings are known.",
+            "Test the search on simulated networks whose ceilings are known.",
             "lr-ceiling simulate --output reports/simulation.json",
         ),
     },
     "The live model": {
         "promote": Entry(
             "commands.promote",
-            "Make the best new model live, if it is no worse than the one that is.",
+            "Make the best new model live, if it is no worse than the live one.",
             "lr-ceiling promote --fail-on-refusal",
         ),
         "rollback": Entry(
             "commands.rollback",
-            "Make the version live again that was live before.",
+            "Make the previous version live again.",
             "lr-ceiling rollback",
         ),
         "registry": Entry(
             "commands.registry",
-            "Show which models were put forward, and which is live.",
+            "Show all model versions, the decision on each, and the live one.",
             "lr-ceiling registry",
         ),
         "serve": Entry(
@@ -175,7 +175,7 @@ GROUPS = {
         ),
         "retrain": Entry(
             "commands.retrain",
-            "Retrain with the week's seeds on data validated anew, and promote.",
+            "Validate the data again, retrain with the week's seeds, and promote.",
             "lr-ceiling retrain --week 2026-W48 --quick",
         ),
     },
@@ -184,14 +184,14 @@ COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.it
 
 
 class Commands(click.Group):
-    """Lists commands from the table above, so that help needs no import of theirs."""
+    """Lists commands from the table above, so that help does not import their modules."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Give the commands in the order of their groups."""
+        """The commands, in the order of their groups."""
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Import a command's module and give its `main`."""
+        """Import a command's module, and return its `main`."""
         if name not in COMMANDS:
             return None
         entry = COMMANDS[name]
@@ -207,7 +207,7 @@ class Commands(click.Group):
     def resolve_command(
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; of one that is not there, name those that are spelled alike."""
+        """Find the command. For an unknown name, suggest commands with a similar name."""
         name = arguments[0]
         if name not in COMMANDS and not name.startswith("-"):
             alike = difflib.get_close_matches(name, COMMANDS)
@@ -216,7 +216,7 @@ class Commands(click.Group):
         return super().resolve_command(context, arguments)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write each installed command with what it does and an example; name the others."""
+        """Write each installed command with its summary and example, then the missing extras."""
         for title, group in GROUPS.items():
             installed = {name: entry for name, entry in group.items() if entry.is_installed}
             if not installed:
@@ -235,13 +235,13 @@ class Commands(click.Group):
                 formatter.write_text(f"{extra.brings} {commands}".strip())
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Tell of `dvc repro` where there is DVC."""
+        """Write the note on `dvc repro` if DVC is installed."""
         if EXTRAS["pipeline"].is_installed:
             super().format_epilog(context, formatter)
 
 
 def install(extra: str | None) -> str:
-    """How to install an extra."""
+    """Instructions for installing an extra."""
     told = f"the extra {extra}: pip install 'lr-ceiling[{extra}]'"
     if extra and "tensorflow" in EXTRAS[extra].modules and sys.version_info >= TOO_NEW:
         told += f", with Python below {'.'.join(map(str, TOO_NEW))}"
@@ -250,11 +250,11 @@ def install(extra: str | None) -> str:
 
 @click.command(
     cls=Commands,
-    epilog="The pipeline itself runs by `dvc repro`; `lr-ceiling <command> --help` tells more.",
+    epilog="`dvc repro` runs the pipeline. `lr-ceiling <command> --help` describes a command.",
 )
 @click.version_option(package_name="lr-ceiling")
 def main() -> None:
-    """How far can the learning rate be turned up, and how sure is that?"""
+    """Measure the highest learning rate at which a network trains, with an interval."""
 
 
 if __name__ == "__main__":

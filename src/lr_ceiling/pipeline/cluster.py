@@ -1,4 +1,4 @@
-"""The pipeline's runs on a cluster: what they need there, and what to do when it is gone."""
+"""The pipeline's runs on a cluster: their requirements, and the handling of a lost cluster."""
 
 import contextlib
 import os
@@ -15,16 +15,16 @@ from lr_ceiling.mnist.task import PREPARED_BY
 from lr_ceiling.mnist.version import LIBRARIES
 from lr_ceiling.problems.environment import pinned
 
-# Seconds after which a run is given to another worker as well: a hundred times what the longest
-# run of the committed results took.
+# Seconds after which a second worker gets the same run: a hundred times the longest run of the
+# committed results.
 TIME_OUT = 3600.0
 
 
 @contextlib.contextmanager
 def opened(address: str, splits: Path, returned: Path | None) -> Iterator[tuple[Executor, int]]:
-    """Give an executor on the workers of a scheduler, and how many it has now, at least one.
+    """Yield an executor on a scheduler's workers, and their present number, at least one.
 
-    Raises WorkerError where none answers, or where no worker is as it must be.
+    Raises WorkerError if no scheduler answers, or if no worker is admitted.
     """
     needs = Needs(
         Versioned(LIBRARIES, {"engine": "lr_ceiling.mnist.version:ENGINE_VERSION"}),
@@ -38,6 +38,6 @@ def opened(address: str, splits: Path, returned: Path | None) -> Iterator[tuple[
             yield executor, executor.places
     except WorkerError as error:
         raise type(error)(
-            f"{error}; what has ended is kept: run `dvc repro` again, with LR_CEILING_SCHEDULER "
+            f"{error}; finished runs are kept: run `dvc repro` again, with LR_CEILING_SCHEDULER "
             "naming another or none"
         ) from error

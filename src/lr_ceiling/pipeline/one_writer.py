@@ -1,4 +1,4 @@
-"""One at a time for commands that go on from their report and write it anew."""
+"""A lock for commands that continue from their own report and rewrite it."""
 
 import functools
 from collections.abc import Callable
@@ -11,10 +11,10 @@ P = ParamSpec("P")
 
 
 def one_writer(command: Callable[P, None]) -> Callable[P, None]:
-    """Let no other command of this checkout write the report that the argument `output` names.
+    """Lock the report of the argument `output` against other commands of this checkout.
 
-    Of two that began with the same report, each would write over what the other one adds. Raises
-    LockedError where another one is at work.
+    Two commands that start from the same report would overwrite each other's additions. Raises
+    LockedError if another command holds the lock.
     """
 
     @functools.wraps(command)

@@ -1,4 +1,4 @@
-"""params.yaml as typed, frozen objects; whatever is impossible is refused before any work."""
+"""params.yaml as typed, frozen objects. Impossible values are refused before any work starts."""
 
 import reprlib
 from itertools import product
@@ -27,10 +27,10 @@ from lr_ceiling.problems.judge import CHANCE
 PARAMS_FILE = Path("params.yaml")
 # Far beyond any use, and far from the largest float32, 3.4e38.
 MAX_RATE = 1e30
-# MNIST's own count.
+# The number of MNIST's training images.
 TRAIN_IMAGES = 60_000
 
-# YAML's anchors make of ten lines a value whose text fills the memory.
+# Shortens values in messages: with YAML's anchors, ten lines can make a text that fills the memory.
 _SHOWN = reprlib.Repr()
 _SHOWN.maxlevel, _SHOWN.maxlist, _SHOWN.maxdict = 2, 6, 6
 _SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 100
@@ -41,7 +41,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def _learning_rate(value: object) -> float:
-    # An int stays an int, since DVC names a cell by the number as it is written.
+    # An int stays an int, since DVC names a cell by the number as written in params.yaml.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < MAX_RATE:
         raise ValueError(f"must be a number above 0 and below {MAX_RATE:g}")
     return value
@@ -69,7 +69,7 @@ _LIST = (Strict(False), AfterValidator(_listed))
 
 
 class Data(Section):
-    """Where MNIST comes from."""
+    """The sources of MNIST."""
 
     sources: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], *_LIST]
     timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -85,7 +85,7 @@ class Data(Section):
 
 
 class Splits(Section):
-    """How MNIST's 60,000 training images are split; the rest of them is trained on."""
+    """The splits of MNIST's 60,000 training images; the remaining ones are trained on."""
 
     seed: Seed
     validation: Count
@@ -101,13 +101,13 @@ class Splits(Section):
 
 
 class Training(Section):
-    """What every run has in common, in the grid and in the search."""
+    """The settings that all runs share, in the grid and in the search."""
 
     optimizer: Optimizer
     batch_size: Count
     epochs: Count
     steps_per_epoch: Count
-    # A constant predictor has 0.1135 right at most: that must not count as stable.
+    # A constant predictor has an accuracy of at most 0.1135, which must not count as stable.
     target_accuracy: Annotated[float, Field(ge=CHANCE, lt=1)]
 
 
@@ -126,7 +126,7 @@ class Train(Section):
 
 
 class Range(Section):
-    """Learning rates between which an arm's ceiling is searched."""
+    """The range of learning rates in which an arm's ceiling is expected."""
 
     low: LearningRate
     high: LearningRate
@@ -144,7 +144,7 @@ class Search(Section):
     seed: Seed
     lag: Annotated[int, Field(ge=1, le=64)]
     interval_decades: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    # By arm, such as baseline-relu; `default` is for all others.
+    # By arm, such as baseline-relu; `default` applies to all other arms.
     budget_runs: dict[str, Annotated[float, Field(ge=1, allow_inf_nan=False)]]
     confirmations: Annotated[int, Field(ge=0)]
     range: dict[Variant, Range]
@@ -169,22 +169,22 @@ class Search(Section):
 
 
 class Usable(Section):
-    """How much accuracy may be lost up to the usable learning rate, and how it is looked for."""
+    """The allowed loss of accuracy at the usable learning rate, and the search for this rate."""
 
     loss: Annotated[float, Field(gt=0, lt=1)]
     runs: Annotated[int, Field(ge=0)]
 
 
 class Workers(Section):
-    """Where runs execute. No result depends on it."""
+    """The workers of the runs. No result depends on them."""
 
     processes: Count | None
 
 
 class Promote(Section):
-    """When a newly trained model may go live. No stage reads it."""
+    """The conditions under which a new model may go live. No stage reads them."""
 
-    # MLflow allows all but "/", ":" and "."; it stands in addresses and file names as well.
+    # MLflow excludes only "/", ":" and "."; the name is also used in addresses and file names.
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
     margin: Annotated[float, Field(ge=0, lt=1)]
     floor: Annotated[float, Field(ge=CHANCE, lt=1)]
@@ -212,15 +212,15 @@ class Params(Section):
 
 
 def load(path: Path = PARAMS_FILE) -> Params:
-    """Read params.yaml. Raises ParamsError that names the key, the value and what is allowed."""
+    """Read params.yaml. Raises ParamsError with the key, its value and the allowed values."""
     try:
-        # YAML 1.2, as DVC reads it: 1e-4 is a number (in YAML 1.1 it is a string).
+        # YAML 1.2, as in DVC: 1e-4 is a number (in YAML 1.1 it is a string).
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing: run this in the project's folder") from None
     except RecursionError:
         raise ParamsError(f"{path} is nested too deeply: write it flat") from None
-    # ruamel raises ValueError for what looks like a date or number and is none.
+    # ruamel raises ValueError for values that look like a date or number but are invalid.
     except (YAMLError, ValueError) as error:
         raise ParamsError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     except OSError as error:
@@ -229,7 +229,7 @@ def load(path: Path = PARAMS_FILE) -> Params:
 
 
 def parse(values: object, path: Path = PARAMS_FILE) -> Params:
-    """Check the values of params.yaml. Raises ParamsError as `load` does."""
+    """Check the values of params.yaml. Raises ParamsError like `load`."""
     try:
         return Params.model_validate(values)
     except pydantic.ValidationError as error:
@@ -255,7 +255,7 @@ def _first_fault(error: pydantic.ValidationError) -> str:
 def _fields_at(place: tuple[int | str, ...]) -> list[str]:
     section: Any = Params
     for part in place:
-        # A dict of sections names its keys itself; what counts is the type of its values.
+        # The keys of a dict of sections are free, so only the type of its values is checked.
         if str(part) in section.model_fields:
             annotation = section.model_fields[str(part)].annotation
             section = get_args(annotation)[-1] if get_args(annotation) else annotation

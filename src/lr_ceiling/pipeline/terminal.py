@@ -1,4 +1,4 @@
-"""What people see of the pipeline in the terminal: its console, and the tables at the end."""
+"""The pipeline's output in the terminal: its console, and the tables at the end."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -14,21 +14,21 @@ from lr_ceiling.execution.progress import StepProgress
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.rounding import short
 
-# Where there is no terminal to fit into, such as in CI's log, tables keep their rows whole. The
-# variable NO_COLOR takes the colours away.
+# Without a terminal, such as in CI's log, tables are not cut to a width. The variable NO_COLOR
+# turns colours off.
 console = Console(width=None if sys.stdout.isatty() else 120)
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
 def quiet_option(command: Command) -> Command:
-    """Give a click command `--quiet`, with which nothing but errors is printed."""
+    """Add the option `--quiet` to a click command: it then prints errors only."""
     return click.option(
         "--quiet",
         is_flag=True,
         expose_value=False,
         callback=_set_quiet,
-        help="Print nothing but errors.",
+        help="Print errors only.",
     )(command)
 
 
@@ -39,12 +39,12 @@ def _set_quiet(context: click.Context, option: click.Parameter, quiet: bool) -> 
 def step_progress(
     label: str, total: int, *, taken: int = 0, may_end_early: bool = False
 ) -> AbstractContextManager[StepProgress]:
-    """Give what shows, on the pipeline's console, how many of `total` steps are taken."""
+    """Yield a progress display of `total` steps on the pipeline's console."""
     return progress.step_progress(console, label, total, taken=taken, may_end_early=may_end_early)
 
 
 def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; the first column is text, the others are figures."""
+    """Print a table. The first column is text, the others are numbers."""
     table = Table(title=title, title_justify="left")
     for number, name in enumerate(header):
         table.add_column(name, justify="right" if number else "left")
@@ -54,10 +54,10 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
 
 
 def print_runs(title: str, runs: Iterable[RunResult]) -> None:
-    """Print a table of runs, a row each.
+    """Print a table of runs, one row per run.
 
-    Batch norm's runs are judged by their weights; as saved, with the moving averages that training
-    left, they may reach less.
+    Runs with batch norm are judged by their weights. The saved model uses the moving averages of
+    the training, and may be less accurate.
     """
     header = ("run", "label", "validation accuracy", "as saved", "test accuracy", "steps to 95%")
     rows = [
@@ -75,5 +75,5 @@ def print_runs(title: str, runs: Iterable[RunResult]) -> None:
 
 
 def trial_in_words(run: RunResult) -> str:
-    """What a trial of a search came to."""
+    """The result of a trial in words."""
     return f"lr {short(run.spec.learning_rate, 4)} is {run.label} after {run.steps:,} steps"

@@ -1,7 +1,7 @@
-"""Where the pipeline's runs execute: processes of one thread of TensorFlow each.
+"""The workers of the pipeline's runs: processes with one thread of TensorFlow each.
 
-They are local ones, or workers of the Dask scheduler that LR_CEILING_SCHEDULER names. No output
-depends on which: workers that compute other last digits are refused.
+They are local processes, or workers of the Dask scheduler in LR_CEILING_SCHEDULER. The output is
+the same on both: workers whose arithmetic gives other last digits are refused.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ def workers(
     splits: Path | None = None,
     returned: Path | None = None,
 ) -> Iterator[Runner]:
-    """Give a runner on so many processes, by default one a core. Under DVC it ends with DVC.
+    """Yield a runner on `count` processes, by default one per core. Under DVC it ends with DVC.
 
-    `on_steps` is a Runner's; `needed_later` are modules to import while runs are under way. With
-    `splits`, the data file of the runs, they execute on a cluster where one is named: on all its
-    workers, and what they write to the folder `returned` comes back.
+    `on_steps` is that of a Runner; `needed_later` are modules to import while runs are in progress.
+    If `splits`, the data file of the runs, is given and a cluster is configured, runs execute on
+    all its workers, and files that they write to the folder `returned` are copied back.
     """
     end_with_dvc()
     with contextlib.ExitStack() as stack:
@@ -56,12 +56,12 @@ def workers(
 
 @contextlib.contextmanager
 def cluster(splits: Path, returned: Path | None = None) -> Iterator[tuple[Executor, int] | None]:
-    """Give an executor on the cluster that is named, and how many workers it has; None for none."""
+    """Yield an executor on the configured cluster, and its number of workers; None without one."""
     address = os.environ.get(SCHEDULER)
     if not address:
         yield None
         return
-    # Late, since it takes .5 s to import, and an extra.
+    # Imported here because the import takes .5 s and needs an extra.
     from lr_ceiling.pipeline.cluster import opened
 
     with opened(address, splits, returned) as found:
@@ -75,9 +75,9 @@ def end_with_dvc() -> None:
 
 
 class LaterImports:
-    """Imports modules in a thread, from the first step of a run on; a context manager.
+    """Imports modules in a thread, after the first step of a run; a context manager.
 
-    Not before: the start of the workers would be slowed.
+    An earlier import would slow the start of the workers.
     """
 
     def __init__(self, modules: Sequence[str]) -> None:
@@ -88,18 +88,18 @@ class LaterImports:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        # Two threads that import parts of one package from different ends may meet a deadlock.
+        # Two threads that import parts of one package in different orders may deadlock.
         if kind is None and self._thread:
             self._thread.join()
 
     def on_steps(self, steps: Mapping[str, int]) -> None:
-        """Begin if any steps have been taken."""
+        """Start the imports if any steps have been taken."""
         if self._modules and not self._thread and sum(steps.values()):
             self._thread = threading.Thread(target=self._import)
             self._thread.start()
 
     def _import(self) -> None:
-        # Who imports them afterwards meets the error that there may be.
+        # A later import raises the same error again, if there is one.
         with contextlib.suppress(Exception):
             for module in self._modules:
                 importlib.import_module(module)

@@ -1,1 +1,1 @@
-"""What one run is, and how it is judged."""
+"""Problems, which define one run, and the judges of runs."""

@@ -1,4 +1,4 @@
-"""Batch norm's moving averages, taken anew: a model is judged by its weights."""
+"""Recomputes batch norm's moving averages, so that a model's score depends on its weights alone."""
 
 import contextlib
 import inspect
@@ -13,7 +13,7 @@ from lr_ceiling.problems.keras_data import Nested
 
 
 def norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """The model's layers of batch norm, nested ones too, but those that are frozen."""
+    """The model's batch norm layers, including nested ones and excluding frozen ones."""
     return [
         layer
         for layer in model._flatten_layers()
@@ -23,7 +23,7 @@ def norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
 
 @contextlib.contextmanager
 def kept(model: keras.Model) -> Iterator[None]:
-    """All state of the model is, to the bit, the same afterwards."""
+    """Restore all state of the model, to the bit, on leaving."""
     state = [(variable, _value(variable)) for variable in model.variables]
     try:
         yield
@@ -33,17 +33,17 @@ def kept(model: keras.Model) -> Iterator[None]:
 
 
 def retake_averages(model: keras.Model, inputs: Iterable[Nested]) -> bool:
-    """Put in the place of the moving averages the means over these batches of what weights give.
+    """Replace the moving averages by the means of the batch statistics over these batches.
 
-    The model is called with each of them in training mode. A layer that is called in inference mode
-    there, as in a frozen part, is left alone. Returns whether there is any other. What else such
-    calls change, as seeds of dropout, they change.
+    Calls the model in training mode on each batch. Layers that the model then calls in inference
+    mode, such as layers of a frozen part, keep their averages. Returns whether any average was
+    replaced. The calls also advance other state, such as the seeds of dropout.
     """
     layers = norms(model)
     averages = [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
     before = [_value(average) for average in averages]
     for average, value in zip(averages, before, strict=True):
-        # Not finite times 0 is not 0.
+        # NaN and inf times 0 would stay NaN.
         average.assign(np.nan_to_num(value, posinf=0.0, neginf=0.0))
     start = [_value(average) for average in averages]
     sums = [np.zeros(value.shape, np.float64) for value in before]
@@ -64,7 +64,7 @@ def retake_averages(model: keras.Model, inputs: Iterable[Nested]) -> bool:
 
 @contextlib.contextmanager
 def _no_memory(layers: Iterable[keras.layers.BatchNormalization]) -> Iterator[None]:
-    """Each call in training mode leaves its own batch's mean and variance."""
+    """Inside, each call in training mode stores the mean and variance of its batch alone."""
     momenta = [(layer, layer.momentum) for layer in layers]
     for layer, _ in momenta:
         layer.momentum = 0.0
@@ -76,12 +76,12 @@ def _no_memory(layers: Iterable[keras.layers.BatchNormalization]) -> Iterator[No
 
 
 def _value(variable: keras.Variable) -> npt.NDArray[Any]:
-    # A copy: a backend may give a view of what an assignment overwrites.
+    # A copy: a backend may return a view, which later assignments would overwrite.
     return np.array(keras.ops.convert_to_numpy(variable.value))
 
 
 def _call(model: keras.Model, x: Nested) -> None:
-    # As Keras's `train_step` does.
+    # Keras's `train_step` does the same.
     if "training" in inspect.signature(model.call).parameters:
         model(x, training=True)
     else:

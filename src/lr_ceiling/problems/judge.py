@@ -1,7 +1,7 @@
-"""The outcome of a run: six exclusive labels, and the judge that finds them as the run goes.
+"""The outcome of a run: six exclusive labels, and the judge that assigns them during the run.
 
-Every label but `stable` is a failure to train. Failures may be called early, and so may success. A
-call is a prediction: a run that went on is what it came to, whatever was called.
+Every label except `stable` is a failure to train. The judge may call a failure or a success early.
+A call is a prediction: if the run continues, its label is decided by its end.
 """
 
 import math
@@ -10,13 +10,13 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 Label = Literal["stable", "diverged", "exploded", "dead", "lost", "slow"]
-# Of ten classes. Guessing has 0.1 right, a constant predictor 0.1135 at most.
+# For ten classes: guessing has an accuracy of 0.1, a constant predictor at most 0.1135.
 CHANCE = 0.2
 # The smoothing of batch accuracies, in steps: at batch 32 the mean over 100 steps has a standard
 # error below 0.009 at accuracy 0.5.
 WINDOW = 100
-# A network that starts has a loss near 2.3; above 1e3 it diverges (Bjorck et al. 2018), unless it
-# is batch norm at a learning rate of 100, which learns at a loss of 8-14, so accuracy counts too.
+# A new network has a loss near 2.3, and above 1e3 it diverges (Bjorck et al. 2018). Networks with
+# batch norm learn at a learning rate of 100 with a loss of 8-14, so accuracy counts too.
 EXPLODED_LOSS = 1e3
 EXPLODED_STEPS = 200
 # Adam's epsilon is 1e-7: steps from gradients below 1e-9 are under 1% of the learning rate.
@@ -27,17 +27,18 @@ SOME_SKILL = 0.5
 LEARNED = 0.9
 LOST_STEPS = 500
 FAST = 0.95
-# A run whose smoothed accuracy is so far above its target at this share of its horizon is called
-# stable: with a target of 0.9, 15 of 15 stable runs of the baselines were, and no other.
+# At this share of its horizon a run is called stable if its smoothed accuracy exceeds the target by
+# this margin. With a target of 0.9 the rule called 15 of the baselines' 15 stable runs, and no
+# other.
 SUCCESS_AT, SUCCESS_ABOVE = 0.4, 0.03
 
 
 class Judge:
-    """Watches one run and calls it hopeless, or stable, as soon as a rule holds.
+    """Watches one run and calls it failed, or stable, as soon as a rule holds.
 
-    Feed it every step through `observe` and, after the steps that `wants_gradient` asks for, the
-    largest hidden weight gradient through `probe`. `called` and `called_at` hold the first call of
-    a failure, `called_stable_at` the step at which the run was called stable.
+    Pass every step to `observe`. If `wants_gradient` is true after a step, pass the largest hidden
+    weight gradient to `probe`. `called` and `called_at` hold the first call of a failure,
+    `called_stable_at` the step at which the run was called stable.
     """
 
     def __init__(self, target_accuracy: float, horizon: int) -> None:
@@ -57,15 +58,15 @@ class Judge:
 
     @property
     def smoothed_accuracy(self) -> float:
-        """Mean batch accuracy over the last 100 steps, or over all while there are fewer."""
+        """Mean batch accuracy over the last 100 steps, or over all steps if there are fewer."""
         return math.fsum(self._recent) / len(self._recent) if self._recent else 0.0
 
     def observe(
         self, losses: Sequence[float], accuracies: Sequence[float], finite_weights: bool = True
     ) -> None:
-        """Take in the next steps' batch losses and accuracies, before each step's update.
+        """Record the batch losses and accuracies of the next steps, before each step's update.
 
-        `finite_weights` says whether all weights were finite after the last of them.
+        `finite_weights` says whether all weights were finite after the last step.
         """
         for loss, accuracy in zip(losses, accuracies, strict=True):
             self._step += 1
@@ -82,11 +83,11 @@ class Judge:
 
     @property
     def wants_gradient(self) -> bool:
-        """Whether a gradient probe could tell anything: not while the network classifies."""
+        """Whether a gradient probe is informative: it is not while the network classifies."""
         return self.called is None and self.smoothed_accuracy < SOME_SKILL
 
     def probe(self, gradient: float) -> None:
-        """Take in the largest absolute weight gradient outside the output layer, at this step."""
+        """Record the largest absolute weight gradient outside the output layer at this step."""
         if not gradient < DEAD_GRADIENT:
             self._quiet_since = None
         elif self._quiet_since is None:
@@ -95,14 +96,14 @@ class Judge:
             self._call("dead")
 
     def ends(self, ended_by: Collection[Label]) -> bool:
-        """Whether the run ends here, if these calls may end it; what diverged always does."""
+        """Whether the run ends here: it diverged, or one of the calls in `ended_by` was made."""
         succeeded = self.called_stable_at is not None and "stable" in ended_by
         return self.called == "diverged" or self.called in ended_by or succeeded
 
     def label(self, accuracy: float, ended_early: bool = False) -> Label:
         """The run's label, given the accuracy of its weights on the validation split at its end.
 
-        A run that was ended before its horizon is what it was called, whatever it had reached.
+        The label of a run that was ended early is its call, whatever its accuracy.
         """
         if self.called and (ended_early or self.called == "diverged"):
             return self.called
@@ -113,7 +114,7 @@ class Judge:
         return self.called or "slow"
 
     def _call(self, label: Label) -> None:
-        # A loss of NaN is no prediction: the run has failed, whatever was called before.
+        # A loss of NaN is an observed failure, which overrides any earlier call.
         if self.called is None or (label == "diverged" and self.called != "diverged"):
             self.called, self.called_at = label, self._step
 
@@ -125,7 +126,7 @@ class Judge:
         self._learned = self._learned or (full and self.smoothed_accuracy >= LEARNED)
 
     def _watch_explosion(self, loss: float) -> None:
-        # `not <=` counts NaN in; such a run has been called diverged already.
+        # `not <=` is also true for NaN. Such a run has been called diverged already.
         hot = not loss <= EXPLODED_LOSS and self.smoothed_accuracy < CHANCE
         self._exploded_for = self._exploded_for + 1 if hot else 0
         if self._exploded_for >= EXPLODED_STEPS:

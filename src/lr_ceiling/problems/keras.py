@@ -1,4 +1,4 @@
-"""Trainings of anyone's Keras model as a problem. Keras is imported when the first run starts."""
+"""A problem that trains any Keras model. Keras is imported when the first run starts."""
 
 import inspect
 import json
@@ -21,45 +21,58 @@ from lr_ceiling.problems.problem import Problem, Report, is_a
 PREPARED_BY = "lr_ceiling.problems.preload_keras"
 DEFAULT_BACKEND = "tensorflow"
 RATE = "learning_rate"
-# Keras's own.
+# Keras's default.
 BATCH_SIZE = 32
-# Keras's global settings where nobody has set others; the dtype policy is that of the float type.
+# The defaults of Keras's global settings. The default dtype policy is that of the float type.
 BEGIN = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 
 
 class KerasProblem(Problem):
-    """One run trains a fresh model of `build_model` with `Model.fit` and validates it at the end.
+    """A problem whose runs train a fresh Keras model with `Model.fit` and validate it at the end.
 
-    `build_model` returns a new compiled model at each call. As `build_model()` its optimizer gets
-    the learning rate; as `build_model(learning_rate)`, for schedules and parameter groups, it sets
-    it itself.
+    `build_model` returns a new compiled model at each call. If it takes no argument, its model's
+    optimizer gets the learning rate. If it takes `learning_rate`, for schedules or parameter
+    groups, it sets the learning rate itself.
 
-    `x` and `y` are arrays (n, ...), or dicts, tuples or lists of them for several inputs or
-    outputs. Or `x` alone is a `keras.utils.PyDataset`, a `tf.data.Dataset`, or a function of no
-    arguments that makes one of these in the worker, after the run's seed is set: a dataset that
-    shuffles or augments with no seed of its own must be given so, that its order follows from the
-    run's seed; so must what can't be sent to another process. The other arguments but `target` are
-    those of `Model.fit`; with a function, and with a dataset of unknown length, `steps_per_epoch`
-    must be given. Data that end before the last step are gone through anew.
+    `x` and `y` are arrays (n, ...), or dicts, tuples or lists of arrays for several inputs or
+    outputs. Or `x` alone is a `keras.utils.PyDataset`, a `tf.data.Dataset`, or a function without
+    arguments that returns one of these. The worker calls the function after it has set the run's
+    seed. Use a function if the dataset can't be sent to another process, or if it shuffles or
+    augments without a seed of its own: its order then depends on the run's seed.
 
-    `validation_data` are `(x, y)`, `(x, y, sample_weight)`, or a dataset in one of those forms. A
-    run is stable if `monitor` reaches `target` there after the last epoch. The default monitor is
-    `val_accuracy`; `mode` tells whether it is to be high ("max") or low ("min"), and "auto" goes by
-    its name. A loss or weights that are not finite end a run: it diverged.
+    The other arguments, except `target`, are those of `Model.fit`. A function, and a dataset of
+    unknown length, need `steps_per_epoch`. Data that end before the last step are repeated.
 
-    What `keras.config` says of float type, epsilon, image format and dtype policy when the problem
-    is made holds for its runs, in whichever process they are.
+    `validation_data` is `(x, y)`, `(x, y, sample_weight)`, or a dataset in one of those forms. A
+    run is stable if `monitor` reaches `target` on it after the last epoch. The default monitor is
+    `val_accuracy`. `mode` says whether higher ("max") or lower ("min") values are better; "auto"
+    decides by the monitor's name. A run whose loss or weights are not finite is ended: it diverged.
 
-    A model with batch norm is judged by its weights: the moving averages are taken anew for its
-    score, and the score with those that training left is the outcome's `as_saved`.
+    All runs, in any process, use the float type, epsilon, image format and dtype policy that
+    `keras.config` held when the problem was made.
+
+    A model with batch norm is judged by its weights: its moving averages are recomputed for the
+    score. The score with the moving averages of the training is the outcome's `as_saved`.
 
     The same learning rate and seed give the same result, to the bit, on one kind of processor. In a
-    process of the local executor a run uses one thread and, where there is one, the process's GPU.
-    Called in a process where TensorFlow runs already, it uses the threads that are set there, and
-    its seed stays set. Runs in several threads of a process go one after another.
+    process of the local executor, a run uses one thread and the process's GPU, if there is one. In
+    a process that already uses TensorFlow, a run uses the threads set there, and the run's seed
+    stays set. Runs in several threads of one process execute one after another.
 
-    Raises ProblemError for arguments that can't be, and, when run, for a builder that can't be;
-    MissingExtra without Keras.
+    Raises ProblemError for invalid arguments and, when run, for an invalid builder; MissingExtra
+    without Keras.
+
+    Examples:
+        >>> def build_model():
+        ...     layers = [keras.layers.Dense(32, "relu"), keras.layers.Dense(10, "softmax")]
+        ...     model = keras.Sequential(layers)
+        ...     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        ...     return model
+        >>> problem = KerasProblem(
+        ...     build_model, x, y, validation_data=(xv, yv), epochs=3, target=0.9
+        ... )
+        >>> problem(learning_rate=1e-3, seed=0).label
+        'stable'
     """
 
     prepared_by = PREPARED_BY
@@ -86,7 +99,7 @@ class KerasProblem(Problem):
     ) -> None:
         if not find_spec("keras"):
             raise MissingExtra("KerasProblem needs keras: pip install 'lr-ceiling[keras]'")
-        # As `fit` takes None.
+        # `fit` gives None the same meaning.
         batch_size = BATCH_SIZE if batch_size is None else batch_size
         counts = {
             "epochs": epochs,
@@ -103,11 +116,11 @@ class KerasProblem(Problem):
         self.class_weight = class_weight
         self.steps_per_epoch, self.validation_steps = steps_per_epoch, validation_steps
         self.monitor, self.mode, self.target = monitor, mode, target
-        # Without a monitor it is accuracy.
+        # The default monitor is an accuracy.
         self.better = "max" if monitor is None else mode_of(monitor, mode)
         self.version = version
         self.global_settings = global_settings()
-        # What is None follows from the others.
+        # Arguments that are None follow from the others.
         self.settings = {
             "target": float(target),
             "mode": mode,
@@ -155,7 +168,7 @@ def _check(counts: Mapping[str, Any], target: Any, class_weight: Any) -> None:
 
 
 def backend() -> str:
-    """The package that Keras computes with, or would if it were imported now."""
+    """The package that Keras computes with, or would compute with if it were imported now."""
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "config"):
         return str(keras.config.backend())
@@ -169,9 +182,9 @@ def backend() -> str:
 
 
 def global_settings() -> dict[str, Any]:
-    """What `keras.config` says in this process, by name; nothing where Keras is not imported yet.
+    """The settings of `keras.config` in this process, by name; empty if Keras is not imported yet.
 
-    A worker's Keras knows nothing of what was set here.
+    They are sent to the workers, whose Keras does not see the settings of this process.
     """
     keras = sys.modules.get("keras")
     if keras is None or not hasattr(keras, "config"):
@@ -185,7 +198,7 @@ def global_settings() -> dict[str, Any]:
 
 
 def _changed(found: Mapping[str, Any]) -> dict[str, str]:
-    """What of the global settings is not as Keras begins, for a stored search."""
+    """The global settings that differ from Keras's defaults, for a stored search."""
     told = {name: value for name, value in found.items() if value != BEGIN.get(name)}
     policy = told.pop("dtype_policy", None)
     if policy is not None and policy["config"] != {"name": found["floatx"]}:
@@ -194,7 +207,7 @@ def _changed(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _takes_rate(build_model: Callable[..., Any]) -> bool:
-    """Whether the builder wants the learning rate. Raises ProblemError if it is no builder."""
+    """Whether the builder takes the learning rate. Raises ProblemError if it is no builder."""
     if is_a(build_model, "keras", "Model"):
         raise ProblemError(
             f"build_model: this is a model ({type(build_model).__name__}), and each run needs its "
@@ -224,8 +237,7 @@ def _takes_rate(build_model: Callable[..., Any]) -> bool:
 def _validation_source(data: Any) -> Source:
     if data is None:
         raise ProblemError(
-            "validation_data: none is given, so nothing could tell whether a run trained: "
-            "give (x, y), or a dataset"
+            "validation_data: none is given, so no run can be judged: give (x, y), or a dataset"
         )
     if not isinstance(data, tuple):
         return keras_data.source_of("validation_data", data, None, None)

@@ -1,6 +1,6 @@
-"""Data of a Keras model: what was given, made fit to be sent to another process, and its batches.
+"""The data of a Keras model, in forms that can be sent to other processes.
 
-TensorFlow is imported when batches are made of them, or when a `tf.data.Dataset` is given.
+TensorFlow is imported when batches are made, or when a `tf.data.Dataset` is given.
 """
 
 import copy
@@ -17,9 +17,10 @@ from lr_ceiling.errors import ProblemError
 from lr_ceiling.problems.environment import muted_stderr
 from lr_ceiling.problems.problem import is_a
 
-# What nested data hold: arrays in dicts and tuples.
+# An array, or nested dicts and tuples of arrays.
 Nested = Any
-# Datasets that draw: their inputs of these places are seeds, both 0 where none was given.
+# Datasets that draw random numbers, with the positions of their two seed inputs. Both seeds are 0
+# if the user gave none.
 SEEDS = {
     "RandomDataset": (0, 1),
     "RandomDatasetV2": (0, 1),
@@ -28,7 +29,7 @@ SEEDS = {
     "ShuffleAndRepeatDataset": (2, 3),
     "ShuffleAndRepeatDatasetV2": (2, 3),
 }
-# Datasets that keep something between passes, and the operation that makes them keep their own.
+# Datasets that keep state between passes, and the operation that gives each its own state.
 KEEPS = {
     "CacheDatasetV2": "DummyMemoryCache",
     "RandomDatasetV2": "DummySeedGenerator",
@@ -46,15 +47,15 @@ class Arrays:
     kind: ClassVar[str] = "an array"
 
     def steps(self, batch_size: int) -> int | None:
-        """Batches of a pass, the last of which may be smaller."""
+        """Number of batches in a pass; the last one may be smaller."""
         return -(-self.count // batch_size)
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A `tf.data.Dataset` as the bytes of its graph; it is made anew for each run.
+    """A `tf.data.Dataset` as the bytes of its graph, from which each run makes a new dataset.
 
-    One that is gone through again would go on with its shuffles where the run before left them.
+    A dataset that is used again would continue its shuffles from the state the last run left.
     """
 
     graph: bytes
@@ -63,11 +64,11 @@ class Graph:
     kind: ClassVar[str] = "this tf.data.Dataset"
 
     def steps(self, batch_size: int) -> int | None:
-        """Batches of a pass, where the dataset knows."""
+        """Number of batches in a pass; None if the dataset does not know it."""
         return self.cardinality
 
     def made(self) -> Any:
-        """The dataset, at its begin."""
+        """The dataset, in its initial state."""
         import tensorflow as tf
 
         variant = tf.raw_ops.DatasetFromGraph(graph_def=self.graph)
@@ -76,24 +77,24 @@ class Graph:
 
 @dataclass(frozen=True)
 class Batches:
-    """A `keras.utils.PyDataset`; each run gets a copy, since many shuffle themselves in place."""
+    """A `keras.utils.PyDataset`. Each run gets a copy, since many shuffle themselves in place."""
 
     dataset: Any
     kind: ClassVar[str] = "this PyDataset"
 
     def steps(self, batch_size: int) -> int | None:
-        """Batches of a pass, None for an endless one."""
+        """Number of batches in a pass; None if it is endless."""
         count: int | None = self.dataset.num_batches
         return count
 
     def made(self) -> Any:
-        """A copy of the dataset as it was given."""
+        """A copy of the dataset in its initial state."""
         return copy.deepcopy(self.dataset)
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function that makes a dataset; it is called once a run."""
+    """A function that makes a dataset. It is called once per run."""
 
     function: Callable[[], Any]
     kind: ClassVar[str] = "a dataset made by a function"
@@ -103,11 +104,11 @@ class Function:
         return None
 
     def made(self) -> Any:
-        """What the function returns: a `tf.data.Dataset` or a PyDataset."""
+        """The function's dataset: a `tf.data.Dataset` or a PyDataset."""
         dataset = self.function()
         if not (is_dataset(dataset) or is_pydataset(dataset)):
             raise ProblemError(
-                f"the function that was to make a dataset returned {dataset!r:.60}: "
+                f"the function for a dataset returned {dataset!r:.60}: "
                 "return a tf.data.Dataset or a keras.utils.PyDataset"
             )
         return dataset
@@ -127,9 +128,10 @@ def is_pydataset(value: Any) -> bool:
 
 
 def source_of(name: str, x: Any, y: Any, sample_weight: Any) -> Source:
-    """What was given as `name`, fit to be sent to another process.
+    """The data of the argument `name`, in a form that can be sent to another process.
 
-    Raises ProblemError for data that can't be, for arrays of different lengths and for empty ones.
+    Raises ProblemError for data that can't be sent, for arrays of different lengths and for empty
+    arrays.
     """
     source: Source
     if is_dataset(x):
@@ -149,7 +151,7 @@ def source_of(name: str, x: Any, y: Any, sample_weight: Any) -> Source:
 
 
 def mapped(function: Callable[[Any], Any], data: Nested) -> Nested:
-    """The same structure, its lists as tuples, with `function` of each of its arrays."""
+    """The same structure with `function` applied to each array, and its lists as tuples."""
     if isinstance(data, dict):
         return {name: mapped(function, part) for name, part in data.items()}
     if isinstance(data, list | tuple):
@@ -185,7 +187,7 @@ def _arrays(name: str, x: Any, y: Any, sample_weight: Any) -> Arrays:
     if count == 0:
         raise ProblemError(f"{name}: it is empty: give at least one sample")
     data = tuple(arrays.values())
-    # Keras takes what comes second for y.
+    # Keras takes the second element for y.
     if y is None and sample_weight is not None:
         raise ProblemError(f"sample_weight: it weighs losses, and {name} has no y: give y as well")
     return Arrays(data, count)
@@ -205,7 +207,7 @@ def _graph(name: str, dataset: Any) -> Graph:
 
     policy = tf.data.experimental.ExternalStatePolicy.FAIL
     try:
-        # It says in C what is raised.
+        # TensorFlow's C code also prints the error that it raises.
         with muted_stderr():
             serialised = tf.raw_ops.DatasetToGraphV2(
                 input_dataset=tf.data.experimental.to_variant(dataset),
@@ -254,10 +256,10 @@ def _draws_unseeded(nodes: Iterable[Any]) -> bool:
 
 
 def _forget(name: str, graph: Any) -> None:
-    """Let the graph's datasets begin anew, wherever it is read.
+    """Make the graph's datasets start from their initial state, wherever the graph is loaded.
 
-    It names what they keep, such as a shuffle's place in its seeds, by a handle in this process:
-    read here it would go on from there.
+    A graph refers to a dataset's state, such as a shuffle's position in its seeds, by a handle in
+    this process. Loaded in this process, the dataset would continue from that state.
     """
     import tensorflow as tf
 

@@ -1,8 +1,8 @@
-"""What `Model.fit` is fed with, on each backend of Keras.
+"""Makes the input of `Model.fit`, on each backend of Keras.
 
-With TensorFlow all is a `tf.data.Dataset` of ours: arrays stay in memory as tensors, batches are
-gathered from them by index, and tf.data's autotuning is off: its thread sleeps for periods that
-double, and the end of `fit` waits for it.
+With TensorFlow all data become a `tf.data.Dataset`: arrays stay in memory as tensors, and batches
+are gathered from them by index. The autotuning of tf.data is off: its thread sleeps for periods
+that double, and the end of `fit` waits for it.
 """
 
 import itertools
@@ -20,10 +20,10 @@ from lr_ceiling.problems.keras_data import Arrays, Nested, Source, is_dataset, l
 
 @dataclass(frozen=True)
 class Feed:
-    """Data as `fit` and `evaluate` take them, with the arguments that belong to them.
+    """Data for `fit` and `evaluate`, with the arguments that belong to them.
 
-    `steps` is how many batches make an epoch of data that go on from one epoch to the next; None
-    where each epoch is a pass of its own.
+    `steps` is the number of batches in an epoch if the data continue from one epoch to the next;
+    None if each epoch is one pass over the data.
     """
 
     x: Any
@@ -38,7 +38,7 @@ class Feed:
         return self.x if len(given) == 1 else given
 
     def inputs(self, count: int) -> Iterator[Nested]:
-        """What the model is called with, of the first `count` batches."""
+        """The model's inputs in the first `count` batches."""
         for batch in itertools.islice(self._batches(), count):
             x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
             yield x
@@ -54,20 +54,20 @@ class Feed:
 def training_feed(
     source: Source, batch_size: int, shuffle: bool | str, seed: int, steps_per_epoch: int | None
 ) -> Feed:
-    """Batches to train on, in an order that follows from the seed where it is ours to choose."""
+    """Batches for training. Their order follows from the seed unless the dataset sets its own."""
     data = _made(source, batch_size, shuffle, seed)
     if not is_dataset(data):
         return _plain(data, batch_size, steps_per_epoch, shuffle=shuffle)
     if steps_per_epoch is None or steps_per_epoch == int(data.cardinality()):
         return Feed(data)
-    # Keras ends an epoch where data end, and warns.
+    # Keras would end an epoch when the data end, and warn.
     return Feed(data.repeat(), steps_per_epoch)
 
 
 def validation_feed(source: Source, batch_size: int, steps: int | None) -> Feed:
-    """Batches to validate on: the first `steps`, or all of them.
+    """Batches for validation: the first `steps`, or all of them.
 
-    Raises ProblemError if there are endlessly many.
+    Raises ProblemError if the data are endless.
     """
     data = _made(source, batch_size, shuffle=False, seed=0)
     if steps is None and _is_endless(data):
@@ -81,14 +81,14 @@ def validation_feed(source: Source, batch_size: int, steps: int | None) -> Feed:
 
 
 def _made(source: Source, batch_size: int, shuffle: bool | str, seed: int) -> Any:
-    """A `tf.data.Dataset` where TensorFlow trains, else what Keras can take as it is."""
+    """A `tf.data.Dataset` on the TensorFlow backend, otherwise data in a form that Keras takes."""
     data = source if isinstance(source, Arrays) else source.made()
     if keras.config.backend() != "tensorflow":
         return data
     if isinstance(data, Arrays):
         data = _gathered(data, batch_size, shuffle, seed)
     elif isinstance(data, keras.utils.PyDataset):
-        # Keras runs threads or processes for it, without autotuning.
+        # Keras then loads it with threads or processes, without autotuning.
         if data.workers > 1 or data.use_multiprocessing:
             return data
         data = _generated(data, bool(shuffle), seed)
@@ -110,10 +110,10 @@ def _is_endless(data: Any) -> bool:
 
 
 def _gathered(arrays: Arrays, batch_size: int, shuffle: bool | str, seed: int) -> Any:
-    """The arrays' batches, in a new order each time that the dataset is gone through."""
+    """The arrays' batches, in a new order in each pass."""
     import tensorflow as tf
 
-    # Where there is a GPU they would go there, and back for each batch.
+    # Otherwise the arrays would be put on a GPU, and copied back for each batch.
     with tf.device("CPU"):
         tensors = mapped(lambda array: tf.convert_to_tensor(_in_float_type(array)), arrays.data)
     steps = arrays.steps(batch_size)
@@ -137,7 +137,7 @@ def _gathered(arrays: Arrays, batch_size: int, shuffle: bool | str, seed: int) -
 
 
 def _generated(dataset: keras.utils.PyDataset, shuffle: bool, seed: int) -> Any:
-    """A PyDataset's batches; its hooks are called when Keras would call them."""
+    """A PyDataset's batches. Its hooks are called when Keras would call them."""
     import tensorflow as tf
 
     draws = np.random.default_rng(seed)
@@ -149,7 +149,7 @@ def _generated(dataset: keras.utils.PyDataset, shuffle: bool, seed: int) -> Any:
         places = draws.permutation(count) if shuffle and count is not None else _places(dataset)
         for taken, place in enumerate(places, 1):
             batch = _standard(dataset[int(place)])
-            # Nobody asks for more after the last.
+            # The generator is not resumed after the last batch.
             if taken == count:
                 dataset.on_epoch_end()
             yield batch
@@ -171,7 +171,7 @@ def _not_autotuned(dataset: Any) -> Any:
 
 
 def _in_float_type(array: Any) -> Any:
-    """The array, its floats in Keras's float type."""
+    """The array; floats are converted to Keras's float type."""
     floats = np.issubdtype(array.dtype, np.floating)
     return array.astype(keras.config.floatx(), copy=False) if floats else array
 

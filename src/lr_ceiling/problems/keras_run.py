@@ -19,21 +19,21 @@ from lr_ceiling.problems.stability_monitor import StabilityMonitor
 if TYPE_CHECKING:
     from lr_ceiling.problems.keras import KerasProblem
 
-# Steps that TensorFlow takes in one call, and so between looks at the loss. Each call costs about
-# 1 ms, and compiling the loop of steps 0.3 s, so it is worth it from some 400 steps on.
+# Steps that TensorFlow takes in one call, and so between checks of the loss. Each call costs about
+# 1 ms, and compiling the loop of steps 0.3 s, so the loop pays off from some 400 steps on.
 STEPS_PER_EXECUTION = 50
 SHORT_RUN = 400
-# Training batches over which batch norm's averages are taken anew: from draw to draw of 50 batches
-# of 32 an accuracy on MNIST then varied by .0007 at most, of 20 by .0018, of 10 by .0022.
+# Training batches over which batch norm's averages are recomputed. Between draws of 50 batches of
+# 32, an accuracy on MNIST varied by at most .0007; of 20 batches by .0018, of 10 by .0022.
 REESTIMATION_BATCHES = 50
-# Seeds, names of layers and global settings are the process's: its runs go one after another.
+# Seeds, layer names and global settings belong to the process, so its runs execute one by one.
 _ALONE = threading.RLock()
-# How TensorFlow's checks of numbers speak.
+# Messages of TensorFlow's numeric checks.
 NOT_FINITE = re.compile(r"Tensor had (NaN|-?Inf)|Detected Infinity or NaN")
 
 
 def configure() -> None:
-    """Give TensorFlow one thread, and GPU memory as it needs it; in vain once it has begun."""
+    """Give TensorFlow one thread, and GPU memory on demand. No effect once TensorFlow is in use."""
     if keras.config.backend() != "tensorflow":
         return
     import tensorflow as tf
@@ -48,12 +48,12 @@ def configure() -> None:
 def run(problem: "KerasProblem", learning_rate: float, seed: int, report: Report) -> Outcome:
     """Train a fresh model, and judge it.
 
-    Raises ProblemError for a builder that can't be, and where Keras has another backend.
+    Raises ProblemError for an invalid builder, and if Keras has another backend.
     """
     _check_backend(problem.backend)
     configure()
     with _ALONE, _fresh(problem.global_settings), deterministic():
-        # All that is drawn follows from the seed.
+        # All random numbers follow from the seed.
         keras.utils.set_random_seed(int(seed))
         return _outcome(problem, learning_rate, seed, report)
 
@@ -62,16 +62,16 @@ def _check_backend(wanted: str) -> None:
     found = keras.config.backend()
     if found != wanted:
         raise ProblemError(
-            f"Keras computes with {found} in this process, and with {wanted} where the problem was "
-            f"made: set KERAS_BACKEND={wanted} before Python starts"
+            f"Keras computes with {found} in this process, but the problem was made with {wanted}: "
+            f"set KERAS_BACKEND={wanted} before Python starts"
         )
 
 
 @contextlib.contextmanager
 def _fresh(settings: Mapping[str, Any]) -> Iterator[None]:
-    """Inside, nothing of a run before is left, and these of Keras's global settings hold.
+    """Start a new Keras session with these global settings, without state of earlier runs.
 
-    Without any those of this process hold, which the end of a session would forget.
+    Without settings, those of this process apply, which ending a session would reset.
     """
     before = global_settings()
     keras.utils.clear_session()
@@ -91,14 +91,14 @@ def _set_globally(settings: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def deterministic() -> Iterator[None]:
-    """TensorFlow's operations are deterministic inside; outside they are as the process has them.
+    """Make TensorFlow's operations deterministic inside; afterwards restore the process's setting.
 
-    They give other bytes than those that are not, to whatever else trains in this process.
+    Deterministic operations give other bytes, which other trainings in this process must not get.
     """
     if keras.config.backend() != "tensorflow":
         yield
         return
-    # TensorFlow has no public way back.
+    # TensorFlow has no public function to undo the setting.
     from tensorflow.python.framework import config
 
     was_on = config.is_op_determinism_enabled()
@@ -117,7 +117,7 @@ def _outcome(problem: "KerasProblem", learning_rate: float, seed: int, report: R
     )
     validation = validation_feed(problem.validation, problem.batch_size, problem.validation_steps)
     judge = StabilityMonitor(problem.monitor, target=problem.target, mode=problem.mode)
-    # Where the user has set nothing else.
+    # Only if the user has set nothing else.
     on_tensorflow = keras.config.backend() == "tensorflow"
     if on_tensorflow and model.steps_per_execution == 1 and not model.run_eagerly:
         model.steps_per_execution = steps_per_execution(problem.horizon, train.steps)
@@ -162,7 +162,7 @@ def _built(problem: "KerasProblem", learning_rate: float) -> keras.Model:
 def _set_rate(optimizer: keras.optimizers.Optimizer, learning_rate: float) -> None:
     try:
         optimizer.learning_rate = learning_rate
-    # Keras's word for a schedule, and what it says of a function.
+    # Keras raises the first for a schedule, and the second for a function.
     except (TypeError, AttributeError):
         raise ProblemError(
             f"build_model: the optimizer ({optimizer.name}) has a schedule, so no learning rate "
@@ -171,10 +171,10 @@ def _set_rate(optimizer: keras.optimizers.Optimizer, learning_rate: float) -> No
 
 
 def steps_per_execution(horizon: int, epoch: int | None) -> int:
-    """How many steps are best taken in one call, in a run of `horizon` steps.
+    """The best number of steps per call in a run of `horizon` steps.
 
-    `epoch` is how many of them an epoch has, where data go on from one to the next: a call would
-    take the next one's steps as well, so they must be a multiple.
+    `epoch` is the number of steps in an epoch if data continue from one epoch to the next. It must
+    then be a multiple of the steps per call, or a call would take steps of the next epoch too.
     """
     if horizon < SHORT_RUN:
         return 1
@@ -198,7 +198,7 @@ def _fit(
         class_weight=problem.class_weight,
         validation_data=validation.together,
         validation_steps=validation.steps,
-        # Once, at the end.
+        # Validate once, at the end.
         validation_freq=problem.epochs,
         callbacks=[
             judge,
@@ -214,7 +214,7 @@ def _fit(
 def _judge_by_weights(
     model: keras.Model, judge: StabilityMonitor, train: Feed, validation: Feed
 ) -> float | None:
-    """Let batch norm's averages be taken anew for the score; returns the score without that."""
+    """Recompute batch norm's averages and judge by the new score. Returns the former score."""
     monitor = judge.monitor or ""
     if not judge.finite or not monitor.startswith("val_") or not norms(model):
         return None

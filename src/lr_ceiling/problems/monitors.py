@@ -1,4 +1,4 @@
-"""Names of what is monitored: which there are, and whether more is better."""
+"""Names of monitored metrics: which ones exist, and whether higher or lower values are better."""
 
 import difflib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from lr_ceiling.problems.outcome import Mode
 AutoMode = Literal["auto", "min", "max"]
 
 ACCURACY = "accuracy"
-# Parts of the names of Keras's own metrics and losses, and of the usual ones beside them.
+# Parts of the names of Keras's metrics and losses, and of other usual ones.
 LOWER_IS_BETTER = (
     *("loss", "error", "crossentropy", "divergence", "hinge", "poisson", "perplexity"),
     *("mse", "mae", "mape", "msle", "rmse", "logcosh", "log_cosh"),
@@ -22,7 +22,7 @@ HIGHER_IS_BETTER = (
 
 
 def default_monitor(reported: Sequence[str]) -> str:
-    """The monitor of a model whose training reports these names, where none is given.
+    """The default monitor of a model whose training reports these names.
 
     Raises ProblemError unless the model reports accuracy.
     """
@@ -35,7 +35,7 @@ def default_monitor(reported: Sequence[str]) -> str:
 
 
 def check_monitor(monitor: str, names: Sequence[str]) -> None:
-    """Raise ProblemError if `monitor` is none of these names, of which there is at least one."""
+    """Raise ProblemError if `monitor` is not among `names`, which has at least one name."""
     if monitor not in names:
         (closest,) = difflib.get_close_matches(monitor, names, n=1, cutoff=0)
         raise ProblemError(
@@ -45,20 +45,20 @@ def check_monitor(monitor: str, names: Sequence[str]) -> None:
 
 
 def mode_of(monitor: str, mode: AutoMode) -> Mode:
-    """Whether the monitor is to be high ("max") or low ("min"); "auto" tells it by its name.
+    """Whether higher ("max") or lower ("min") values are better; "auto" decides by the name.
 
-    Raises ProblemError for another mode, and where the name doesn't tell.
+    Raises ProblemError for another mode, and if "auto" does not know the name.
     """
     if mode not in ("auto", "min", "max"):
         raise ProblemError(f"mode: {mode!r} is none: say 'auto', 'min' or 'max'")
     if mode != "auto":
         return mode
-    # "loss" decides in "accuracy_loss", as the last of a name is its noun; so does "error".
+    # The last word of "accuracy_loss" decides, so words for losses and errors are tested first.
     if any(part in monitor for part in LOWER_IS_BETTER):
         return "min"
     if any(part in monitor for part in HIGHER_IS_BETTER):
         return "max"
     raise ProblemError(
-        f"mode: the name {monitor!r} doesn't tell whether it is to be high or low: "
+        f"mode: the name {monitor!r} doesn't say whether higher or lower is better: "
         "say mode='max' or mode='min'"
     )

@@ -1,4 +1,4 @@
-"""What a run came to, and how what a problem returns becomes that."""
+"""The outcome of a run, and its derivation from a problem's return value."""
 
 import math
 from dataclasses import dataclass
@@ -7,22 +7,30 @@ from typing import Any, Literal, get_args
 from lr_ceiling.errors import ProblemError
 
 Mode = Literal["max", "min"]
-# What a rule may predict of a run before its end.
+# A rule's prediction before the end of a run.
 Call = Literal["failure", "success"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run came to.
+    """The result of a run.
 
-    `stable` says whether it trained; `score` is what it reached, in units of its own, None where
-    that is no finite number; `label` says in a word how it ended; `cost` is in full runs, above 0:
-    0.5 for a run that ended half way. `as_saved` is the score of the model as it would be saved,
-    where that is another one: with the moving averages that training left. `called` is what a rule
-    predicted before the end, "failure" or "success", and `ended` says that the run was ended by
-    that prediction. What is known to have failed, such as a loss of NaN, is no prediction.
+    Attributes:
+        stable: whether the run trained.
+        score: its score, in units of its own; None if it is not finite.
+        label: how it ended, in one word.
+        cost: its cost in full runs, above 0: 0.5 for a run that ended half way.
+        as_saved: the score of the saved model, if it differs from `score`: batch norm then uses the
+            moving averages of the training.
+        called: the prediction of a rule before the end, "failure" or "success". An observed
+            failure, such as a loss of NaN, is not a prediction.
+        ended: whether that prediction ended the run.
 
-    Raises ValueError for a cost that is no number above 0, and for another call.
+    Raises ValueError if `cost` is not a finite number above 0, and for an unknown `called`.
+
+    Examples:
+        >>> Outcome(stable=False, label="diverged", cost=0.1).score is None
+        True
     """
 
     stable: bool
@@ -34,7 +42,7 @@ class Outcome:
     ended: bool = False
 
     def __post_init__(self) -> None:
-        """Take NumPy's bools and numbers, and scalars of tensors, as Python's."""
+        """Convert NumPy's bools and numbers, and scalar tensors, to Python's."""
         cost = float(self.cost)
         if not 0 < cost < math.inf:
             raise ValueError(f"cost is {self.cost}: it must be above 0 full runs")
@@ -53,8 +61,8 @@ class Outcome:
 
 
 def _scalar(returned: Any) -> Any:
-    """An array or a tensor of one element, as Python has it: a comparison of tensors is one."""
-    # TensorFlow's has no `item`.
+    """A one-element array, or tensor such as a comparison gives, as a Python scalar."""
+    # TensorFlow's tensors have no `item`.
     if hasattr(returned, "numpy") and not hasattr(returned, "item"):
         returned = returned.numpy()
     return returned.item() if hasattr(returned, "item") else returned
@@ -66,7 +74,7 @@ def _finite(score: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has ended: its learning rate, its seed, and what it came to."""
+    """A finished run: its learning rate, its seed, and its outcome."""
 
     learning_rate: float
     seed: int
@@ -77,11 +85,12 @@ NOT_FINITE = Outcome(stable=False, label="diverged")
 
 
 def outcome_of(returned: Any, target: float | None, mode: Mode) -> Outcome:
-    """The outcome that a problem's return value means.
+    """The outcome for a problem's return value.
 
-    A bool says whether the run was stable; a number is a score, stable from `target` on (`mode`
-    "max") or down to it ("min"), and a failure if it is not finite; an Outcome is taken as it is.
-    Raises ProblemError for anything else, and for a score without a target.
+    A bool says whether the run was stable. A number is a score: the run is stable if the score is
+    at least `target` (`mode` "max") or at most `target` ("min"), and failed if it is not finite. An
+    Outcome is returned unchanged. Raises ProblemError for anything else, and for a score without a
+    target.
     """
     if isinstance(returned, Outcome):
         return returned
@@ -92,7 +101,7 @@ def outcome_of(returned: Any, target: float | None, mode: Mode) -> Outcome:
         if isinstance(value, str | bytes):
             raise TypeError
         score = float(value)
-    # The last is PyTorch's for a tensor of several.
+    # PyTorch raises the last one for a tensor of several elements.
     except (TypeError, ValueError, RuntimeError):
         kind = type(returned).__name__
         raise ProblemError(
@@ -102,8 +111,8 @@ def outcome_of(returned: Any, target: float | None, mode: Mode) -> Outcome:
         return NOT_FINITE
     if target is None:
         raise ProblemError(
-            f"the problem returned the score {score:g}: say with target= from which score on "
-            "a run is stable, or return a bool or an Outcome"
+            f"the problem returned the score {score:g}: give target=, the score of a stable run, "
+            "or return a bool or an Outcome"
         )
     stable = score >= target if mode == "max" else score <= target
     return Outcome(stable=stable, score=score, label="stable" if stable else "slow")

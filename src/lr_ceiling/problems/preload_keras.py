@@ -1,7 +1,7 @@
-"""Imported by the server that workers are forked from: Keras, with the backend that the user chose.
+"""Loads Keras, with the user's backend, into the server that workers are forked from.
 
-Backend and float type stay the user's own. Threads and the kinds of kernels are pinned, as for the
-networks of the pipeline.
+Backend and float type are the user's. Threads and kernels are pinned, as for the networks of the
+pipeline.
 """
 
 import gc
@@ -15,23 +15,23 @@ _failure: Exception | None = None
 try:
     with muted_stderr():
         from lr_ceiling.problems import keras_run
-# Here it would end the server, and nobody would learn why.
+# Raised here, it would end the server without a message to the user.
 except Exception as error:
     _failure = error
-# Each run collects what the one before has left. It need not look through what was imported, which
-# would take .3 s, and workers share the memory that nobody looks at.
+# Each run collects the garbage of the run before. Frozen objects are skipped: scanning all imported
+# modules would take .3 s, and workers share memory that is not scanned.
 gc.collect()
 gc.freeze()
 
 
 def prepare() -> None:
-    """Prepare a worker: one thread; of the GPUs that it may see no more memory than it needs.
+    """Prepare a worker: one thread, and GPU memory on demand.
 
-    Raises what the import raised.
+    Raises the error of the import, if it failed.
     """
     if _failure is not None:
         raise _failure
-    # It warns of functions that are compiled again and again, as those of fresh models are.
+    # TensorFlow warns of repeated compilation, and each fresh model compiles its functions.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with muted_stderr():
         keras_run.configure()

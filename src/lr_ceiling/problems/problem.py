@@ -1,4 +1,4 @@
-"""A problem: what one run is. Any callable is one; a class may tell more of itself."""
+"""A problem defines one run. Any callable is a problem; a subclass of Problem can say more."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -10,15 +10,27 @@ Report = Callable[[int], None]
 
 
 class Problem:
-    """A problem that tells more of itself than a callable can: the base of those that do.
+    """Base class of problems that need more than a callable can say.
 
-    `version` is its identity: raise it when what a run computes changes, and a stored search of the
-    former version is not mixed with new runs. `libraries` are the packages whose versions decide
-    the result; `better` says whether higher scores are better ("max") or lower ones; `settings` are
-    what else of it decides what a run comes to, by name: a stored search
-    of others is refused; `horizon` is the length of a full run, in steps; `prepared_by` names a
-    module whose import and whose `prepare()` make a process ready for runs; `uses_gpus` says that
-    each process is to have a GPU of its own, where there are any.
+    Attributes:
+        version: the identity of the computation. Change it when the computation of a run changes:
+            a stored search of another version is refused.
+        libraries: the packages whose versions affect the result.
+        better: whether higher ("max") or lower ("min") scores are better.
+        settings: everything else that affects a run's result, by name. A stored search with other
+            settings is refused.
+        horizon: the length of a full run, in steps.
+        prepared_by: the name of a module that prepares a process for runs, by its import and its
+            function `prepare()`.
+        uses_gpus: whether each process should get a GPU of its own, if there are GPUs.
+
+    Examples:
+        >>> class Toy(Problem):
+        ...     version = "1"
+        ...     def run(self, learning_rate, seed, report):
+        ...         return Outcome(stable=learning_rate < 0.1, score=0.9)
+        >>> Toy()(0.01, seed=0).stable
+        True
     """
 
     version: str = ""
@@ -30,21 +42,21 @@ class Problem:
     uses_gpus: bool = False
 
     def run(self, learning_rate: float, seed: int, report: Report) -> Outcome:
-        """Run it; `report` is told how many steps are taken so far.
+        """Execute one run, and call `report` with the number of steps taken so far.
 
-        An ArithmeticError is a failed run. Any other exception ends the search.
+        An ArithmeticError makes the run a failed one. Any other exception ends the search.
         """
         raise NotImplementedError
 
     def __call__(self, learning_rate: float, seed: int) -> Outcome:
-        """The same without a report."""
+        """Execute one run without reports."""
         return self.run(learning_rate, seed, lambda steps: None)
 
 
 class CallableProblem(Problem):
-    """A function of a learning rate and a seed, with the target that its scores are held against.
+    """A function of a learning rate and a seed, with the target for its scores.
 
-    Its `version` and `libraries` are those of the function, if it has such attributes.
+    Its `version` and `libraries` are the function's attributes of these names, if they exist.
     """
 
     def __init__(self, function: Callable[[float, int], Any], target: float | None, mode: Mode):
@@ -55,12 +67,12 @@ class CallableProblem(Problem):
         self.settings = {} if target is None else {"target": target, "mode": mode}
 
     def run(self, learning_rate: float, seed: int, report: Report) -> Outcome:
-        """Call the function, and judge what it returns as `outcome_of` does."""
+        """Call the function, and judge its return value by `outcome_of`."""
         return outcome_of(self.function(learning_rate, seed), self.target, self.mode)
 
 
 def is_a(value: Any, package: str, name: str) -> bool:
-    """Whether `value` is of a class `name` of that package, which need not be imported for it."""
+    """Whether `value` is an instance of the package's class `name`, without importing it."""
     return any(
         kind.__name__ == name and kind.__module__.partition(".")[0] == package
         for kind in type(value).__mro__

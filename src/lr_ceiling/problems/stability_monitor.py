@@ -1,4 +1,4 @@
-"""The judge of a Keras training, as a callback. Importing this imports Keras."""
+"""The judge of a Keras training, as a callback. This module imports Keras."""
 
 import math
 from collections.abc import Mapping
@@ -13,20 +13,24 @@ from lr_ceiling.problems.monitors import AutoMode, check_monitor, default_monito
 
 # Keras ships no types.
 class StabilityMonitor(keras.callbacks.Callback):  # type: ignore[misc]
-    """Ends a training that is not finite, and says afterwards whether it was stable.
+    """Ends a training whose loss is not finite, and judges afterwards whether it was stable.
 
-        judge = StabilityMonitor(monitor="val_accuracy", target=0.9)
-        model.fit(x, y, validation_data=(xv, yv), callbacks=[judge])
-        judge.stable, judge.label, judge.score, judge.steps
+    `monitor`, by default `val_accuracy`, is a metric that `fit` reports after each epoch; the value
+    after the last epoch decides. `mode` says whether higher ("max") or lower ("min") values are
+    better; "auto" decides by the name.
 
-    `monitor`, by default `val_accuracy`, is what `fit` reports after an epoch; the last epoch's
-    value decides. `mode` says whether it is to reach `target` from below ("max") or from above
-    ("min"), and "auto" goes by its name. A training whose loss is not finite is ended, and is
-    "diverged", as is one whose weights are not finite after it; "slow" is one that missed the
-    target. `steps` are the steps taken, and `score` is None where it is not finite.
+    After `fit`, `label` is "stable" if the metric reached `target`, "slow" if it did not, and
+    "diverged" if loss, weights or metric are not finite. `score` is the metric, None if it is not
+    finite, and `steps` the number of steps taken.
 
     `fit` raises ProblemError for a monitor that the model doesn't report: after the first steps,
-    or, for a model with a `train_step` or `test_step` of its own, after the last.
+    or, for a model with its own `train_step` or `test_step`, after the last.
+
+    Examples:
+        >>> judge = StabilityMonitor(monitor="val_accuracy", target=0.9)
+        >>> history = model.fit(x, y, validation_data=(xv, yv), callbacks=[judge], verbose=0)
+        >>> judge.stable, judge.label
+        (True, 'stable')
     """
 
     def __init__(
@@ -48,11 +52,11 @@ class StabilityMonitor(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def stable(self) -> bool | None:
-        """Whether the training reached the target; None before its end."""
+        """Whether the training reached the target; None before the training ended."""
         return None if self.label is None else self.label == "stable"
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Forget the training before."""
+        """Discard the results of an earlier training."""
         self._forget()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -60,19 +64,19 @@ class StabilityMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         reported = logs or {}
         if not self._checked:
             self._check_early(reported)
-        # A batch is the last of an execution, which an epoch may end in the middle of.
+        # `batch` is the last batch of a call, and an epoch may end in the middle of a call.
         self.steps = self._before + min(batch + 1, self.params.get("steps") or batch + 1)
         if not all(map(math.isfinite, _losses(reported))) and not self._is_overflow():
             self.finite = False
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Keep what is reported."""
+        """Keep the reported metrics."""
         self._before = self.steps
         self._reported = dict(logs or {})
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Judge the training by what it reported last."""
+        """Judge the training by its last reported metrics."""
         self.finite = self.finite and finite_weights(self.model)
         if not self.finite:
             self.label = "diverged"
@@ -83,7 +87,7 @@ class StabilityMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         self.judge(self._reported[self.monitor])
 
     def judge(self, score: float) -> None:
-        """Take this for what the training reached."""
+        """Judge the training by this score."""
         assert self.monitor is not None
         mode = mode_of(self.monitor, self.mode)
         self.score = float(score) if math.isfinite(score) else None
@@ -95,7 +99,7 @@ class StabilityMonitor(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _check_early(self, reported: Mapping[str, float]) -> None:
         self._checked = True
-        # With steps of its own a model may report other names in validation.
+        # A model with its own `test_step` may report other names in validation.
         if not _has_keras_steps(self.model):
             return
         if self.monitor is None:
@@ -104,13 +108,13 @@ class StabilityMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         mode_of(self.monitor, self.mode)
 
     def _is_overflow(self) -> bool:
-        """Whether this is the overflow that scaling of losses looks for: it skips the step."""
+        """Whether this is an overflow of loss scaling, which only skips the step."""
         scales = isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer)
         return scales and finite_weights(self.model)
 
 
 def finite_weights(model: keras.Model) -> bool:
-    """Whether all that is trained is finite."""
+    """Whether all trainable weights are finite."""
     return all(
         bool(np.isfinite(keras.ops.convert_to_numpy(weight.value)).all())
         for weight in model.trainable_variables

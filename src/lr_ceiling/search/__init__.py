@@ -1,1 +1,1 @@
-"""Where to try next, and what the trials say: posterior, schedule, sampler."""
+"""The search: posterior of the trials, choice of the next trial, schedule, sampler."""

@@ -1,4 +1,4 @@
-"""Where the next trial tells most about the edge, per training step that it is expected to cost."""
+"""Chooses the trial with the most information about the edge per expected training step."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -32,43 +32,42 @@ from lr_ceiling.search.usable import (
 # Trials measure the highest learning rate that is stable with this probability.
 TARGET = 0.9
 
-# The distance between candidates, in decades: an eighth of the narrowest interval that people ask
-# for.
+# The distance between candidates, in decades: an eighth of the narrowest useful interval.
 STEP = 0.025
 
 CANDIDATES = 80
 
-# A trial that succeeds or fails with at most this probability tells nothing.
+# A trial that succeeds or fails with at most this probability gives no information.
 CERTAIN = 0.01
 
-# Groups of equal probability by which the edge is told apart.
+# Number of equally probable bins of the edge, for the mutual information.
 BINS = 20
 
-# For so many outcomes of the trials under way the gain is computed: for all of them up to six
-# trials.
+# The gain is averaged over this many outcomes of the trials in progress: over all outcomes of up
+# to six trials.
 FANTASIES = 64
 
-# One trial in so many looks for islands of stability above the interval.
+# One trial in ten searches for islands of stability above the interval.
 SENTINELS = 10
 
-# What starting and evaluating cost, in full runs. Without it trials that diverge at once would
-# look free.
+# The cost of starting and evaluating a run, in full runs. Without it, trials that diverge at once
+# would seem free.
 OVERHEAD = 0.02
 
-# Runs at the low end of the expected range before others look for usable.
+# Runs at the low end of the expected range, before other runs search for the usable rate.
 LOW_RUNS = 2
 
-# A trial waits for the next result if it promises less than this share of what it would then.
+# A trial waits for the next result if its expected gain now is below this share of its gain then.
 WORTH_WAITING = 0.7
 
-# What trials cost is learned. At first two trials are assumed to have cost so much, in full runs.
+# Trial costs are learned, starting from two assumed trials with these costs, in full runs.
 FAILURE_COST, SUCCESS_COST, COST_SEEN = 0.5, 1.0, 2
 
 
 class Explorer:
-    """Chooses log10 learning rates from what earlier trials showed, and from nothing else.
+    """Chooses log10 learning rates from the results of earlier trials alone.
 
-    The same trials give the same choices. What it keeps between calls only saves time.
+    The same trials give the same choices. State that is kept between calls only saves time.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class Explorer:
 
     def posterior(self, observations: Sequence[Observation]) -> Posterior:
         """The posterior of these trials."""
-        # Threads may ask at once: each goes by what it has found here.
+        # Several threads may call this at once, so each works with the reference read here.
         known = self._known
         if known.observations != tuple(observations[: len(known.observations)]):
             known = self._nothing_known
@@ -93,15 +92,16 @@ class Explorer:
         return known
 
     def choose(self, index: int, observations: Sequence[Observation], pending: Floats) -> float:
-        """The log10 learning rate of trial `index`, when others are under way at `pending`."""
+        """The log10 learning rate of trial `index`, with trials in progress at `pending`."""
         posterior = self.posterior(observations)
         sentinel = self._sentinel(index, posterior)
         return Prospect(posterior, pending).best() if sentinel is None else sentinel
 
     def limit(self, edges: Sequence[Observation], observations: Sequence[Observation]) -> float:
-        """The log10 learning rate of a confirming trial: lr90's lower limit.
+        """The log10 learning rate of a confirming trial: the lower limit of lr90.
 
-        It is that by the edge trials; where seeds fail there, that by all trials, if it is lower.
+        The limit follows from the edge trials. If seeds fail there, the limit by all trials is
+        used if it is lower.
         """
         if self._limit is None or self._limit[0] != tuple(edges):
             posterior = Posterior(curves(self._bounds), edges, self._nothing_known.calls)
@@ -113,10 +113,10 @@ class Explorer:
         return edge.low if edge.exists else self._bounds.low
 
     def below(self, observations: Sequence[Observation], pending: Floats) -> float:
-        """The log10 learning rate of a trial that looks up to where no accuracy is lost.
+        """The log10 learning rate of a trial that searches for the usable rate.
 
         The first two are at the low end of the expected range, unless it is too low to train: the
-        best score may lie anywhere in the range, and one run alone may be a stray.
+        best score may lie anywhere in the range, and a single run may be an outlier.
         """
         near = [one for one in observations if one.u <= self._bounds.low + LOWER]
         scores = sum(one.score is not None for one in near)
@@ -128,7 +128,7 @@ class Explorer:
         return next_rate(response, pending, ceilings, self._asked_loss)
 
     def usable(self, observations: Sequence[Observation]) -> Usable:
-        """Up to where no accuracy is lost, as far as these trials tell."""
+        """The usable rate, as far as these trials show."""
         scored, posterior = scored_of(observations), self.posterior(observations)
         return usable_below(posterior, scored, self._asked_loss)
 
@@ -139,10 +139,10 @@ class Explorer:
         return self._loss
 
     def waits(self, observations: Sequence[Observation], pending: Floats) -> bool:
-        """Whether a trial is worth much more once one of those under way has ended.
+        """Whether a trial is worth much more after the next result of a trial in progress.
 
-        With up to four under way, a search that waits spends 25% less than one that never does,
-        and is as fast on two cores.
+        With up to four trials in progress, waiting reduces the cost of a search by 25%, and does
+        not slow it on two cores.
         """
         if not len(pending):
             return False
@@ -159,10 +159,10 @@ class Explorer:
 
 
 class Prospect:
-    """What a trial at each candidate promises: information about the edge per expected cost.
+    """The expected information about the edge per expected cost, for a trial at each candidate.
 
-    The outcomes of the trials under way at `pending` are unknown: the information is averaged over
-    them.
+    The outcomes of the trials in progress at `pending` are unknown, so the information is averaged
+    over them.
     """
 
     def __init__(self, posterior: Posterior, pending: Floats) -> None:
@@ -182,16 +182,16 @@ class Prospect:
         self._worth = gain / cost
 
     def best(self) -> float:
-        """The log10 learning rate that promises most."""
+        """The log10 learning rate with the highest expected gain."""
         return float(self._candidates[np.argmax(self._worth)])
 
     def worth(self) -> float:
-        """What that promises, in nats a full run."""
+        """The expected gain there, in nats per full run."""
         return float(self._worth.max())
 
 
 def narrow_after(posterior: Posterior, pending: Floats, decades: float) -> float:
-    """How probable it is that the interval of the edge is so narrow once `pending` have ended."""
+    """Probability that the edge's interval is at most `decades` wide after the pending trials."""
     cells = posterior.sample(DRAWS, TARGET)
     edges = posterior.curves.edges(TARGET).ravel()[cells]
     fantasies = _fantasies(posterior.curves.chosen(cells, pending)) * np.isfinite(edges)
@@ -209,9 +209,9 @@ def narrow_after(posterior: Posterior, pending: Floats, decades: float) -> float
 def information(p: Floats, fantasies: Floats) -> Floats:
     """Mutual information, in nats, of each candidate's outcome and the edge: (candidates,).
 
-    `p` (candidates, draws) is P(stable) of each candidate by each draw of the posterior, the draws
-    in the order of their edge; `fantasies` (outcomes, draws) is the probability of each outcome of
-    the trials under way by each draw.
+    `p` (candidates, draws) is P(stable) of each candidate under each draw of the posterior, with
+    the draws sorted by their edge. `fantasies` (outcomes, draws) is the probability of each outcome
+    of the trials in progress under each draw.
     """
     # (bins, candidates, outcomes): the joint probability with "stable", and the bin's own.
     draws = p.shape[1]
@@ -226,12 +226,12 @@ def information(p: Floats, fantasies: Floats) -> Floats:
 
 
 def failure_cost(observations: Sequence[Observation]) -> float:
-    """Full runs that a failed trial is expected to cost."""
+    """Expected cost of a failed trial, in full runs."""
     return _cost([one.cost for one in observations if not one.stable], FAILURE_COST)
 
 
 def success_cost(observations: Sequence[Observation]) -> float:
-    """Full runs that a stable trial is expected to cost."""
+    """Expected cost of a stable trial, in full runs."""
     return _cost([one.cost for one in observations if one.stable], SUCCESS_COST)
 
 
@@ -240,13 +240,13 @@ def _cost(seen: Sequence[float], before: float) -> float:
 
 
 def _fantasies(p: Floats) -> Floats:
-    """Probability, by each draw, of outcomes of trials with P(stable) `p` (trials, draws)."""
+    """Probability, under each draw, of outcomes of trials with P(stable) `p` (trials, draws)."""
     count = len(p)
     if 2**count <= FANTASIES:
         outcomes = np.array(list(product((False, True), repeat=count)), dtype=bool)
         outcomes = outcomes.reshape(2**count, count)
     else:
-        # Outcomes of some of the draws, evenly chosen; which are stable follows from a fixed seed.
+        # Outcomes simulated from evenly spaced draws, with a fixed seed.
         chosen = np.linspace(0, p.shape[1] - 1, FANTASIES).astype(int)
         outcomes = np.random.default_rng(0).random((FANTASIES, count)) < p[:, chosen].T
         outcomes = np.unique(outcomes, axis=0)

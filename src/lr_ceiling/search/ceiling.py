@@ -1,4 +1,4 @@
-"""The answer of a search: how far the learning rate can be turned up, and how sure that is."""
+"""The answer of a search: the highest stable learning rates, with credible intervals."""
 
 import html
 import json
@@ -41,38 +41,48 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-# The study's attribute with the early calls that were audited before, for who reads it later.
+# The study's attribute with the audited early calls, for later readers of the study.
 CALLS = "calls"
-# The study's attribute with how much of the score may be lost up to the usable rate.
+# The study's attribute with the allowed loss of score at the usable rate.
 LOSS = "loss"
-# The study's attribute with what is better, where that is a lower score.
+# The study's attribute with the mode, "min", if lower scores are better.
 BETTER = "better"
 # The study's attribute that is False where some runs were computed on another kind of processor
 # than the driver's.
 SAME_ARITHMETIC = "same_arithmetic"
 # The user attribute that holds a trial's result as text.
 RESULT = "result"
-# What belongs to the search itself.
+# The user attributes of the search itself, which `trials` leaves out.
 INTERNAL = (INDEX, KNOWN, OBSERVATION, PART, RESULT)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked of the usable rate: how much of the score may be lost, and what is better."""
+    """The question about the usable rate: the allowed loss, and which scores are better."""
 
     loss: float
     mode: Literal["max", "min"] = "max"
 
 
 class Ceiling:
-    """How far the learning rate can be turned up before a network stops learning.
+    """The highest learning rates at which a network still trains, as far as the trials show.
 
     `lr90` and `lr50` are the highest learning rates at which a fresh seed is stable with
-    probability 0.9 and 0.5: each an Estimate with a 95% credible interval, and None where the
-    trials don't bound it; `reason` says why `lr90` has no number. `exists` is the probability that
-    there is an lr90 at all: the intervals hold if there is. `usable` is the highest learning rate
-    up to which no accuracy is lost. `study` is Optuna's. `runs` holds what each trial's run came
-    to, in order; it is empty if the ceiling was read from a study.
+    probability 0.9 and 0.5. Each is an Estimate with a 95% credible interval, and holds None where
+    the trials don't bound it. `reason` says why `lr90` has no number. `exists` is the probability
+    that an lr90 exists; the intervals assume that it does. `usable` is the highest learning rate
+    up to which no accuracy is lost. `study` is the Optuna study. `runs` holds the result of each
+    trial's run, in order; it is empty if the ceiling was read from a study.
+
+    Examples:
+        >>> import random
+        >>> def run(learning_rate, seed):
+        ...     return learning_rate < 0.1 * random.Random(seed).lognormvariate(0, 0.2)
+        >>> ceiling = find_ceiling(run, low=1e-3, high=10, progress=False)
+        >>> ceiling.lr90
+        Estimate(estimate=0.08254, ci95=(0.04449, 0.09441))
+        >>> round(ceiling.exists, 3)
+        0.964
     """
 
     def __init__(
@@ -87,7 +97,8 @@ class Ceiling:
     ) -> None:
         """`bounds` are in log10; `observations` are the trials in order of their places.
 
-        `parts` says what each of them was for; `asked` is what was asked of the usable rate.
+        `parts` names the part of the search to which each trial belongs; `asked` is the question
+        about the usable rate.
         """
         self.study = study
         self.runs = list(runs)
@@ -95,7 +106,7 @@ class Ceiling:
         self._asked = asked
         self.estimates = Estimates(Posterior(curves(bounds), observations, calls))
         self._observations = list(observations)
-        # Taken now: a study that goes on, or had a larger budget before, has others as well.
+        # Selected now: a study that continues, or had a larger budget before, has other trials too.
         self._trials = (
             finished_trials(study, _parameter(study))[: len(observations)] if observations else []
         )
@@ -198,14 +209,14 @@ class Ceiling:
         return f"{tried} trials don't bound it: try a larger budget"
 
     def _scores(self) -> str:
-        """From where to where the trials' scores go, if they tell any."""
+        """The range of the trials' scores, if they have scores."""
         found = [trial.user_attrs.get("score") for trial in self._trials]
         scores = [score for score in found if isinstance(score, float)]
         return f"; their scores are {min(scores):.4g} to {max(scores):.4g}" if scores else ""
 
     @property
     def trials(self) -> "pd.DataFrame":
-        """A row a finished trial, in order: learning rate, stable, cost, and what its run tells.
+        """One row per finished trial, in order: learning rate, stable, cost, details of its run.
 
         Raises MissingExtra without pandas.
         """
@@ -220,12 +231,12 @@ class Ceiling:
             }
             rate = significant(10**seen.u, 12)
             own = {"learning_rate": rate, "stable": seen.stable, "cost": seen.cost}
-            # Whatever the trial's attributes are called.
+            # The first union sets the order of columns, the second one overrides equal names.
             rows.append(own | shown | own)
         return pd.DataFrame(rows).rename_axis(index="trial")
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw P(stable) with its 95% band, the trials, and the answer. Gives matplotlib's axes.
+        """Draw P(stable) with its 95% band, the trials, and the answer. Returns matplotlib's axes.
 
         Raises MissingExtra without matplotlib.
         """
@@ -255,7 +266,7 @@ class Ceiling:
         return json.dumps(found, indent=2, allow_nan=False)
 
     def __str__(self) -> str:
-        """The answer in a line."""
+        """The answer in one line."""
         count = len(self._observations)
         trials = f"{count} trial{'s' * (count != 1)}"
         usable = self.usable.in_words(digits=3)
@@ -274,7 +285,7 @@ class Ceiling:
             ("trains up to (lr90)", self.lr90.in_words(digits=3) or "?"),
             ("no accuracy lost up to (usable)", self.usable.in_words(digits=3) or "?"),
             ("half of all seeds train up to (lr50)", self.lr50.in_words(digits=3) or "?"),
-            ("probability that there is an lr90", f"{self.exists:.2f}"),
+            ("probability that lr90 exists", f"{self.exists:.2f}"),
             ("trials", f"{len(self._observations)}, {self.full_runs:g} full runs"),
         ]
         if self.reason:
@@ -289,10 +300,18 @@ class Ceiling:
 
 
 def ceiling_of(study: Study) -> Ceiling:
-    """The ceiling that the finished trials of a study support, whichever sampler chose them.
+    """Estimate the ceiling from the finished trials of a study, chosen by any sampler.
 
-    The study has one log-uniform parameter. A trial was stable if its value is above 0: see
+    The study must have one log-uniform parameter. A trial was stable if its value is above 0: see
     CeilingSampler. Raises StudyError for a study of another form.
+
+    Examples:
+        >>> study = optuna.create_study(direction="maximize", sampler=CeilingSampler())
+        >>> study.optimize(
+        ...     lambda trial: trial.suggest_float("lr", 1e-4, 100, log=True) < 0.1, n_trials=20
+        ... )
+        >>> print(ceiling_of(study))
+        trains up to 0.0994 (0.0553 to 0.106); 20 trials
     """
     if study.directions != [StudyDirection.MAXIMIZE]:
         said = ", ".join(direction.name.lower() for direction in study.directions)
@@ -328,7 +347,12 @@ def ceiling_of(study: Study) -> Ceiling:
 
 
 def plot_ceiling(study: Study, ax: "Axes | None" = None) -> "Axes":
-    """Draw the ceiling of a study: see `ceiling_of` and `Ceiling.plot`."""
+    """Draw the ceiling of a study: see `ceiling_of` and `Ceiling.plot`.
+
+    Examples:
+        >>> axes = plot_ceiling(study)
+        >>> axes.figure.savefig("ceiling.png")
+    """
     return ceiling_of(study).plot(ax)
 
 

@@ -1,4 +1,4 @@
-"""What a posterior says of the ceiling: estimates with their intervals, checks, ratios of arms."""
+"""Estimates of the ceiling from a posterior, with intervals, checks, and ratios of arms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +10,18 @@ import numpy as np
 from lr_ceiling.rounding import short, significant
 from lr_ceiling.search.posterior import WIDTH_WEIGHTS, Floats, Posterior
 
-# Records that are read from files may have no other keys.
+# Records that are read from files must not have other keys.
 FORBID = {"extra": "forbid"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number with its 95% credible interval; None where the trials don't bound it."""
+    """A number with its 95% credible interval. A value that the trials don't bound is None.
+
+    Examples:
+        >>> Estimate(estimate=0.016, ci95=(0.0098, 0.018)).in_words()
+        '0.016 (0.0098 to 0.018)'
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID
 
@@ -24,7 +29,7 @@ class Estimate:
     ci95: tuple[float | None, float | None]
 
     def in_words(self, unit: str = "", digits: int = 2) -> str | None:
-        """`0.016 (0.0098 to 0.018)`, or the one limit that is known; None without either."""
+        """`0.016 (0.0098 to 0.018)`, or the only known limit; None if no limit is known."""
         low, high = (None if end is None else short(end, digits) for end in self.ci95)
         if self.estimate is not None and low and high:
             return f"{short(self.estimate, digits)}{unit} ({low} to {high})"
@@ -35,20 +40,20 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Checks:
-    """What says how far to trust an estimate."""
+    """Checks that say how far an estimate can be trusted."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID
 
     # Probability that any learning rate is stable with probability 0.5, and 0.9.
     lr50_exists: float
     lr90_exists: float
-    # Posterior predictive p-value of how alike neighbouring trials miss the curve; below 0.3 it
-    # fits badly, and the trials were counted half, which widens the intervals.
+    # Posterior predictive p-value of how similarly neighbouring trials miss the curve. Below 0.3
+    # the fit is poor, and each trial counts half, which widens the intervals.
     fit: float
     widened: bool
-    # Share of lr90's probability in the last decade at each end of what may be tried.
+    # Share of lr90's probability in the last decade at each end of the allowed range.
     edge_mass: tuple[float, float]
-    # How far the estimate of lr90 moves, in decades, if all transition widths are equally probable.
+    # Shift of the estimate of lr90, in decades, if all transition widths are equally probable.
     prior_shift_decades: float | None
 
 
@@ -56,9 +61,9 @@ class Checks:
 class Belief:
     """The posterior of an arm, thinned for figures and ratios.
 
-    `probability` is the mean of P(stable) at each of `learning_rates`, `low` and `high` limit its
-    pointwise 95% interval; `lr50`, `lr90` and `usable` are equally probable values, in order, empty
-    where the trials don't bound them from both sides.
+    `probability` is the mean of P(stable) at each of `learning_rates`; `low` and `high` limit its
+    pointwise 95% interval. `lr50`, `lr90` and `usable` are sorted, equally probable values. They
+    are empty if the trials don't bound them from both sides.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = FORBID
@@ -74,39 +79,39 @@ class Belief:
 
 TARGETS = {"lr50": 0.5, "lr90": 0.9}
 
-# An edge is not bounded if more of its probability than this lies in the last decade that may be
-# tried.
+# An edge is not bounded if more than this share of its probability lies in the last decade of the
+# allowed range.
 EDGE_MASS = 0.05
-# In a range of less than four decades the last quarter counts as the last decade: a range of two
-# decades would have no other part.
+# In a range below four decades the last quarter counts as the last decade. Otherwise a range of two
+# decades would consist of last decades only.
 LAST = 1.0
 LAST_SHARE = 0.25
 
-# An edge that exists with less probability than this is reported as none.
+# An edge whose probability of existing is lower than this is not reported.
 LIKELY = 0.5
 
-# Fresh seeds are tried at lr90's lower limit while P(lr90 exists) lies between these.
+# Fresh seeds are run at the lower limit of lr90 while P(lr90 exists) lies between these.
 DOUBTFUL = (0.1, 0.96)
-# The search for lr90 ends with so much of its probability in the highest decade that may be tried.
+# The search for lr90 ends when this share of its probability lies in the highest allowed decade.
 FUTILE = 0.85
 
-# One sound study in twenty has a fit this poor: this p-value is not uniform, and 5% of simulated
-# sound studies are below .32 to .34 (n = 80 each). Each trial of such a study counts half.
+# One sound study in twenty has so poor a fit: the p-value is not uniform, and 5% of simulated sound
+# studies lie below .32 to .34 (n = 80 each). Each trial of such a study counts half.
 POOR_FIT, HALF = 0.3, 0.5
 
-# Points of the curve, and values that stand for a distribution, in posterior.json.
+# In posterior.json: number of points of the curve, and of values that represent a distribution.
 POINTS, VALUES = 101, 400
 
 QUANTILES = (0.025, 0.5, 0.975)
 
-# An estimate and equally probable values, none where it is not bounded from both sides.
+# An estimate and equally probable values, which are empty if it is not bounded from both sides.
 Measured = tuple[Estimate, Sequence[float]]
 
 NOTHING = Estimate(estimate=None, ci95=(None, None))
 
 
 class Estimates:
-    """The ceiling of one arm, as far as its trials support one."""
+    """Estimates of the ceiling of one arm."""
 
     def __init__(self, posterior: Posterior) -> None:
         self._raw = posterior
@@ -118,16 +123,16 @@ class Estimates:
 
     @cached_property
     def posterior(self) -> Posterior:
-        """The posterior, widened where no curve fits the trials."""
+        """The posterior, widened if no curve fits the trials."""
         return self._raw.tempered(HALF) if self.fit < POOR_FIT else self._raw
 
     @property
     def widened(self) -> bool:
-        """Whether the trials count half, since no curve fits them."""
+        """Whether each trial counts half because no curve fits the trials."""
         return self.posterior is not self._raw
 
     def surest(self) -> tuple[float, Estimate]:
-        """The learning rate, among those tried, most probably stable, and how probable that is."""
+        """The tried learning rate with the highest P(stable), and this probability."""
         us = np.unique([one.u for one in self.posterior.observations])
         probability, low, high = self.posterior.band(us)
         best = int(np.argmax(probability))
@@ -135,12 +140,12 @@ class Estimates:
         return _rate(float(us[best])), Estimate(estimate=p, ci95=(least, most))
 
     def ended(self, decades: float) -> Literal["interval", "range"] | None:
-        """Why no more trials need look for the edge; None if they do.
+        """Why the search for the edge can end; None if it must continue.
 
-        `interval`: the 95% interval of lr90 is bounded and at most `decades` wide. Whether lr90
-        exists is for confirming trials to say, and whether a curve fits is not asked: more trials
-        of the same kind would not mend that. `range`: lr90 lies at the end of what may be tried, or
-        beyond.
+        `interval`: the 95% interval of lr90 is bounded and at most `decades` wide. Confirming
+        trials then decide whether lr90 exists. A poor fit does not prolong the search, because
+        more edge trials would not improve it. `range`: lr90 lies at the end of the allowed range,
+        or beyond.
         """
         edge = self._raw.edge(TARGETS["lr90"])
         if edge.decades <= decades and _bounded(self._raw, TARGETS["lr90"]) == (True, True):
@@ -151,7 +156,8 @@ class Estimates:
     def estimate(self, target: float) -> Estimate:
         """The highest learning rate that is stable with probability `target`.
 
-        Null where there is probably none; one-sided where trials bound it from one side only.
+        It is None if there is probably no such rate, and one-sided if the trials bound it from one
+        side only.
         """
         edge = self.posterior.edge(target)
         if edge.exists < LIKELY:
@@ -161,14 +167,14 @@ class Estimates:
         return Estimate(estimate=_rate(edge.median) if above and below else None, ci95=(low, high))
 
     def measured(self, target: float) -> Measured:
-        """The edge with equally probable values of it; none where it is not bounded."""
+        """The edge and equally probable values of it, which are empty if it is not bounded."""
         found = self.estimate(target)
         if found.estimate is None:
             return found, []
         return found, [_rate(u) for u in self.posterior.quantiles(target, VALUES)]
 
     def bounds_of(self, target: float) -> Literal["both", "above only", "below only", "none"]:
-        """From which sides the trials bound the edge."""
+        """The sides from which the trials bound the edge."""
         sides: dict[tuple[bool, bool], Literal["both", "above only", "below only", "none"]] = {
             (True, True): "both",
             (True, False): "above only",
@@ -178,7 +184,7 @@ class Estimates:
         return sides[_bounded(self.posterior, target)]
 
     def checks(self) -> Checks:
-        """What says how far to trust the estimates."""
+        """The checks of these estimates."""
         above, below = _edge_mass(self.posterior, TARGETS["lr90"])
         shift = self._flat_widths() - self.posterior.edge(TARGETS["lr90"]).median
         return Checks(
@@ -219,7 +225,7 @@ def _bounded(posterior: Posterior, target: float) -> tuple[bool, bool]:
 
 
 def _edge_mass(posterior: Posterior, target: float) -> tuple[float, float]:
-    """Share of the edge's probability in the highest decade that may be tried, and the lowest."""
+    """Share of the edge's probability in the highest and in the lowest allowed decade."""
     bounds = posterior.curves.bounds
     last = min(LAST, LAST_SHARE * (bounds.highest - bounds.lowest))
     return (
@@ -229,11 +235,11 @@ def _edge_mass(posterior: Posterior, target: float) -> tuple[float, float]:
 
 
 def ratio(above: Measured, below: Measured) -> Estimate:
-    """How many times one arm's ceiling another's is; each with equally probable values of it.
+    """The ratio of two arms' ceilings, each given with equally probable values.
 
     The two are independent, so the ratio's distribution is that of the difference of their
-    marginals in log lr. Where one is bounded from one side only, so is the ratio, by the ends of
-    the two intervals.
+    marginals in log lr. If one ceiling is bounded from one side only, the ends of the two intervals
+    bound the ratio from one side.
     """
     (upper, high_values), (lower, low_values) = above, below
     if high_values and low_values:

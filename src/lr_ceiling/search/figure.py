@@ -1,4 +1,4 @@
-"""The figure of a ceiling; matplotlib is imported with this module, which is imported late."""
+"""The figure of a ceiling. This module imports matplotlib, so it is imported only for drawing."""
 
 import math
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from lr_ceiling.search.estimates import TARGETS, Estimate, Estimates
 from lr_ceiling.search.posterior import Observation
 
 CURVE, STABLE, FAILED, USABLE = "#33528c", "#33528c", "#b3423a", "#00734f"
-# Where the usable rate is marked: below lr90's mark, clear of the trials.
+# Height of the usable rate's mark: below the mark of lr90, above the failed trials.
 USABLE_HEIGHT = 0.75
-# Points of the curve.
+# Number of points of the curve.
 POINTS = 201
-# Below P = 0: the failed trials, and the legend.
+# Space below P = 0 for the failed trials and the legend.
 LEGEND = 0.4
-# How far beyond the trials and the answer the curve is drawn, in decades.
+# The curve is drawn this far beyond the trials and the answer, in decades.
 MARGIN = 0.5
-# A trial at the end of the range is whole, in decades.
+# Extra width in decades, so that markers at the ends of the range are not cut off.
 PADDING = 0.05
 
 
@@ -30,7 +30,7 @@ def draw(
     observations: Sequence[Observation],
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw P(stable) with its 95% band over learning rates, the trials, and both answers."""
+    """Draw P(stable) with its 95% band over the learning rate, the trials, lr90 and usable."""
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 4), layout="constrained")
     low, high = _span(estimates, usable, observations)
@@ -41,19 +41,19 @@ def draw(
     for stable, height, colour, mark in ((True, 1.04, STABLE, "o"), (False, -0.04, FAILED, "x")):
         rates = [10**one.u for one in observations if one.stable is stable]
         label = f"{len(rates)} {'stable' if stable else 'failed'}"
-        # Repeated ones are darker.
+        # Repeated trials appear darker.
         ax.plot(rates, [height] * len(rates), mark, color=colour, alpha=0.6, label=label)
     trains = estimates.estimate(TARGETS["lr90"])
     _mark(ax, trains, usable)
     ax.set_xscale("log")
     ax.set_xlim(10 ** (low - PADDING), 10 ** (high + PADDING))
-    # Over a decade or so they would lie on one another.
+    # Over about one decade the minor labels would overlap.
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(-LEGEND, 1.1)
     ax.set_yticks(np.linspace(0, 1, 6))
     ax.set_xlabel("learning rate")
     ax.set_ylabel("P(stable)")
-    # Below the trials: above it would cover a curve, and outside a figure of others has no room.
+    # Below the trials. Further up it would cover the curve, and a grid of axes has no room outside.
     ax.legend(loc="lower center", ncols=2, fontsize="small", frameon=False)
     return ax
 

@@ -6,10 +6,10 @@ With u the decimal logarithm of the learning rate, a fresh seed is stable with p
     upper(u) = (1 - a) sigmoid((theta - u) / s) + a sigmoid((theta - step - u) / s)
     lower(u) = 1 - depth (1 - sigmoid((u - theta + distance) / s0))
 
-a band with an upper edge theta, where p falls from 90% to 10% within w = 4.394 s decades, or in two
-steps of which the first takes the share a; and a lower, too-slow edge, a nuisance, so many decades
-below it. l is how often a run fails within the
-band, g how often one is stable outside. This is the psychometric function of psychophysics
+This is a band with two edges. At the upper edge theta, p falls from 90% to 10% within w = 4.394 s
+decades, or in two steps, the first with the share a. The lower edge, below which training is too
+slow, is a nuisance parameter, `distance` decades below theta. l is the probability of a failure
+within the band, g that of a stable run outside. This is the psychometric function of psychophysics
 (Kontsevich & Tyler 1999; Watson 2017; lapse rates as nuisance: Prins 2013). Each trial is one
 Bernoulli draw from it.
 """
@@ -29,17 +29,17 @@ Single = npt.NDArray[np.float32]
 
 # The distance in u between p = 0.9 and p = 0.1 of a logistic curve of scale 1: 2 ln 9.
 WIDTH_OF_SCALE = 2 * np.log(9)
-# In decades. Those seen are 0.1 to 0.2 wide, batch norm's with relu over 1.
+# Transition widths in decades. Observed widths are 0.1 to 0.2, and over 1 for batch norm with relu.
 WIDTHS = 0.05 * 2 ** (np.arange(13) / 2)
-# A transition twice as wide is taken for 0.84 times as probable. In simulated studies equal weights
-# cost a sixth more runs where it is 0.1 wide (n = 100). With 0.71 times, lr50's intervals cover 90%
-# where it is 0.8 wide, and lr90's 84% where the curve has a shoulder (n = 1,000).
+# Prior weights: a transition twice as wide is 0.84 times as probable. In simulated studies, equal
+# weights cost a sixth more runs for a width of 0.1 (n = 100). With a factor of 0.71, lr50's
+# intervals cover 90% for a width of 0.8, and lr90's 84% if the curve has a shoulder (n = 1,000).
 WIDTH_WEIGHTS = WIDTHS**-0.25 / np.sum(WIDTHS**-0.25)
-# Between values of theta: a fraction of the width, but never so coarse that an interval shows it.
+# The step between values of theta: a fraction of the width, but too fine to affect an interval.
 STEPS_A_WIDTH, FINEST, COARSEST = 6, 0.0125, 0.1
-# Lower edges: decades below the upper one, transition width in decades, and depth, the share of
-# the stable runs that are lost below. With one scale of 0.3 decades, P(lr90 exists) was 0.06 where
-# a sharp lower edge lies 0.4 decades below the ceiling.
+# Lower edges: decades below the upper edge, transition width in decades, and depth, which is the
+# share of stable runs that is lost below. With a single scale of 0.3 decades, P(lr90 exists) was
+# 0.06 for a sharp lower edge 0.4 decades below the ceiling.
 LOWER_EDGES = (
     *((distance, 0.1, 1.0) for distance in (0.25, 0.4, 0.6, 0.9)),
     *((distance, 0.4, 1.0) for distance in (0.4, 0.6, 0.9, 1.3, 2.0)),
@@ -48,16 +48,16 @@ LOWER_EDGES = (
     *((distance, 1.3, 0.5) for distance in (2.0, 3.0)),
     *((distance, 0.4, 0.25) for distance in (0.6, 1.3)),
 )
-# Upper edges that fall in two steps: how many decades the first lies below the other, and its
-# share; the prior weight of all of them, and the widest step. Where a third of the seeds fails 0.4
-# decades below the others, lr90's interval covered 89% without them, pooled 84% (n = 80).
+# Upper edges with two steps: the distance of the first below the second in decades, and its share;
+# then their total prior weight, and the widest step. If a third of the seeds fails 0.4 decades
+# below the others, lr90's interval covered 89% without such edges, pooled 84% (n = 80).
 STEPS = tuple((decades, share) for decades in (0.3, 0.6) for share in (0.2, 0.4))
 IN_STEPS, WIDEST_STEP = 0.05, 0.3
-# A lower edge nearer than this share of the upper one's width leaves no band, as a lapse does.
+# A lower edge nearer than this share of the upper edge's width leaves no band; lapses cover this.
 NEAREST = 0.8
-# Failures within the band (l), successes outside (g), and the prior weight of the pair. Most
-# networks that train once train always; "trains 4 times in 5" must be sayable all the same, and so
-# must "nowhere half of the time".
+# Probabilities of a failure within the band (l) and of a success outside (g), and the prior weight
+# of the pair. Most networks that train once train always, but the prior must also allow "trains 4
+# times in 5" and "trains nowhere half of the time".
 LAPSES = (
     (0.0, 0.0, 0.45),
     (0.02, 0.0, 0.15),
@@ -73,35 +73,35 @@ LAPSES = (
     (0.03, 0.08, 0.05),
     (0.2, 0.1, 0.02),
 )
-# The prior weight of "no learning rate trains", and of a lower edge.
+# The prior weights of "no learning rate trains" and of a lower edge.
 NOTHING_TRAINS = 0.02
 LOWER_EDGE_WITHIN = 0.4
-# The prior of theta falls tenfold with each decade outside the range that was asked for: the range
-# widens by itself as soon as trials say so.
+# The prior of theta falls tenfold with each decade outside the expected range, so the search leaves
+# the range as soon as trials point beyond it.
 DECAY = 1.0
 CREDIBLE = 0.95
-# Fixed-point steps to an edge: the last moves it by less than 1e-6 decades. Bisection begins so
-# many scales away.
+# Number of fixed-point steps to an edge: the last one moves it by less than 1e-6 decades. Bisection
+# starts this many scales away.
 ROOT_STEPS, BISECTED = 40, 20.0
-# Curves that stand for the posterior where all of them are too many.
+# Number of curves that represent the posterior where using all curves costs too much.
 DRAWS = 2000
-# The band at so many learning rates is kept: 0.3 MB each.
+# The band is cached for this many learning rates: 0.3 MB each.
 KEPT = 64
-# No single trial may rule a curve out for ever.
+# Smallest likelihood of a trial, so that no single trial excludes a curve.
 TINY = 1e-6
 
 
-# What a judge may call a run before its end.
+# A judge's prediction before the end of a run.
 Call = Literal["failure", "success"]
 
 
 class Observation(NamedTuple):
     """A trial: its log10 learning rate, and whether it was stable.
 
-    `called` is what the judge predicted before the run's end, None if nothing; `ended` says that
-    the run was ended by that call, which may be wrong: `stable` is then what was predicted. A call
-    that was not followed shows whether such calls are right. `cost` is in full runs; `score` is
-    what a run reached that trained to its end.
+    `called` is the judge's prediction before the run's end, None without one. `ended` says that
+    this call ended the run; `stable` is then the prediction, which may be wrong. If a called run
+    continues to its end, it shows whether the call was right. `cost` is in full runs. `score` is
+    the score of a run that trained to its end.
     """
 
     u: float
@@ -113,25 +113,25 @@ class Observation(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """How many early calls of a kind were not followed, and how many of these were wrong."""
+    """The number of early calls of a kind whose runs continued, and of wrong calls among them."""
 
     audited: int = 0
     wrong: int = 0
 
     @property
     def miscall(self) -> float:
-        """Probability that an early call is wrong: unproven, one in twenty is taken to be."""
+        """Probability that an early call is wrong; without audited calls it is one in twenty."""
         return (1 + self.wrong) / (20 + self.audited)
 
 
 class Calls(NamedTuple):
-    """The early calls of failure, and of success, that were not followed."""
+    """The audited early calls of failure and of success: those whose runs continued."""
 
     failures: Tally = Tally()
     successes: Tally = Tally()
 
     def with_those_of(self, observations: Iterable[Observation]) -> "Calls":
-        """These calls and those that a study's own trials did not follow."""
+        """These calls and the audited calls among a study's own trials."""
         found = {"failure": self.failures, "success": self.successes}
         for one in observations:
             if one.called is not None and not one.ended:
@@ -144,8 +144,8 @@ class Calls(NamedTuple):
 class Edge(NamedTuple):
     """The highest log10 learning rate with a given probability of a stable run.
 
-    `median`, `low` and `high` (95%) hold where there is such a rate; `exists` is how probable that
-    is.
+    `median`, `low` and `high` (95%) assume that such a rate exists; `exists` is the probability of
+    this.
     """
 
     median: float
@@ -161,7 +161,7 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Range:
-    """Where the ceiling is expected, and the limits that no trial may leave, in log10."""
+    """The expected range of the ceiling, and the limits of all trials, in log10."""
 
     low: float
     high: float
@@ -170,7 +170,7 @@ class Range:
 
 
 class Band(NamedTuple):
-    """An upper and a lower edge, without lapses, and the prior weight of the two."""
+    """An upper and a lower edge, without lapses, and the prior weight of this pair."""
 
     theta: float
     width: float
@@ -182,16 +182,16 @@ class Band(NamedTuple):
     weight: float
 
 
-# Distance, width and depth of a lower edge that isn't there, and a step that is none.
+# Distance, width and depth that mean no lower edge, and the step that means none.
 NO_LOWER_EDGE, NO_STEP = (0.0, 1.0, 0.0), (0.0, 0.0)
 Bands = npt.NDArray[np.intp] | slice
 
 
 class Curves:
-    """The grid: all curves p(u) that are considered, with their prior.
+    """The grid of all candidate curves p(u), with their prior.
 
-    Axes: (bands, lapses); a band is an upper edge with a lower one or none. Memory: about 4 MB an
-    array for eight decades.
+    Axes: (bands, lapses). A band is an upper edge with or without a lower edge. Memory: about 4 MB
+    per array for eight decades.
     """
 
     def __init__(self, bounds: Range) -> None:
@@ -204,7 +204,7 @@ class Curves:
         bands = [
             band for theta, width, weight in pairs for band in _bands(bounds, theta, width, weight)
         ]
-        # No band at all: an upper edge far below all limits.
+        # For "no learning rate trains": an upper edge far below all limits.
         bands.append(
             Band(bounds.lowest - 100, WIDTHS[-1], *NO_LOWER_EDGE, *NO_STEP, NOTHING_TRAINS)
         )
@@ -228,12 +228,12 @@ class Curves:
         return np.asarray(self._guess + self._gain * self._band(u)[:, None])
 
     def log_probability(self, u: float, stable: bool, miscall: float = 0.0) -> Single:
-        """Log of the probability that a run at `u` is told to be stable, or not, of each curve.
+        """Log of each curve's probability that a run at `u` is reported as `stable`.
 
-        What is told is wrong with the probability `miscall`.
+        The report is wrong with the probability `miscall`.
         """
-        # Told to be stable with offset + slope p. In single precision, and in place: this takes a
-        # fifth of the time, and errors of 1e-7 are far below TINY.
+        # The probability of a stable report is offset + slope p. Single precision and in-place
+        # operations take a fifth of the time, and errors of 1e-7 are far below TINY.
         offset, slope = miscall, 1 - 2 * miscall
         if not stable:
             offset, slope = 1 - miscall, -slope
@@ -244,7 +244,7 @@ class Curves:
         return np.asarray(np.log(told, out=told))
 
     def chosen(self, cells: npt.NDArray[np.intp], us: Floats) -> Floats:
-        """p of the curves at flat indices `cells`, for each of `us`: (us, cells)."""
+        """p(u) of the curves at flat indices `cells`, for each u of `us`: (us, cells)."""
         band, lapse = np.unravel_index(cells, self.prior.shape)
         at = us[:, None]
         return np.asarray(
@@ -252,26 +252,26 @@ class Curves:
         )
 
     def edges(self, target: float) -> Floats:
-        """The highest u with p(u) >= target of each curve; -inf where there is none."""
+        """The highest u with p(u) >= target of each curve; -inf for curves without one."""
         if target not in self._edges:
             self._edges[target] = self._find_edges(target)
         return self._edges[target]
 
     def by_edge(self, target: float) -> npt.NDArray[np.intp]:
-        """Flat indices of the curves in the order of their edge, none first."""
+        """Flat indices of the curves sorted by their edge; curves without an edge come first."""
         if target not in self._orders:
             self._orders[target] = np.argsort(self.edges(target), axis=None, kind="stable")
         return self._orders[target]
 
     def sorted_edges(self, target: float) -> Floats:
-        """The edges of the curves that have one, in order: the last ones of `by_edge`."""
+        """The sorted edges of the curves that have one: the last ones of `by_edge`."""
         if target not in self._sorted:
             u = self.edges(target).ravel()[self.by_edge(target)]
             self._sorted[target] = u[np.searchsorted(u, -np.inf, side="right") :]
         return self._sorted[target]
 
     def _band_of(self, u: float) -> Single:
-        """The band's p at `u`; that at the rates of a study's trials is kept."""
+        """The band's p at `u`, cached for the learning rates of a study's trials."""
         band = self._bands.get(u)
         if band is None:
             if len(self._bands) >= KEPT:
@@ -286,7 +286,7 @@ class Curves:
     def _upper(self, bands: Bands, u: Floats | float) -> Floats:
         theta, scale, share = self._theta[bands], self._scale[bands], self._share[bands]
         upper = _sigmoid((theta - u) / scale)
-        # One band in six falls in two steps.
+        # One band in six has two steps.
         two = np.flatnonzero(share)
         at = np.broadcast_to(u, upper.shape)[..., two]
         first = _sigmoid((theta[two] - self._step[bands][two] - at) / scale[two])
@@ -304,7 +304,7 @@ class Curves:
         with np.errstate(divide="ignore", invalid="ignore"):
             found = theta - scale * _logit(needed)
             places = np.flatnonzero(self._depth[bands] > 0)
-            # The lower edge takes a little off: going down from above ends at the highest root.
+            # The lower edge lowers p a little. Iterating downwards converges to the highest root.
             for _ in range(ROOT_STEPS):
                 before = found[places]
                 band = bands[places]
@@ -312,7 +312,7 @@ class Curves:
                     needed[places] / self._lower(band, before)
                 )
                 found[places] = following
-                # Most curves are there after one step, and stay: of 20 decades 5.5 s become 0.5.
+                # Most curves converge after one step and drop out: 20 decades take 0.5 s, not 5.5.
                 places = places[(following != before) & ~np.isnan(following)]
             in_steps = np.flatnonzero(self._share[bands] > 0)
             found[in_steps] = self._edge_of_steps(bands[in_steps], needed[in_steps])
@@ -320,14 +320,14 @@ class Curves:
                 self._guess[lapses]
                 + self._gain[lapses] * self._upper(bands, found) * self._lower(bands, found)
             ) >= target - 1e-3
-        # A root that lies decades below every trial is none: the upper edge is not in sight there.
+        # A root far below every trial does not count: it is not at the upper edge.
         edges = np.where(reached & (found > self.bounds.lowest - 1), found, -np.inf)
         return edges.reshape(self.prior.shape)
 
     def _edge_of_steps(self, bands: npt.NDArray[np.intp], needed: Floats) -> Floats:
-        """The same of bands without a lower edge that fall in two steps, by bisection."""
+        """The edges of bands with two steps and without a lower edge, by bisection."""
         theta, scale = self._theta[bands], self._scale[bands]
-        # Far enough below the first step, and above the other, for any share that can be needed.
+        # Far enough below the first step and above the second for any share.
         low, high = theta - self._step[bands] - BISECTED * scale, theta + BISECTED * scale
         for _ in range(ROOT_STEPS):
             middle = (low + high) / 2
@@ -340,9 +340,9 @@ NO_CALLS = Calls()
 
 
 class Posterior:
-    """What the trials seen so far say about the curve.
+    """The posterior over curves, given the trials so far.
 
-    `calls` counts early calls that were audited elsewhere; those among the trials are added.
+    `calls` counts early calls that were audited elsewhere. The trials' audited calls are added.
     """
 
     def __init__(
@@ -357,10 +357,10 @@ class Posterior:
         self._below: dict[float, Floats] = {}
 
     def after(self, observation: Observation) -> "Posterior":
-        """The posterior with one trial more."""
+        """The posterior after one more trial."""
         longer = Posterior(self.curves, (*self.observations, observation), self.calls)
         longer._power = self._power
-        # What is known need not be worked out again.
+        # Reuse the likelihoods computed so far.
         longer._log_of_whole, longer._log_of_ended = self._log_of_whole, self._log_of_ended
         if not observation.ended:
             longer._log_of_whole = self._log_of_whole + longer._log_probability(observation)
@@ -371,7 +371,7 @@ class Posterior:
         return longer
 
     def tempered(self, power: float) -> "Posterior":
-        """The posterior with each trial counted `power` times, to say less where no curve fits."""
+        """The posterior with each trial counted `power` times: less certain if no curve fits."""
         milder = Posterior(self.curves, self.observations, self.calls)
         milder._log_of_whole, milder._log_of_ended = self._log_of_whole, self._log_of_ended
         milder._power = power
@@ -386,17 +386,17 @@ class Posterior:
 
     @cached_property
     def _log_of_whole(self) -> Floats:
-        """Log likelihood of the runs that went to their end: (bands, lapses)."""
+        """Log likelihood of the runs that were not ended early: (bands, lapses)."""
         return self._log_likelihood(one for one in self.observations if not one.ended)
 
     @cached_property
     def _log_of_ended(self) -> Floats:
-        """That of the runs that a call ended; how sure these are is learned from the others."""
+        """Log likelihood of the runs that a call ended, with the miscall rate of audited calls."""
         return self._log_likelihood(one for one in self.observations if one.ended)
 
     def _log_likelihood(self, observations: Iterable[Observation]) -> Floats:
         total: Floats = np.zeros(self.curves.prior.shape)
-        # Seeds at one learning rate that went alike are looked at once.
+        # Equal results at one learning rate are evaluated once.
         alike = Counter(one._replace(called=None, cost=1.0, score=None) for one in observations)
         for observation, count in alike.items():
             total += count * self._log_probability(observation)
@@ -421,12 +421,12 @@ class Posterior:
         return Edge(float(median), float(low), float(high), min(exists, 1.0))
 
     def quantiles(self, target: float, count: int) -> Floats:
-        """`count` equally probable values of that edge, where there is one, in order."""
+        """`count` sorted, equally probable values of that edge, given that it exists."""
         values = self._at(target, (np.arange(count) + 0.5) / count)
         return values[np.isfinite(values)]
 
     def mass(self, target: float, low: float, high: float) -> float:
-        """Probability that the edge lies between `low` and `high`, among those that exist."""
+        """Probability that the edge lies between `low` and `high`, given that it exists."""
         exists, u, upto = self._distribution(target)
         first, last = np.searchsorted(u, [low, high])
         return float((upto[last] - upto[first]) / exists) if exists else 0.0
@@ -446,27 +446,28 @@ class Posterior:
         return p.mean(axis=1), p[:, tail], p[:, -tail - 1]
 
     def sample(self, count: int, target: float = 0.9) -> npt.NDArray[np.intp]:
-        """`count` equally weighted curves as flat indices, in the order of their edge.
+        """`count` equally weighted curves as flat indices, sorted by their edge.
 
-        Systematic, not random: equal posteriors give equal samples.
+        Sampling is systematic, not random: equal posteriors give equal samples.
         """
         if (count, target) not in self._samples:
             self._samples[count, target] = self._new_sample(count, target)
         return self._samples[count, target]
 
     def predictive(self, u: float, runs: int) -> Floats:
-        """Probability of 0, 1, ... `runs` stable ones among `runs` fresh seeds at `u`."""
+        """Probabilities of 0, 1, ... `runs` stable runs among `runs` fresh seeds at `u`."""
         p = self.curves.chosen(self.sample(DRAWS), np.array([u]))[0]
         pmf = stats.binom.pmf(np.arange(runs + 1)[:, None], runs, p)
         return np.asarray(pmf.mean(axis=1))
 
     def fit(self, seed: int = 0) -> float:
-        """Posterior predictive p-value of the trials: small where no curve fits them.
+        """Posterior predictive p-value of the trials: small if no curve fits them.
 
-        What is compared is how much neighbours in u miss the curve on the same side: an island of
-        stability, or a shoulder, does so though few of its trials are surprising by themselves.
-        Trials at one u are one neighbour: sorted by their outcomes, they would look alike. Each
-        draw is held against trials that its own curve gives (Gelman, Meng & Stern 1996).
+        The statistic measures how much neighbours in u miss the curve on the same side. Islands of
+        stability and shoulders have this effect even if few of their trials are surprising alone.
+        Trials at one u count as one neighbour, because sorting them by outcome would make them look
+        alike. Each draw is compared with trials simulated from its own curve (Gelman, Meng & Stern
+        1996).
         """
         us, places = np.unique([one.u for one in self.observations], return_inverse=True)
         if len(us) < 2:
@@ -493,7 +494,7 @@ class Posterior:
         return self.curves.log_probability(observation.u, stable, kind.miscall if ended else 0.0)
 
     def _cumulated(self, target: float) -> Floats:
-        """The weight of all curves before each one, in the order of their edge, and of all."""
+        """Cumulated weights of the curves, sorted by their edge: before each curve, and of all."""
         if target not in self._below:
             below = self._below[target] = np.zeros(self.weights.size + 1)
             np.take(self.weights.ravel(), self.curves.by_edge(target), out=below[1:], mode="clip")
@@ -501,21 +502,21 @@ class Posterior:
         return self._below[target]
 
     def _distribution(self, target: float) -> tuple[float, Floats, Floats]:
-        """How probable an edge is; its values, and the weight before each one and of all.
+        """Probability that an edge exists, its values, and the weight before each and of all.
 
-        Before the first lie the curves without an edge.
+        Curves without an edge lie before the first value.
         """
         u, below = self.curves.sorted_edges(target), self._cumulated(target)
         upto = below[len(below) - 1 - len(u) :]
         return float(upto[-1] - upto[0]), u, upto
 
     def _at(self, target: float, shares: Floats) -> Floats:
-        """The edge's quantiles; NaN where no curve has one."""
+        """The edge's quantiles; NaN if no curve has an edge."""
         exists, u, upto = self._distribution(target)
         if exists == 0:
             return np.full(len(shares), np.nan)
         wanted = upto[0] + shares * exists
-        # A curve stands for the middle of its own weight: between these are two neighbours' edges.
+        # A curve's edge lies at the middle of its weight, with interpolation between neighbours.
         own = np.clip(np.searchsorted(upto, wanted) - 1, 0, len(u) - 1)
         left = np.maximum(own - ((upto[own] + upto[own + 1]) / 2 > wanted), 0)
         right = np.minimum(left + 1, len(u) - 1)
@@ -527,7 +528,7 @@ class Posterior:
 
 @lru_cache(maxsize=4)
 def curves(bounds: Range) -> Curves:
-    """The grid for these bounds; making one takes about a third of a second."""
+    """The grid for these bounds. Its construction takes about a third of a second."""
     return Curves(bounds)
 
 
@@ -543,7 +544,7 @@ def _thetas(bounds: Range, width: float, weight: float) -> Iterator[tuple[float,
 
 
 def _bands(bounds: Range, theta: float, width: float, weight: float) -> Iterator[Band]:
-    """An upper edge with each lower one that leaves a band in sight, and with none."""
+    """An upper edge without a lower edge, and with each lower edge that leaves a visible band."""
     kinds = [
         kind
         for kind in LOWER_EDGES

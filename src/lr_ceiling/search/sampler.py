@@ -1,8 +1,8 @@
-"""Where to try next: an Optuna sampler that measures the edge of stability, with an interval.
+"""An Optuna sampler that measures the edge of stability, with an interval.
 
-Each trial goes where it promises most information about the highest learning rate that is stable
-with probability 0.9, per training step that it is expected to cost. It works in any Optuna study
-with one log-uniform parameter.
+Each trial maximizes the expected information about the highest learning rate that is stable with
+probability 0.9, per expected training step. The sampler works in any Optuna study with one
+log-uniform parameter.
 """
 
 import inspect
@@ -21,64 +21,64 @@ from optuna.trial import FrozenTrial, TrialState
 from lr_ceiling.search.acquisition import Explorer
 from lr_ceiling.search.posterior import NO_CALLS, Calls, Observation, Range
 
-# The user attribute that holds a trial's place in its study. Optuna numbers a retried trial anew.
+# The user attribute with a trial's place in its study. Optuna gives a retried trial a new number.
 INDEX = "index"
 
-# How many of the earlier trials' results a trial knows. Without it, a trial knows all results but
-# those of the last lag - 1 trials.
+# The number of earlier trials whose results a trial knows. By default a trial knows all results
+# except those of the last lag - 1 trials.
 KNOWN = "known"
 
-# What the trial is for: see schedule.Part. Without it, the trial looks for the edge.
+# The part of the search to which the trial belongs (schedule.Part), by default the edge.
 PART = "part"
 
-# What a finished trial showed, as an Observation. Without it, the trial's value says so.
+# The result of a finished trial as an Observation. By default it follows from the trial's value.
 OBSERVATION = "observation"
 
-# The study's attribute with the range in which the edge is expected, for who reads it later.
+# The study's attribute with the expected range of the edge, for later readers of the study.
 EXPECTED = "expected"
 
-# Seconds between looks at an earlier trial that is still under way.
+# Seconds between checks of an earlier trial that is still in progress.
 POLL = 0.02
 
 
 class CeilingSampler(BaseSampler):
     """Measures the highest learning rate that is stable with probability 0.9, in an Optuna study.
 
-    The study has direction "maximize" and one parameter, `suggest_float(..., log=True)`, whose
-    limits no trial leaves. Choose them wide: an edge within the last decade at either end has no
-    number, as it may lie beyond; of a range below four decades within the last quarter.
+    The study needs direction "maximize" and one parameter, `suggest_float(..., log=True)`. All
+    trials stay within its limits. Choose wide limits: an edge in the last decade at either end gets
+    no number, because it may lie beyond. In a range below four decades this applies to the last
+    quarter.
 
-    A finished trial was stable if its value is finite and above 0. A pruned trial was not, and
-    neither was one whose objective returned NaN. A trial that raised an exception tells nothing.
+    A finished trial was stable if its value is finite and above 0. A pruned trial, and a trial
+    whose objective returned NaN, was not stable. A trial that raised an exception is ignored.
 
-    Trial i knows the results of trials 0 to i - lag, and where those after them are tried. So the
-    trials are the same for any number of threads or processes up to `lag`, provided that the
-    objective gives the same for the same trial: `trial.number` is a good seed of a run. Under
-    `study.optimize` a trial waits until those that it must know have ended.
+    Trial i knows the results of trials 0 to i - lag, and the learning rates of the later ones. So
+    the trials are the same for any number of threads or processes up to `lag`, if the objective is
+    deterministic: use `trial.number` as the seed of a run. Under `study.optimize`, a trial waits
+    until the trials whose results it needs have ended.
 
-    `seed` decides which trials look above the interval for another stable range. `lag` is how many
-    trials may be under way at once. `expected` says where the edge is likely to be, by default
-    anywhere between the parameter's limits. `calls` counts early calls that were audited before.
-    `loss` is for trials that look up to where no more of the score is lost: find_ceiling asks for
-    such.
-    `patience` is for how many seconds later trials wait for one that is under way: a process that
-    was killed leaves its trial so for ever. Let it be longer than any run takes.
+    Args:
+        seed: decides which trials search above the interval for another stable range.
+        lag: how many trials may be in progress at once.
+        expected: the expected range of the edge, (low, high); by default the parameter's limits.
+        calls: early calls that were audited before.
+        loss: the allowed loss of score, for trials of find_ceiling that search for the usable rate.
+        patience: how many seconds a later trial waits for a trial in progress; choose more than any
+            run takes. A killed process leaves its trial in progress for ever.
 
-    Raises ValueError for an impossible argument, and, when a parameter is suggested, for another
-    direction, another kind of parameter, and a second parameter.
+    Raises:
+        ValueError: an argument is impossible; or, when a parameter is suggested, the direction or
+            the kind of parameter is another one, or there is a second parameter.
 
-    ```python
-    import optuna
-    from lr_ceiling import CeilingSampler, ceiling_of
-
-    def objective(trial):
-        rate = trial.suggest_float("learning_rate", 1e-4, 10, log=True)
-        return 1.0 if train(rate, seed=trial.number) >= 0.9 else 0.0
-
-    study = optuna.create_study(direction="maximize", sampler=CeilingSampler(seed=0, lag=4))
-    study.optimize(objective, n_trials=20, n_jobs=4)
-    print(ceiling_of(study))
-    ```
+    Examples:
+        >>> import optuna, random
+        >>> def objective(trial):
+        ...     rate = trial.suggest_float("learning_rate", 1e-4, 100, log=True)
+        ...     return rate < 0.1 * random.Random(trial.number).lognormvariate(0, 0.2)
+        >>> study = optuna.create_study(direction="maximize", sampler=CeilingSampler(lag=4))
+        >>> study.optimize(objective, n_trials=20, n_jobs=4)
+        >>> print(ceiling_of(study))
+        trains up to 0.0674 (0.01 to 0.0965); 20 trials
     """
 
     def __init__(
@@ -103,13 +103,13 @@ class CeilingSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Give nothing: the parameter is sampled by itself."""
+        """An empty space: the parameter is sampled by `sample_independent`."""
         return {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Give nothing, as `infer_relative_search_space` asks for nothing."""
+        """No parameters: the relative search space is empty."""
         return {}
 
     def sample_independent(
@@ -148,7 +148,7 @@ class CeilingSampler(BaseSampler):
         return float(np.clip(10**u, *limits))
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        """Keep that a trial gave NaN: Optuna makes it FAIL and forgets why."""
+        """Record that a trial returned NaN. Optuna sets its state to FAIL without the reason."""
         if state != TrialState.FAIL or not _gave_nan() or len(trial.params) != 1:
             return
         (rate,) = trial.params.values()
@@ -158,7 +158,8 @@ class CeilingSampler(BaseSampler):
     def _earlier(self, study: Study, parameter: str, index: int, known: int) -> list[FrozenTrial]:
         """The trials before `index` that have the parameter, in order.
 
-        Under `study.optimize` those to be known have ended, and the others have their parameter.
+        Under `study.optimize` this waits until the first `known` trials have ended and the others
+        have their parameter.
         """
         while True:
             trials = study.get_trials(deepcopy=False)
@@ -168,12 +169,12 @@ class CeilingSampler(BaseSampler):
                 if one.state == TrialState.RUNNING
                 and (place(one) < known or (place(one) < index and parameter not in one.params))
             ]
-            # Who asks and tells by hand may ask for several trials in one thread.
+            # With study.ask() one thread may ask for several trials, so waiting would block it.
             if not awaited or not study._thread_local.in_optimize_loop:
                 return _in_order(trials, parameter, index)
             if all([self._is_given_up(study, one) for one in awaited]):  # noqa: C419
                 warnings.warn(
-                    f"trial {index} goes on without trial {place(awaited[0])}, which has kept "
+                    f"trial {index} continues without trial {place(awaited[0])}, which has kept "
                     f"others waiting for {self._patience:g} s: tell the study that it failed if "
                     "its process is gone",
                     stacklevel=2,
@@ -182,8 +183,8 @@ class CeilingSampler(BaseSampler):
             time.sleep(POLL)
 
     def _is_given_up(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether a trial has been waited for long enough, by whichever trials."""
-        # Not by when it began: clocks of machines differ, and storages leave out the time zone.
+        """Whether trials of this process have waited for this one longer than `patience`."""
+        # Start times don't help: clocks of machines differ, and storages omit the time zone.
         now = time.monotonic()
         since = self._waited_since.setdefault((study.study_name, trial.number), now)
         return now - since > self._patience
@@ -195,7 +196,7 @@ def place(trial: FrozenTrial) -> int:
 
 
 def observed(trial: FrozenTrial, parameter: str) -> Observation:
-    """What a finished trial showed of its learning rate."""
+    """The observation of a finished trial."""
     if OBSERVATION in trial.user_attrs:
         return Observation(*trial.user_attrs[OBSERVATION])
     stable = (
@@ -207,7 +208,7 @@ def observed(trial: FrozenTrial, parameter: str) -> Observation:
 
 
 def finished_trials(study: Study, parameter: str) -> list[FrozenTrial]:
-    """The finished trials of a study that tell something, in the order of their places."""
+    """The finished trials of a study with a usable result, in the order of their places."""
     trials = _in_order(study.get_trials(deepcopy=False), parameter)
     return [trial for trial in trials if trial.state.is_finished() and _tells(trial)]
 
@@ -215,7 +216,7 @@ def finished_trials(study: Study, parameter: str) -> list[FrozenTrial]:
 def _in_order(
     trials: Iterable[FrozenTrial], parameter: str, before: float = math.inf
 ) -> list[FrozenTrial]:
-    # The last one of a place: a driver that was killed left the former under way.
+    # Keep the last trial of each place: a killed driver left the former one in progress.
     last = {
         place(trial): trial
         for trial in trials
@@ -225,7 +226,7 @@ def _in_order(
 
 
 def _tells(trial: FrozenTrial) -> bool:
-    """Whether the trial shows anything, or may yet."""
+    """Whether the trial has a result, or may still get one."""
     return trial.state != TrialState.FAIL or OBSERVATION in trial.user_attrs
 
 
@@ -251,13 +252,13 @@ def _checked(
 
 
 def _gave_nan() -> bool:
-    """Whether Optuna is being told NaN. It tells samplers of the failure, and not of its reason."""
+    """Whether the value passed to Optuna is NaN. Samplers learn of a failure, not of its reason."""
     frame = inspect.currentframe()
     while frame and frame.f_code.co_name != "_tell_with_warning":
         frame = frame.f_back
     told = frame.f_locals.get("value_or_values") if frame else None
     value = told[0] if isinstance(told, list | tuple) and len(told) == 1 else told
-    # As Optuna has it: what can't be made a float is another failure.
+    # As in Optuna, a value that can't be converted to a float is another failure.
     try:
         return math.isnan(float(value))  # type: ignore[arg-type]
     except (TypeError, ValueError):

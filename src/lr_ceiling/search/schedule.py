@@ -1,8 +1,8 @@
-"""The schedule of a study: when each trial starts, what is known then, and when it is enough.
+"""The schedule of a study: when each trial starts, which results it knows, and when to stop.
 
-A study has three parts, one after the other. `edge` trials go where they tell most about lr90.
-`confirm` trials are fresh seeds at lr90's lower limit, until they tell whether there is an lr90.
-`usable` trials go below the edge, where they tell up to where no accuracy is lost.
+A study has three parts, one after the other. `edge` trials give the most information about lr90.
+`confirm` trials are fresh seeds at lr90's lower limit, to decide whether an lr90 exists. `usable`
+trials lie below the edge, and measure the usable rate.
 """
 
 import math
@@ -17,11 +17,11 @@ from lr_ceiling.search.acquisition import Explorer, narrow_after
 from lr_ceiling.search.estimates import DOUBTFUL, LIKELY, Estimates
 from lr_ceiling.search.posterior import NO_CALLS, Calls, Floats, Observation, Posterior, Range
 
-# How far beyond the expected range trials may go, in decades.
+# Trials may go this far beyond the expected range, in decades.
 BEYOND = 2
-# No further trial starts while those under way are enough with at least this probability.
+# No further trial starts while the trials in progress suffice with at least this probability.
 ENOUGH = 0.5
-# One trial in so many is not ended early, so that wrong calls show.
+# One trial in eight is not ended early, so that wrong calls are detected.
 AUDITED = 8
 # Costs are sums of fractions, which are not exact.
 ROUNDING = 1e-9
@@ -32,14 +32,14 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a search.
+    """The question of a search.
 
     The ceiling is expected between the learning rates `low` and `high`. The search for it ends when
     the 95% interval of lr90 is `interval_decades` wide, or when `budget` full runs are spent. Then
-    at most `confirmations` fresh seeds at its lower limit tell whether it exists. Learning rates
-    and seeds follow from `seed`; `lag` is how many trials back results are known at the latest, and
-    so how many trials may be under way at once. At last, `usable_runs` at most tell up to where no
-    accuracy is lost, `usable_loss` apart, in units of the score; None asks for none.
+    at most `confirmations` fresh seeds at its lower limit decide whether it exists. Finally at most
+    `usable_runs` runs measure the usable rate, with the allowed loss `usable_loss` in units of the
+    score; None skips this part. Learning rates and seeds follow from `seed`. Trial i knows at least
+    the results up to trial i - `lag`, so at most `lag` trials are in progress at once.
     """
 
     low: float
@@ -53,9 +53,9 @@ class Question:
     usable_loss: float | None = None
 
     def aim(self, identity: object, calls: Calls = NO_CALLS) -> "Aim":
-        """The aim of a study of what `identity` (anything of JSON) names.
+        """The aim of the study with this `identity` (any JSON value).
 
-        The budget is no part of its key, so that a larger one goes on where a smaller one ended.
+        Its key excludes the budget, so that a study with a larger budget continues a smaller one.
         """
         bounds = {"low": self.low, "high": self.high}
         return Aim(
@@ -80,13 +80,10 @@ def range_around(low: float, high: float) -> Range:
 
 @dataclass(frozen=True)
 class Aim:
-    """What a study is to find, and what it may spend on it.
+    """The goal of a study, and its budget.
 
-    `key` is its identity; the ceiling is expected between `low` and `high`; `interval_decades` is
-    how narrow the 95% interval of lr90 must get, `budget` what may be spent on that, in full runs;
-    `lag` is how many trials back results are known at the latest; `confirmations` is how many
-    trials may confirm it, `usable_runs` how many may look for the rate up to which at most
-    `usable_loss` of the score is lost; `calls` are the early calls that were audited before.
+    `key` is its identity, and `calls` are the early calls that were audited before. The other
+    fields are those of Question.
     """
 
     key: str
@@ -107,21 +104,21 @@ class Aim:
 
     @property
     def most_runs(self) -> float:
-        """Full runs that all its parts may take."""
+        """The maximum number of full runs of all parts of the study."""
         return self.budget + self.confirmations + self.usable_runs
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The learning rates that no trial may leave."""
+        """The lowest and the highest learning rate of all trials."""
         return 10**self.bounds.lowest, 10**self.bounds.highest
 
 
 class Schedule:
-    """Decides when each trial of a study starts and what is known then.
+    """Decides when each trial of a study starts and which results it knows.
 
-    Trial `index` knows what trials 0..known-1 showed and where those between are tried. Both follow
-    from what the trials showed, not from the order in which they end. `part` is what the next trial
-    is for; a part begins when all results of the former one are known.
+    Trial `index` knows the results of trials 0..known-1 and the learning rates of the later ones.
+    Both depend on the results alone, not on the order in which trials end. `part` is the part of
+    the next trial. A part starts when all results of the former part are known.
     """
 
     def __init__(self, aim: Aim) -> None:
@@ -135,7 +132,7 @@ class Schedule:
         self._seen: list[Observation] = []
 
     def posterior(self) -> Posterior:
-        """What the trials that are known say."""
+        """The posterior of the known trials."""
         return self._explorer.posterior(self._seen)
 
     def may_start(self, done: Mapping[int, Observation]) -> bool:
@@ -149,14 +146,14 @@ class Schedule:
             elif self._is_affordable(done):
                 return True
             elif not all(index in done for index in range(self.index)):
-                # What is under way may cost less than is set aside for it.
+                # Trials in progress may cost less than the cost reserved for them.
                 return False
             else:
                 self._know(self.index, done)
         return False
 
     def propose(self) -> float:
-        """The log10 learning rate of the next trial: what CeilingSampler gives as well."""
+        """The log10 learning rate of the next trial, the same as CeilingSampler's."""
         if self.part == "confirm":
             return self._explorer.limit(self._seen[: self.parts.count("edge")], self._seen)
         if self.part == "usable":
@@ -164,13 +161,13 @@ class Schedule:
         return self._explorer.choose(self.index, self._seen, self._pending())
 
     def started(self, u: float) -> None:
-        """Take in where trial `index` is tried; the next one is looked at then."""
+        """Record the log10 learning rate of trial `index`, and move on to the next trial."""
         self._tried.append(u)
         self.parts.append(self.part)
         self.index += 1
 
     def _goes_on(self, done: Mapping[int, Observation]) -> bool:
-        """Whether there is a next trial, with all results known; finds the part that it is of."""
+        """Whether there is a next trial, given all results. Sets its part."""
         posterior = self._explorer.posterior(self._seen)
         if self.part == "edge":
             ended = Estimates(posterior).ended(self._aim.interval_decades)
@@ -184,7 +181,7 @@ class Schedule:
         return self._may_look_below() and not self._explorer.usable(self._seen).settled()
 
     def _starts_beside(self) -> bool:
-        """Whether the next trial starts though others are under way."""
+        """Whether the next trial starts while others are in progress."""
         posterior, pending = self._explorer.posterior(self._seen), self._pending()
         if self.part == "confirm":
             return self._may_confirm() and all(
@@ -203,14 +200,14 @@ class Schedule:
 
     def _may_look_below(self) -> bool:
         count = self.parts.count("usable")
-        # Who returns bools has no score to lose. Runs that ended early had none yet.
+        # A problem that returns bools has no scores. Runs that ended early have no score either.
         graded = any(one.score is not None for one in self._seen)
         may_be = count == 0 and any(one.called == "success" for one in self._seen)
         likely = self.posterior().edge(0.9).exists >= LIKELY
         return (graded or may_be) and likely and count < self._aim.usable_runs
 
     def _foreseen(self, posterior: Posterior, stable: bool) -> Posterior:
-        """The posterior if all trials under way were stable, or none."""
+        """The posterior if all trials in progress were stable, or if none were."""
         for u in self._pending():
             posterior = posterior.after(Observation(float(u), stable))
         return posterior
@@ -224,7 +221,7 @@ class Schedule:
             self._seen.append(done[len(self._seen)])
 
     def _is_affordable(self, done: Mapping[int, Observation]) -> bool:
-        """Whether an edge trial more ends within the budget; one under way counts as a full run."""
+        """Whether one more edge trial fits the budget; one in progress counts as a full run."""
         if self.part != "edge":
             return True
         spent = sum(done[i].cost if i in done else 1.0 for i in range(self.index))
@@ -232,6 +229,6 @@ class Schedule:
 
 
 def is_doubtful(posterior: Posterior) -> bool:
-    """Whether it is open that there is an lr90."""
+    """Whether the existence of an lr90 is undecided."""
     low, high = DOUBTFUL
     return low < posterior.edge(0.9).exists < high

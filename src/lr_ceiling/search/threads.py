@@ -1,7 +1,7 @@
-"""Linear algebra in one thread: a sum over several threads ends in other digits.
+"""Linear algebra in one thread, because sums over several threads give other last digits.
 
-A study's trials and its answer are the same on any number of cores, so what they follow from must
-be. A Cholesky factor of 201 rows by OpenBLAS differs between one thread and two.
+A study's trials and its answer must be the same on any number of cores. A Cholesky factor of 201
+rows by OpenBLAS differs between one thread and two.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from threadpoolctl import ThreadpoolController
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-# It knows the libraries that were loaded before: this room's modules import NumPy first.
+# It controls the libraries that are loaded already, so modules here import NumPy first.
 _CONTROLLER = ThreadpoolController()
 
 
 def one_thread(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """The function, whose linear algebra takes one thread."""
+    """The function, with its linear algebra limited to one thread."""
 
     @wraps(function)
     def alone(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:

@@ -1,17 +1,17 @@
 """The highest usable learning rate: a curve of the score over u = log10 lr, from scored runs.
 
-On the scale of a link (the logit of an accuracy, or the score itself in units of its spread) a run
-that trains at u ends with
+On the scale of a link (the logit of an accuracy, or the score in units of its spread) a run that
+trains at u ends with
 
     y = f(u) + noise,   f = constant + Gaussian process (Matern 5/2 in a warped u),
 
-so f is the score of a typical, median, seed. The warp shortens distances the further u lies below
-the highest scored rate: curves bend near the edge and are flat far below it, and one of the warps
-is none. The noise is Student's t, and its scale may grow over the last decade. Lengths, warps,
+so f is the score of a typical (median) seed. The warp shortens distances far below the highest
+scored rate, because curves bend near the edge and are flat far below it; one of the warps is the
+identity. The noise is Student's t, and its scale may grow over the last decade. Lengths, warps,
 amplitudes, noises and growths are averaged over a grid by their evidence. The t is a mixture of
-Gaussians whose weights are found by variational Bayes, so a stray run counts little. A curve that
-falls and rises again, beyond what the runs ask for, is less probable than one that doesn't. What
-is asked of f is asked of equally probable draws of it.
+Gaussians whose weights are found by variational Bayes, so an outlier counts little. Curves that
+fall and rise again, more than the runs require, are less probable. Answers are computed from
+equally probable draws of f.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,69 +39,68 @@ from lr_ceiling.search.threads import one_thread
 
 Link = Literal["logit", "identity"]
 
-# Between places where the curve is known, in decades; it is a line between them.
+# Distance between lattice points of the curve, in decades; the curve is linear between them.
 STEP = 0.05
-# The curve is looked at from so far below the lowest scored rate on, in decades. Further below, the
-# best that it may reach there would be the prior's, not the runs'. A curve that falls gently from
-# further below on would have its best cut off: FALLS tells of that.
+# The lattice starts this far below the lowest scored rate, in decades. Further below, the best
+# score would come from the prior, not from the runs. If a curve falls gently from further below,
+# its best score is cut off: FALLS detects that.
 REACH = 0.5
-# The warp's place moves by so many places at a time: then curves of the prior serve again.
+# The warp's position is a multiple of this many lattice points, so that prior draws are reused.
 SNAP = 5
-# How far apart, in decades, scores are alike near the highest scored rate; the knees that were seen
-# are half a decade wide.
+# Length scales near the highest scored rate, in decades; observed knees are half a decade wide.
 LENGTHS = (0.4, 0.9)
-# How many decades below that rate distances have shrunk by e, and the prior weight; the last is no
-# warp. Without warps, and looked at from half a decade below, usable's interval was 0.60 decades
-# wide where there is a knee, with them 0.25 (simulated, n = 60 and 40): the best might lie anywhere
-# between and below the rates that were tried.
+# Decades below that rate at which distances have shrunk by a factor e, and the prior weight; the
+# last one means no warp. For curves with a knee, usable's interval was 0.60 decades wide without
+# warps, and 0.25 with them (simulated, n = 60 and 40): without warps the best score might lie
+# anywhere between and below the tried rates.
 WARPS = ((0.5, 1.0), (1.5, 1.0), (1000.0, 1.0))
-# In units of the link: the logit of an accuracy falls by 1 to 2 over the rates that train.
+# Amplitudes, in units of the link: an accuracy's logit falls by 1 to 2 over the rates that train.
 AMPLITUDES = (0.3, 1.0, 3.0)
-# Scale of the noise a decade below the highest scored rate, and the prior weight. Two tenths of a
-# point at .987 are 0.15; four points at .95, as saved, are 0.8.
+# Noise scale one decade below the highest scored rate, and its prior weight. Noise of 0.2 points at
+# .987 corresponds to 0.15; noise of 4 points at .95, for models as saved, to 0.8.
 NOISES = ((0.05, 1.0), (0.1, 2.0), (0.2, 2.0), (0.4, 0.7), (0.8, 0.3))
-# Logarithm of how many times it is that at the highest scored rate, and the prior weight.
+# Logarithm of the growth of the noise up to the highest scored rate, and its prior weight.
 GROWTHS = ((0.0, 0.6), (1.4, 0.4))
-# The prior of the constant, about the median of the scores.
+# Standard deviation of the constant's prior, around the median of the scores.
 CONSTANT = 2.0
 # Degrees of freedom of the noise.
 FREEDOM = 6.0
 ROUNDS = 8
-# A curve that goes so far up and down again, in units of the link, is less probable by e. Without
-# this a slow decline leaves room for a second rise between any two runs: the interval was 3.0
-# decades wide and covered 100%, with it 0.6 and 88% (simulated, n = 40).
+# An additional rise and fall of this size, in units of the link, divides the probability by e.
+# Without this penalty, a slow decline allows a second rise between any two runs: the interval was
+# 3.0 decades wide and covered 100%, with the penalty 0.6 and 88% (simulated, n = 40).
 WIGGLE = 0.2
-# So many equally weighted curves at least stand for a posterior; that penalty is divided by SOFTER
-# until they do.
+# The effective number of curves must be at least this. The penalty is divided by SOFTER until it
+# is.
 EFFECTIVE, SOFTER = 60, 1.5
-# Curves that are drawn, and those that stand for them after that.
+# Number of raw draws, and of the curves that are resampled from them.
 RAW, DRAWS = 2000, 1000
-# Where so large a part of the loss is lost over the lowest decade with scores, the best may lie
-# below it, and the next run goes so many decades lower.
+# If the curve loses this share of the loss over the lowest decade with scores, the best score may
+# lie below it, and the next run goes LOWER decades lower.
 FALLS, FALLS_OVER, LOWER = 0.3, 1.0, 0.5
-# With fewer scores nothing is said.
+# With fewer scores there is no estimate.
 FEWEST = 5
-# Accuracies are taken to be so much nearer to a half, so that 1 has a logit.
+# Accuracies are shrunk this much towards a half, so that 1 has a finite logit.
 SHRUNK = 5e-4
-# The spread of scores in their own units is made this one: that of an accuracy's logits.
+# Other scores are scaled to this spread, which is typical of an accuracy's logits.
 SPREAD = 0.7
-# An interval of so many decades is narrow enough.
+# An interval of at most this many decades is narrow enough.
 SETTLED = 0.4
-# Before any score is known, runs go so far below lr90, each lower than the one before.
+# Before any score is known, runs start this many decades below lr90 and go down in such steps.
 START = 0.5
-# Between candidates, in places.
+# Distance between candidates, in lattice points.
 STRIDE = 2
-# The ceiling that no usable rate is above, and by how many values it is known.
+# The usable rate is at most the edge for this probability, given by this many values.
 CEILING, CEILINGS = 0.9, 400
-# Groups of draws with about the same usable rate, by which a run tells them apart.
+# Number of groups of draws with similar usable rates, for the mutual information.
 BINS = 10
 ROUNDING = 1e-9
-# Its multiples, less their whole parts, spread evenly over 0 to 1.
+# The fractional parts of its multiples spread evenly over 0 to 1.
 GOLDEN = (5**0.5 - 1) / 2
 
 
 class Scored(NamedTuple):
-    """A run that trained: its log10 learning rate, and the score at its end (higher is better)."""
+    """A run that trained: its log10 learning rate, and its final score (higher is better)."""
 
     u: float
     score: float
@@ -111,9 +110,9 @@ class Scored(NamedTuple):
 class Usable(Estimate):
     """The highest learning rate at which a typical seed loses at most `loss` of the best score.
 
-    None where the runs don't bound it: `reason` says why. `exists` is how probable it is that there
-    is one among the rates that runs cover. `best_rate` is where the curve is highest, `best_score`
-    what it reaches there.
+    It is None if the runs don't bound it, and `reason` says why. `exists` is the probability that
+    such a rate exists within the range of the runs. `best_rate` is the rate with the best score of
+    the curve, `best_score` that score.
     """
 
     exists: float
@@ -123,19 +122,19 @@ class Usable(Estimate):
     reason: str | None = None
 
     def settled(self, decades: float = SETTLED) -> bool:
-        """Whether the interval is bounded and at most so wide."""
+        """Whether the interval is bounded and at most `decades` wide."""
         low, high = self.ci95
         return low is not None and high is not None and np.log10(high / low) <= decades
 
     def negated(self) -> "Usable":
-        """The same where lower scores are better: runs were scored by their negatives."""
+        """The same for a mode of "min", in which runs are scored by the negative score."""
         (low, high), middle = self.best_score.ci95, self.best_score.estimate
         if middle is None or low is None or high is None:
             return self
         return replace(self, best_score=Estimate(estimate=-middle, ci95=(-high, -low)))
 
     def content(self) -> dict[str, Any]:
-        """What reports hold of it."""
+        """The content for reports."""
         return {
             "estimate": self.estimate,
             "ci95": self.ci95,
@@ -147,7 +146,7 @@ class Usable(Estimate):
 
 
 def nothing_usable(loss: float | None, reason: str) -> Usable:
-    """That there is no number, and why."""
+    """A Usable without a number, with the reason."""
     return Usable(
         estimate=None,
         ci95=(None, None),
@@ -160,9 +159,9 @@ def nothing_usable(loss: float | None, reason: str) -> Usable:
 
 
 class Hyperparameters:
-    """All combinations of what the curve's prior and the noise depend on: (combinations,) each.
+    """All combinations of the hyperparameters of curve and noise: (combinations,) each.
 
-    `kernel` is the index among `_kernels`.
+    `kernel` is the index into `_kernels`.
     """
 
     def __init__(self) -> None:
@@ -179,7 +178,7 @@ class Hyperparameters:
         self.log_prior: Floats = np.log(weight / weight.sum())
 
     def noise_scale(self, us: Floats, top: float) -> Floats:
-        """Scale of the noise at each of `us`, when `top` is the highest scored: (..., us)."""
+        """Scale of the noise at each of `us`, with `top` the highest scored rate: (..., us)."""
         near = np.clip(us - top + 1, 0, 1)
         return np.asarray(self.noise[:, None] * np.exp(self.growth[:, None] * near))
 
@@ -190,9 +189,9 @@ GRID = Hyperparameters()
 class Response:
     """The posterior of the curve of scores, for log10 learning rates from `low` to `high`.
 
-    `link` is "logit" for scores in [0, 1], and "identity" for others; a higher score is better.
-    Equal runs, in any order, give equal draws. Raises ValueError for a score that is not finite,
-    under "logit" for one outside [0, 1], and for a run outside `low` to `high`.
+    `link` is "logit" for scores in [0, 1], and "identity" for others; a higher score is better. The
+    same runs, in any order, give the same draws. Raises ValueError for a score that is not finite
+    or, under "logit", outside [0, 1], and for a run outside `low` to `high`.
     """
 
     def __init__(
@@ -214,12 +213,12 @@ class Response:
 
     @property
     def highest(self) -> float:
-        """The highest one."""
+        """The highest log10 learning rate with a score."""
         return self.scored[-1].u
 
     @cached_property
     def lattice(self) -> Floats:
-        """Where the curve is looked at, in log10: (places,)."""
+        """The log10 learning rates at which the curve is computed: (places,)."""
         start = max(self.low, self.lowest - REACH)
         return np.asarray(start + STEP * np.arange(max(_steps(self.high - start), 1) + 1))
 
@@ -236,7 +235,7 @@ class Response:
         return np.asarray(weights / weights.sum())
 
     def noise(self, us: Floats) -> Floats:
-        """Variance of a run at each of `us` about the curve, on the link's scale."""
+        """Variance of a run around the curve at each of `us`, on the link's scale."""
         scales = GRID.noise_scale(us, self.highest) ** 2
         return np.asarray(self.weights @ scales * FREEDOM / (FREEDOM - 2))
 
@@ -246,7 +245,7 @@ class Response:
 
     @property
     def _size(self) -> tuple[int, int]:
-        """Places of the lattice, and where the warp begins: at or just above the highest score."""
+        """Size of the lattice, and the warp's start: at or just above the highest scored rate."""
         top = _steps(self.highest - self.lattice[0])
         return len(self.lattice), -(-top // SNAP) * SNAP
 
@@ -263,11 +262,11 @@ class Response:
         """Curves on the link's scale: (DRAWS, places)."""
         curves = self._raw_draws()
         known = curves[:, : self._size[1] + 1]
-        # How far each goes up and down beyond one rise to its best and one fall from there.
+        # Variation of each curve in excess of one rise to its best score and one fall from it.
         beyond = np.abs(np.diff(known)).sum(axis=1) - (
             2 * known.max(axis=1) - known[:, 0] - known[:, -1]
         )
-        # Among curves of the same kernel: short lengths wiggle, whatever the runs say.
+        # Compared among curves of one kernel, since short lengths wiggle whatever the runs show.
         kernel = GRID.kernel[self._chosen]
         weights = np.empty(RAW)
         for one in np.unique(kernel):
@@ -277,11 +276,11 @@ class Response:
 
     @cached_property
     def _chosen(self) -> npt.NDArray[np.intp]:
-        """The combination of hyperparameters that each raw draw is of."""
+        """The combination of hyperparameters of each raw draw."""
         return _systematic(self.weights, RAW)
 
     def _raw_draws(self) -> Floats:
-        """By Matheron's rule: draws of the prior, moved by what the runs say: (RAW, places)."""
+        """Draws by Matheron's rule: draws of the prior, updated by the runs: (RAW, places)."""
         fit = self._fit
         at = self._interpolation(np.unique(self._us))
         generator = np.random.default_rng(0)
@@ -298,7 +297,7 @@ class Response:
         return curves
 
     def _interpolation(self, us: Floats) -> Floats:
-        """What makes values at `us` of those on the lattice: (us, places)."""
+        """The matrix that interpolates from the lattice to `us`: (us, places)."""
         last = len(self.lattice) - 1
         place = np.clip((us - self.lattice[0]) / STEP, 0, last)
         left = np.minimum(place.astype(int), last - 1)
@@ -308,7 +307,7 @@ class Response:
 
 
 class _Scale:
-    """The link: from scores to where the noise is alike, and back."""
+    """The link: from scores to a scale with constant noise, and back."""
 
     def __init__(self, scores: Floats, link: Link) -> None:
         self._link = link
@@ -339,8 +338,8 @@ class _Scale:
 class _Fit:
     """The runs under each combination of hyperparameters, by variational Bayes.
 
-    A run's noise has the variance scale^2 / weight. Runs at one place are one observation: `mean`
-    and `variance` (combinations, places); `inverse` is that of the covariance of these.
+    A run's noise has the variance scale^2 / weight. Runs at one rate form one observation: `mean`
+    and `variance` (combinations, places). `inverse` is the inverse of the observations' covariance.
     """
 
     def __init__(
@@ -360,7 +359,7 @@ class _Fit:
             unsure = self.variance - self.variance**2 * np.einsum("hii->hi", self.inverse)
             missed = (y - curve[:, group]) ** 2 + unsure[:, group]
             weight = (FREEDOM + 1) / (FREEDOM + missed / scale**2)
-        # The bound: log t of the misses, less how far the curve's posterior is from its prior.
+        # The evidence bound: log t of the residuals, minus the divergence of posterior and prior.
         gaussian = 0.5 * (np.log(precision / (2 * np.pi)) - precision * missed).sum(axis=1)
         within = 0.5 * (
             np.log(precision / (2 * np.pi)) - precision * (y - self.mean[:, group]) ** 2
@@ -375,10 +374,10 @@ class _Fit:
 
 
 def _calm(beyond: Floats) -> Floats:
-    """Weights of curves that go so far up and down again; they sum to 1.
+    """Weights of curves with these additional variations; they sum to 1.
 
-    Where hardly one curve is calm, wiggles weigh less, until a quarter of the curves, or EFFECTIVE
-    of them, stand for the others.
+    If hardly any curve is calm, the penalty is reduced until the effective number of curves is a
+    quarter of them, or EFFECTIVE.
     """
     scale, least = WIGGLE, min(EFFECTIVE, len(beyond) / 4)
     while True:
@@ -396,14 +395,14 @@ def _log_t(squared: Floats, scale: Floats) -> Floats:
 
 
 def _systematic(weights: Floats, count: int) -> npt.NDArray[np.intp]:
-    """`count` indices, as often as their weights say; equal weights give equal indices."""
+    """`count` indices, each in proportion to its weight; equal weights give equal indices."""
     below = weights.cumsum()
     places = np.searchsorted(below, (np.arange(count) + 0.5) / count * below[-1])
     return np.asarray(np.minimum(places, len(weights) - 1))
 
 
 def _steps(decades: float) -> int:
-    # Decades are differences of floats: a whole number of steps must not become one more.
+    # Decades are differences of floats, so rounding errors must not add a step.
     return int(np.ceil(decades / STEP - 1e-6))
 
 
@@ -411,7 +410,7 @@ def _steps(decades: float) -> int:
 def _kernels(places: int, top: int) -> Floats:
     """Correlations on a lattice, for each warp and length: (kernels, places, places).
 
-    Below the place `top` they are warped.
+    Below the index `top` distances are warped.
     """
     u = STEP * (np.arange(places) - top)
     kernels = []
@@ -422,7 +421,7 @@ def _kernels(places: int, top: int) -> Floats:
     return np.stack(kernels)
 
 
-# Of 3 MB each.
+# 3 MB each.
 @lru_cache(maxsize=12)
 def _prior_draws(places: int, top: int, kernel: int) -> Floats:
     """Curves of the prior with an amplitude of 1: (RAW, places)."""
@@ -433,24 +432,24 @@ def _prior_draws(places: int, top: int, kernel: int) -> Floats:
 
 @one_thread
 def usable_us(response: Response, ceiling_us: Floats, loss: float) -> Floats:
-    """Equally probable values of the highest usable log10 learning rate, in order.
+    """Sorted, equally probable values of the highest usable log10 learning rate.
 
-    Empty where no run trained, and where there is no lr90.
+    Empty if no run trained, or if there is no lr90.
     """
     return np.sort(_drawn(response, ceiling_us, loss).usable)
 
 
 def scored_of(observations: Iterable[Observation]) -> tuple[Scored, ...]:
-    """The runs among these that say what a seed that trains reaches, in order.
+    """The runs with an unbiased final score, in order.
 
-    Their full length was no consequence of how they went: where success may be called early, that
-    is so for none but those that no call may end.
+    These are stable runs whose full length does not depend on their progress. If success may be
+    called early, only runs that no call may end qualify.
     """
     return tuple(sorted(Scored(one.u, one.score) for one in observations if one.score is not None))
 
 
 def response_of(scored: Sequence[Scored], bounds: Range) -> Response:
-    """The curve of these scores: by their logits if all are in [0, 1], as accuracies are."""
+    """The curve of these scores, on the logit scale if all lie in [0, 1] as accuracies do."""
     link: Link = "logit" if all(0 <= one.score <= 1 for one in scored) else "identity"
     return Response(scored, bounds.lowest, bounds.highest, link)
 
@@ -458,14 +457,14 @@ def response_of(scored: Sequence[Scored], bounds: Range) -> Response:
 def usable_values(
     posterior: Posterior, scored: Sequence[Scored], loss: float, count: int
 ) -> Floats:
-    """`count` equally probable values of the usable rate in log10, in order."""
+    """`count` sorted, equally probable values of the usable rate in log10."""
     ceilings = posterior.quantiles(CEILING, CEILINGS)
     us = usable_us(response_of(scored, posterior.curves.bounds), ceilings, loss)
     return np.asarray(np.quantile(us, (np.arange(count) + 0.5) / count))
 
 
 def usable_below(posterior: Posterior, scored: Sequence[Scored], loss: float) -> Usable:
-    """The highest usable learning rate, by these scores and what is known of lr90."""
+    """The highest usable learning rate, by these scores and the posterior of lr90."""
     ceilings = posterior.quantiles(CEILING, CEILINGS)
     response = response_of(scored, posterior.curves.bounds)
     return usable_of(response, ceilings, loss, posterior.edge(CEILING).exists)
@@ -475,11 +474,11 @@ def usable_below(posterior: Posterior, scored: Sequence[Scored], loss: float) ->
 def usable_of(
     response: Response, ceiling_us: Floats, loss: float, ceiling_exists: float = 1.0
 ) -> Usable:
-    """What the curve and lr90 say of the highest usable learning rate.
+    """The highest usable learning rate, from the curve and from lr90.
 
-    `ceiling_us` are equally probable values of lr90 in log10, where there is one, which has the
-    probability `ceiling_exists`; `loss` is in units of the score. Raises ValueError for a loss
-    that is not above 0.
+    `ceiling_us` are equally probable values of lr90 in log10, given that it exists, and
+    `ceiling_exists` is the probability of this; `loss` is in units of the score. Raises ValueError
+    for a loss that is not above 0.
     """
     if not 0 < loss < np.inf:
         raise ValueError(f"loss is {loss}: it must be above 0, in units of the score")
@@ -519,11 +518,11 @@ def usable_of(
 
 @one_thread
 def next_rate(response: Response, pending_us: Floats, ceiling_us: Floats, loss: float) -> float:
-    """The log10 learning rate at which a full run tells most about the highest usable one.
+    """The log10 learning rate at which a full run is most informative about the usable rate.
 
-    `pending_us` are those of runs under way, whose scores are unknown. What counts is the
-    information, in nats, times the probability that the run trains. Raises ValueError where there
-    is no lr90.
+    `pending_us` are the rates of runs in progress, whose scores are unknown. The criterion is the
+    information, in nats, times the probability that the run trains. Raises ValueError if there is
+    no lr90.
     """
     if not len(ceiling_us):
         raise ValueError("there is no value of lr90: nothing is usable where nothing trains")
@@ -532,7 +531,7 @@ def next_rate(response: Response, pending_us: Floats, ceiling_us: Floats, loss: 
         return float(np.clip(start, response.low, response.high))
     looked_below = len(pending_us) > 0 and pending_us.min() < response.lowest
     if falls_from_the_start(response, loss) and not looked_below:
-        # What is lost is not known before the best is.
+        # The loss is unknown as long as the best score is unknown.
         return float(max(response.lowest - LOWER, response.low))
     order = np.argsort(_drawn(response, ceiling_us, loss).usable, kind="stable")
     candidates = response.lattice[::STRIDE]
@@ -547,7 +546,7 @@ def next_rate(response: Response, pending_us: Floats, ceiling_us: Floats, loss: 
 
 
 def falls_from_the_start(response: Response, loss: float) -> bool:
-    """Whether the best of the rates with a score is the lowest, and the score falls from there."""
+    """Whether the lowest scored rate has the best score, and scores fall from there on."""
     start = _steps(response.lowest - response.lattice[0])
     end = min(start + _steps(FALLS_OVER), _steps(response.highest - response.lattice[0]))
     known = response.scores[:, start : end + 1]
@@ -556,9 +555,10 @@ def falls_from_the_start(response: Response, loss: float) -> bool:
 
 
 def _information(curves: Floats, pending: Floats, noise: Floats, others: Floats) -> Floats:
-    """Nats that a score at each candidate tells of the group of a draw, given those pending.
+    """Information, in nats, of a score at each candidate about a draw's group: (candidates,).
 
-    Scores are taken to be Gaussian within a group and over all: (candidates,).
+    It is conditional on the pending scores. Scores are treated as Gaussian within each group and
+    over all groups.
     """
     count = pending.shape[1]
     both = np.empty((curves.shape[1], len(curves), count + 1))
@@ -588,7 +588,7 @@ def _log_determinant(values: Floats, variance: Floats) -> Floats:
 
 
 class _Drawn(NamedTuple):
-    """Of each draw of the curve and of lr90: the usable u, the best u and the best score."""
+    """The usable u, the best u and the best score of each draw of the curve and of lr90."""
 
     usable: Floats
     best_us: Floats
@@ -601,7 +601,7 @@ def _drawn(response: Response, ceiling_us: Floats, loss: float) -> _Drawn:
     if not response.scored or not len(ceiling_us):
         return _Drawn(np.array([]), np.array([]), np.array([]))
     lattice, scores, rows = response.lattice, response.scores, np.arange(DRAWS)
-    # lr90 and the curve are independent: its values spread evenly over the draws.
+    # lr90 and the curve are independent, so lr90's values are spread evenly over the draws.
     ceilings = np.sort(ceiling_us)[(rows * GOLDEN % 1 * len(ceiling_us)).astype(int)]
     edge = np.clip(ceilings, lattice[0], lattice[-1])
     left = np.minimum(((edge - lattice[0]) / STEP).astype(int), len(lattice) - 2)
@@ -612,7 +612,7 @@ def _drawn(response: Response, ceiling_us: Floats, loss: float) -> _Drawn:
     best = np.maximum(within[rows, place], at_edge)
     enough = within >= (best - loss)[:, None]
     last = np.minimum(len(lattice) - 1 - enough[:, ::-1].argmax(axis=1), len(lattice) - 2)
-    # Where the edge itself is not enough, the curve falls from the last place that is.
+    # If the score at the edge is too low, interpolate from the last point with a sufficient one.
     fall = np.maximum(scores[rows, last] - scores[rows, last + 1], 1e-300)
     crossing = lattice[last] + STEP * (scores[rows, last] - (best - loss)) / fall
     usable = np.where(at_edge >= best - loss, edge, np.minimum(crossing, edge))
@@ -622,7 +622,7 @@ def _drawn(response: Response, ceiling_us: Floats, loss: float) -> _Drawn:
 
 
 def _is_bounded_above(response: Response, us: Floats) -> bool:
-    """Whether no more than a few usable rates lie at the upper end of the range."""
+    """Whether only few values of the usable rate lie at the upper end of the range."""
     last = min(LAST, LAST_SHARE * (response.high - response.low))
     return float(np.mean(us > response.high - last)) < EDGE_MASS
 
@@ -641,6 +641,6 @@ def _check(one: Scored, low: float, high: float, link: Link) -> None:
         raise ValueError(f"a score is {one.score}: leave out runs that did not train")
     if link == "logit" and not 0 <= one.score <= 1:
         raise ValueError(f"a score is {one.score}: the logit is for 0 to 1, use link='identity'")
-    # A rate at the limit itself has a logarithm that is one float above it, now and then.
+    # The logarithm of a rate at the limit may exceed the limit by a rounding error.
     if not low - ROUNDING <= one.u <= high + ROUNDING:
         raise ValueError(f"a run is at {one.u}, outside {low} to {high}: widen the range")

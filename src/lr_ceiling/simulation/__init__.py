@@ -1,1 +1,1 @@
-"""Made-up networks with known ceilings, and the other ways that people use."""
+"""Simulated networks with known ceilings, and other search methods for comparison."""

@@ -1,4 +1,4 @@
-"""Made-up networks whose scores are known, and how well the usable learning rate is found there."""
+"""Simulated networks with known scores, which test the search for the usable learning rate."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from lr_ceiling.problems.judge import SUCCESS_AT
 from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Floats, Observation
 from lr_ceiling.simulation.oracles import called_early
 
-# As in params.yaml, for the baselines, and two decades beyond.
+# As in params.yaml for the baselines, plus two decades beyond.
 LOW, HIGH = -6.0, 2.0
-# What may be lost, and how many runs look for usable.
+# The allowed loss, and the number of runs for the usable rate.
 LOSS, RUNS = 0.01, 6
-# Where a true curve is looked at, in decades from the edge.
+# Points at which a true curve is evaluated, in decades from the edge.
 LATTICE = np.arange(-4, 4, 0.002)
-# The scores of a run that just counts as trained.
+# The range of scores of a run that just counts as trained.
 JUST = (0.90, 0.93)
 
 
 @dataclass(frozen=True)
 class Graded:
-    """A made-up network, by x = u - shift in decades.
+    """A simulated network, as a function of x = u - shift in decades.
 
-    A fresh seed is stable with a probability that falls from .9 to .1 within as many decades
-    about `top`. A score's logit is `curve` plus `scale` times a draw of `noise`, whose median is
-    0; the share `stray` of those that train ends just above what counts as trained.
-    `well_specified` says that the model can hold it.
+    P(stable) of a fresh seed falls from .9 to .1 within the given width around `top`. A score's
+    logit is `curve` plus `scale` times a draw of `noise`, whose median is 0. The share `stray` of
+    the runs that train ends just above the target. `well_specified` says that the model of the
+    search includes this network.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Graded:
     well_specified: bool = True
 
     def shift(self, rng: np.random.Generator) -> float:
-        """Where this study's network lies, off every grid."""
+        """The random shift of this study's network, off every grid."""
         return float(rng.uniform(-2.3, -0.8))
 
     def stable(self, x: Floats) -> Floats:
@@ -53,7 +53,7 @@ class Graded:
     def typical(self, x: Floats) -> Floats:
         """The median score of seeds that train."""
         share = self.stray(x)
-        # Strays are the lowest; the median of all is a lower quantile of the others.
+        # Strays have the lowest scores, so the median of all is a lower quantile of the others.
         return np.asarray(
             expit(self.curve(x) + self.scale(x) * norm.ppf((0.5 - share) / (1 - share)))
         )
@@ -69,7 +69,7 @@ class Graded:
         return float(x[typical >= typical.max() - loss].max())
 
     def theta(self, rng: np.random.Generator) -> float:
-        """The shift, as an Oracle has it."""
+        """The shift, under the name that Oracle uses."""
         return self.shift(rng)
 
     def edge(self, theta: float, target: float) -> float:
@@ -77,7 +77,7 @@ class Graded:
         return float(theta + self.top - logit(target) * self.transition_decades / WIDTH_OF_SCALE)
 
     def usable(self, theta: float) -> float:
-        """The highest u up to which no more than LOSS is lost."""
+        """The highest u up to which at most LOSS is lost."""
         return theta + self.below()
 
     def run(
@@ -88,9 +88,9 @@ class Graded:
         let_run_on: bool = False,
         scored: bool = False,
     ) -> Observation:
-        """One run of a fresh seed at u: failures are called early, and so is success.
+        """One run of a fresh seed at u, in which failure and success are called early.
 
-        No call of success ends a run that is `scored`: its score at the end is what it is for.
+        A call of success does not end a `scored` run, which needs its final score.
         """
         score = self.score(u - theta, rng)
         stable = score is not None
@@ -99,7 +99,7 @@ class Graded:
         return called_early(u, stable, cost, ends=ends, score=score)
 
     def score(self, x: float, rng: np.random.Generator) -> float | None:
-        """The score of one fresh seed; None where it does not train."""
+        """The score of one fresh seed; None if it does not train."""
         at = np.array([x])
         trains, strays, noise = rng.random(), rng.random(), self.noise(rng)
         low, high = JUST
@@ -125,14 +125,14 @@ def _near(most: float, at: float, width: float = 0.08) -> Callable[[Floats], Flo
     return lambda x: np.asarray(most * expit((x - at) / width))
 
 
-# Batch norm with relu: it falls over 1.5 decades, and what trains far above is no better.
+# Batch norm with relu: scores fall over 1.5 decades, and do not rise again far above.
 SLOW = _table(
     (-2.5, -1.5, -1, -0.5, 0, 0.5, 1, 2, 3),
     (0.991, 0.9905, 0.988, 0.986, 0.963, 0.953, 0.961, 0.968, 0.960),
 )
 
 GRADED = (
-    # Batch norm with sigmoid, the baseline with relu, and the one with sigmoid.
+    # Batch norm with sigmoid, the relu baseline, and the sigmoid baseline.
     Graded("knee", _knee(4.5, 3.5, -0.7, 0.1)),
     Graded("slope", _knee(4.35, 1.3, -0.9, 0.2)),
     Graded("cut", _knee(3.95, 2.0, -0.05, 0.05)),

@@ -1,6 +1,6 @@
-"""Made-up networks whose ceilings are known.
+"""Simulated networks whose ceilings are known.
 
-An oracle says how probable a stable run is at each learning rate; its edge is drawn anew for each
+An oracle has the probability of a stable run at each learning rate. Its edge is drawn for each
 study.
 """
 
@@ -12,22 +12,22 @@ import numpy as np
 from lr_ceiling.problems.judge import SUCCESS_AT
 from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Call, Floats, Observation
 
-# As in params.yaml, for the sigmoid baseline.
+# As in params.yaml for the sigmoid baseline.
 LOW, HIGH = 1e-4, 1e0
 # A true edge is drawn at least this far, in decades, from the ends of the range.
 MARGIN = 0.5
-# Where a true curve is looked at, in decades from its edge.
+# Points at which a true curve is evaluated, in decades from its edge.
 LATTICE = np.arange(-3, 3, 0.001)
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """A made-up network: P(stable) by u - theta in decades, and what runs cost.
+    """A simulated network: P(stable) as a function of u - theta in decades, and costs of runs.
 
-    Where that is less than a full run, they are called early, and no call is wrong. Where failures
-    can't be called early, neither can success.
-    `well_specified` says that the posterior's family of curves holds this one. The edge lies in
-    decades `below` to `above` of the range's upper end; by default anywhere within the range.
+    Runs that cost less than a full run are called early, and no call is wrong. If failures can't be
+    called early, neither can success. `well_specified` says that the posterior's family of curves
+    includes this one. The edge lies between the distances `below` and `above`, in decades, of the
+    range's upper end; by default anywhere within the range.
     """
 
     name: str
@@ -50,13 +50,13 @@ class Oracle:
         return bool((self.shape(LATTICE) >= target).any())
 
     def edge(self, theta: float, target: float) -> float:
-        """The highest u with P(stable) of `target` or more; -inf where there is none."""
+        """The highest u with P(stable) of at least `target`; -inf if there is none."""
         if not self.exists(target):
             return -np.inf
         return float(theta + LATTICE[self.shape(LATTICE) >= target].max())
 
     def usable(self, theta: float) -> None:
-        """None: its runs have no scores."""
+        """None, because these runs have no scores."""
 
     def run(
         self,
@@ -66,9 +66,9 @@ class Oracle:
         let_run_on: bool = False,
         scored: bool = False,
     ) -> Observation:
-        """One run of a fresh seed at u; one that is let run on is called, but not ended.
+        """One run of a fresh seed at u. An audited run is called, but not ended.
 
-        `scored` asks for the score at its end, and there is none.
+        `scored` has no effect, because these runs have no scores.
         """
         stable = bool(rng.random() < self.shape(np.array([u - theta]))[0])
         cost = self.success_cost if stable else self.failure_cost
@@ -80,7 +80,7 @@ class Oracle:
 def called_early(
     u: float, stable: bool, cost: float, *, ends: bool, score: float | None = None
 ) -> Observation:
-    """A run that is called, rightly: the call `ends` it at this cost, or it tells its score."""
+    """A run with a right call: the call `ends` it at this cost, or it continues to its score."""
     called: Call = "success" if stable else "failure"
     if ends:
         return Observation(u, stable, called, ended=True, cost=cost)
@@ -92,13 +92,13 @@ def _logistic(width: float, at: float = 0.0) -> Callable[[Floats], Floats]:
 
 
 def _gompertz(width: float) -> Callable[[Floats], Floats]:
-    # From 0.9 to 0.1 within the width: slow to leave 1, quick to reach 0.
+    # From 0.9 to 0.1 within the width, with a slow start from 1 and a fast end at 0.
     scale = width / np.log(np.log(0.1) / np.log(0.9))
     return lambda x: np.asarray(np.exp(-np.log(2) * np.exp(np.clip(x / scale, -50, 50))))
 
 
 def _gap(x: Floats) -> Floats:
-    # Stable up to the gap, half a decade wide, and in a decade above it.
+    # Stable up to a gap of half a decade, and again in the decade above it.
     island = _logistic(0.1)(x) * (1 - _logistic(0.1, at=-0.8)(x))
     return np.asarray(0.97 * (island + _logistic(0.1, at=-1.3)(x)))
 
@@ -119,7 +119,7 @@ def _at_most(maximum: float) -> Callable[[Floats], Floats]:
     return lambda x: np.asarray(maximum * _logistic(0.1)(x))
 
 
-# Wide transitions are those of networks that degrade: their failed runs are slow, not dead.
+# Wide transitions belong to networks that degrade, so their failed runs are slow, not dead.
 ORACLES = (
     Oracle("logistic-0.05", 0.05, _logistic(0.05)),
     Oracle("logistic-0.1", 0.1, _logistic(0.1)),
@@ -143,5 +143,5 @@ ORACLES = (
 
 
 def oracle_of(name: str) -> Oracle:
-    """The oracle of this name: names travel to other processes, a curve, a function, does not."""
+    """The oracle of this name. Processes exchange names, because curves can't be pickled."""
     return next(oracle for oracle in ORACLES if oracle.name == name)

@@ -1,4 +1,4 @@
-"""The other ways that people use to find a ceiling, each in several configurations."""
+"""Other search methods for a ceiling, each in several configurations."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -14,22 +14,22 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class Way(Protocol):
-    """A way to search: gives places, is told what each showed, and has an answer at any time."""
+    """A search method: it proposes learning rates, gets results, and has an answer at any time."""
 
     def next(self) -> float:
-        """Where to try, as log10."""
+        """The next log10 learning rate."""
 
     def tell(self, one: Observation) -> None:
-        """Take in a trial."""
+        """Record a trial."""
 
     def lr90(self) -> float:
         """The answer so far, as log10."""
 
 
 class Fit:
-    """Logistic regression on log10 lr over a grid of curves: what people fit to a sweep.
+    """Logistic regression on log10 lr over a grid of curves, the usual fit to a sweep.
 
-    Without lapses, with a flat prior of the edge and the width: the most probable curve.
+    It returns the most probable curve, without lapses, under a flat prior of edge and width.
     """
 
     WIDTHS = 0.02 * 2.0 ** np.arange(0, 7.5, 0.5)
@@ -42,18 +42,18 @@ class Fit:
         self._score = np.zeros(len(self._theta))
 
     def add(self, one: Observation) -> None:
-        """Take in a trial."""
+        """Record a trial."""
         x = (self._theta - one.u) * WIDTH_OF_SCALE / self._width
         self._score -= np.logaddexp(0, -x if one.stable else x)
 
     def lr90(self) -> float:
-        """The most probable curve's u at P(stable) = 0.9; the mean of all that are."""
+        """The most probable curve's u at P(stable) = 0.9; the mean if several are most probable."""
         best = self._score >= self._score.max() - 1e-9
         return float(np.mean((self._theta - self._width / 2)[best]))
 
 
 def grid(points: int) -> Callable[[np.random.Generator], Way]:
-    """A sweep over evenly spaced learning rates, again and again, with a logistic fit."""
+    """A repeated sweep over evenly spaced learning rates, with a logistic fit."""
 
     def make(rng: np.random.Generator) -> Way:
         places = np.linspace(np.log10(LOW), np.log10(HIGH), points)
@@ -79,23 +79,23 @@ def tpe(startup: int, fit: bool) -> Callable[[np.random.Generator], Way]:
 
 
 def bisection(repeats: int) -> Callable[[np.random.Generator], Way]:
-    """Halve the range: up where nine in ten of so many runs are stable, down otherwise."""
+    """Halve the range: go up if nine in ten of `repeats` runs are stable, otherwise down."""
     return lambda rng: Bisection(repeats)
 
 
 class Fitted:
-    """Places that no outcome changes, with a logistic fit."""
+    """Learning rates that do not depend on outcomes, with a logistic fit."""
 
     def __init__(self, place: Callable[[int], float]) -> None:
         self._place, self._trial, self._fit = place, 0, Fit()
 
     def next(self) -> float:
-        """Where to try."""
+        """The next log10 learning rate."""
         self._trial += 1
         return self._place(self._trial - 1)
 
     def tell(self, one: Observation) -> None:
-        """Take in a trial."""
+        """Record a trial."""
         self._fit.add(one)
 
     def lr90(self) -> float:
@@ -112,24 +112,24 @@ class Tpe:
         self._use_fit, self._fit, self._highest = fit, Fit(), np.log10(LOW)
 
     def next(self) -> float:
-        """Where to try."""
+        """The next log10 learning rate."""
         self._trial = self._study.ask()
         return float(np.log10(self._trial.suggest_float("lr", LOW, HIGH, log=True)))
 
     def tell(self, one: Observation) -> None:
-        """Take in a trial."""
+        """Record a trial."""
         self._study.tell(self._trial, 10**one.u if one.stable else 0.0)
         self._fit.add(one)
         if one.stable:
             self._highest = max(self._highest, one.u)
 
     def lr90(self) -> float:
-        """The fit's, or the highest seen."""
+        """The answer of the fit, or the highest stable learning rate seen."""
         return self._fit.lr90() if self._use_fit else float(self._highest)
 
 
 class Bisection:
-    """Bisection with repeats; it starts again on the whole range when it can't halve any more."""
+    """Bisection with repeats. It restarts on the whole range when it can't halve any further."""
 
     def __init__(self, repeats: int) -> None:
         self._repeats = repeats
@@ -137,11 +137,11 @@ class Bisection:
         self._stable: list[bool] = []
 
     def next(self) -> float:
-        """The middle."""
+        """The middle of the remaining range."""
         return float((self._low + self._high) / 2)
 
     def tell(self, one: Observation) -> None:
-        """Take in a trial; a failure too many decides at once."""
+        """Record a trial. One failure too many decides at once."""
         self._stable.append(one.stable)
         allowed = self._repeats // 10
         failed = self._stable.count(False)
@@ -151,19 +151,19 @@ class Bisection:
             self._low, self._stable = one.u, []
 
     def lr90(self) -> float:
-        """The middle of what is left."""
+        """The middle of the remaining range, as the answer."""
         return self.next()
 
 
 def questplus(entropy_of_edge: bool) -> Callable[[np.random.Generator], Way]:
-    """QUEST+: where the posterior's entropy is expected to be least, of the edge or of all."""
+    """QUEST+: minimizes the expected posterior entropy, of the edge or of all parameters."""
     return lambda rng: QuestPlus(entropy_of_edge)
 
 
 class QuestPlus:
     """QUEST+ (Watson 2017): a grid of edge, width and lapse, and the query of least entropy.
 
-    It doesn't ask what a trial costs. Its answer is the mean of lr90.
+    It ignores the cost of a trial. Its answer is the mean of lr90.
     """
 
     WIDTHS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -182,7 +182,7 @@ class QuestPlus:
         self._edges = len(self.WIDTHS) * len(self.LAPSES)
 
     def next(self) -> float:
-        """The place whose outcome leaves the least entropy."""
+        """The learning rate whose outcome leaves the least expected entropy."""
         expected = np.zeros(len(self._places))
         for p in (self._stable, 1 - self._stable):
             joint = p * self._weights
@@ -194,13 +194,13 @@ class QuestPlus:
         return float(self._places[expected.argmin()])
 
     def tell(self, one: Observation) -> None:
-        """Take in a trial; the curve is taken where the nearest place is."""
+        """Record a trial, at the nearest grid point."""
         p = self._stable[np.abs(self._places - one.u).argmin()]
         self._weights = self._weights * (p if one.stable else 1 - p)
         self._weights = self._weights / self._weights.sum()
 
     def lr90(self) -> float:
-        """The mean of the edges at which a run is stable nine times in ten."""
+        """The mean of the edges with P(stable) = 0.9."""
         return float(self._weights @ self._lr90)
 
 

@@ -1,4 +1,4 @@
-"""What a simulation found, as tables."""
+"""The results of a simulation, as tables."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from lr_ceiling.simulation.scoring import CAP
 
 
 def in_short(oracle: OracleResult) -> str:
-    """An oracle's line while the others run."""
+    """One line with an oracle's results, for the progress display."""
     return (
         f"{oracle.name}: lr90's interval covers the truth in {oracle.coverage_lr90:.1%} of "
         f"{oracle.studies} studies of {oracle.full_run_equivalents:.1f} full runs"
@@ -23,7 +23,7 @@ OTHERS = ("oracle", "error", "ours", *PEERS)
 
 
 def row(oracle: OracleResult) -> Sequence[str]:
-    """What our search gave on an oracle, in decades and full runs: a row under OURS."""
+    """The results of our search on an oracle, in decades and full runs: a row under OURS."""
     pooled = (
         oracle.coverage_pooled_lr50,
         oracle.coverage_pooled_lr90,
@@ -37,7 +37,7 @@ def row(oracle: OracleResult) -> Sequence[str]:
         ", ".join(map(_percent, pooled)),
         _percent(oracle.claims_a_ceiling),
         f"{oracle.exists:.2f}",
-        # Adding 0 makes 0 of -0.
+        # Adding 0 turns -0 into 0.
         "-" if oracle.bias_decades is None else f"{round(oracle.bias_decades, 3) + 0:+.3f}",
         "-" if oracle.error_decades is None else f"{oracle.error_decades:.3f}",
         "-" if oracle.interval_decades is None else f"{oracle.interval_decades:.2f}",
@@ -50,7 +50,7 @@ def _percent(share: float | None) -> str:
 
 
 def peers_row(oracle: OracleResult) -> Sequence[str]:
-    """What others spend on an oracle until their error is ours: a row under OTHERS."""
+    """The cost of other methods on an oracle until their error equals ours: a row under OTHERS."""
     return (
         oracle.name,
         f"{oracle.error_decades:.3f}",

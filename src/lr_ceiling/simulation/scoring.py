@@ -1,4 +1,4 @@
-"""Our search and the other ways, judged alike: what each spends until its error is as small."""
+"""Compares our search with other methods: the cost of each until its error is as small as ours."""
 
 import itertools
 from collections.abc import Callable, Iterable
@@ -23,26 +23,26 @@ from lr_ceiling.simulation.studies import (
     summarise,
 )
 
-# Full runs after which a peer is given up.
+# Maximum number of full runs of a peer.
 CAP = 100
 BOOTSTRAPS = 500
-# Studies of a peer's configuration that choose it, and that then measure the chosen one.
+# Number of studies that choose a peer's configuration, and of those that measure the chosen one.
 CHOOSING, MEASURING = 30, 100
 
 
 def is_current(
     result: OracleResult, oracle: Oracle | Graded, studies: int, executor: Executor
 ) -> bool:
-    """Whether `result` is what so many studies of `oracle` give now."""
+    """Whether `result` is still the result of `studies` studies of `oracle`."""
     if result.studies != studies or result.digest is None:
         return False
     return result.digest == digest_of_studies(_each(executor, _study, SAMPLE, oracle.name))
 
 
 def simulate(oracle: Oracle | Graded, studies: int, executor: Executor) -> OracleResult:
-    """Study an oracle by our search and by all other ways. `studies` are two or more.
+    """Study an oracle by our search and by all other methods. `studies` is at least two.
 
-    The other ways look for lr90 alone: they are left out where there is none, and where runs have
+    The other methods search for lr90 alone: they are left out if there is none, and if runs have
     scores.
     """
     found = _each(executor, _study, range(studies), oracle.name)
@@ -57,13 +57,13 @@ def simulate(oracle: Oracle | Graded, studies: int, executor: Executor) -> Oracl
 def measure(
     oracle: Oracle, name: str, ours: OwnResult, error: float, executor: Executor
 ) -> PeerResult:
-    """What a peer, in its best configuration, spends until its median error is `error`, ours.
+    """The cost of a peer, in its best configuration, until its median error equals our `error`.
 
-    The configuration is chosen on other seeds than it is measured on.
+    The configuration is chosen on other seeds than those of the measurement.
     """
 
     def merit(configuration: str) -> tuple[float, float]:
-        # Of those that never get there, the one that ends nearest.
+        # If no configuration reaches the error, take the one that ends nearest to it.
         errors = _errors(executor, oracle, name, configuration, range(CHOOSING))
         return cost_of_error(errors, error) or np.inf, error_of(errors[:, -1].tolist())
 
@@ -94,7 +94,7 @@ def errors_by_cost(oracle: Oracle, make: Callable[[np.random.Generator], Way], s
         one = oracle.run(way.next(), theta, rng)
         way.tell(one)
         spent += one.cost
-        # What is known when each full run is spent.
+        # The state of knowledge after each full run.
         while len(errors) < min(int(spent), CAP):
             errors.append(way.lr90() - truth)
     return np.array(errors)
@@ -110,7 +110,7 @@ def cost_of_error(errors: Floats, error: float) -> int | None:
 
 
 def interval_of_cost(errors: Floats, error: float) -> tuple[int | None, int | None]:
-    """The 95% interval of `cost_of_error`, by bootstrap of the studies; None is beyond the cap."""
+    """The 95% interval of `cost_of_error`, by bootstrap of the studies; None is above the cap."""
     rng = np.random.default_rng(derived_seed("bootstrap"))
     samples = rng.integers(len(errors), size=(BOOTSTRAPS, len(errors)))
     costs = sorted(cost_of_error(errors[sample], error) or CAP + 1 for sample in samples)

@@ -1,4 +1,4 @@
-"""Studies of made-up networks, by the search that the pipeline runs."""
+"""Studies of simulated networks, by the search of the pipeline."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,21 +15,21 @@ from lr_ceiling.simulation.scores import OwnResult
 
 # As in params.yaml.
 INTERVAL, BUDGET, LAG, CONFIRMATIONS = 0.3, 15.0, 4, 12
-# As in reports/audit.json, of an arm.
+# As in reports/audit.json, for one arm.
 CALLS = Calls(Tally(audited=59), Tally(audited=199))
-# The studies whose results say whether the search is still the same; 1 s each.
+# The studies whose results show whether the search is unchanged; 1 s each.
 SAMPLE = (0, 1)
-# Fresh seeds at each point that is verified, which are pooled with a search.
+# Number of fresh seeds at each verified point, which are pooled with the search.
 SEEDS = 20
 
 
 def network(name: str) -> Oracle | Graded:
-    """The oracle of this name: names travel to other processes, a curve, a function, does not."""
+    """The oracle of this name. Processes exchange names, because curves can't be pickled."""
     return next(oracle for oracle in (*ORACLES, *GRADED) if oracle.name == name)
 
 
 def study(oracle: Oracle | Graded, seed: int) -> dict[str, float]:
-    """One study by the pipeline's own search: what it says, the truth, and what it cost."""
+    """One study by the pipeline's search: its answers, compared with the truth, and its cost."""
     rng = np.random.default_rng(derived_seed("simulation", oracle.name, seed))
     theta = oracle.theta(rng)
     runs = RUNS if isinstance(oracle, Graded) else 0
@@ -62,7 +62,7 @@ def study(oracle: Oracle | Graded, seed: int) -> dict[str, float]:
     }
     if truth is not None and usable is not None:
         found |= held(usable, truth, "usable")
-        # As evidence.pooling has it: verification's scores are not among them.
+        # As in evidence.pooling, verification's scores are not included.
         found |= held(usable_below(pooled, scored_runs, LOSS), truth, "pooled_usable")
     return found
 
@@ -74,7 +74,7 @@ def verified(
     usable: Usable | None,
     rng: np.random.Generator,
 ) -> list[Observation]:
-    """Fresh seeds, all run to their end, at usable, lr90's lower limit, lr90 and lr50."""
+    """Fresh seeds at usable, lr90's lower limit, lr90 and lr50, all run to their end."""
     lr90, lr50 = (found.estimate(target) for target in (0.9, 0.5))
     points = [lr90.ci95[0], lr90.estimate, lr50.estimate]
     if usable is not None:
@@ -90,7 +90,7 @@ def verified(
 def said(
     posterior: Posterior, oracle: Oracle | Graded, theta: float, source: str
 ) -> dict[str, float]:
-    """What is printed of lr50 and lr90, held against the truth."""
+    """The printed lr50 and lr90, compared with the truth."""
     estimates = Estimates(posterior)
     found: dict[str, float] = {}
     for name, target in TARGETS.items():
@@ -100,9 +100,9 @@ def said(
 
 
 def held(printed: Estimate, truth: float, name: str) -> dict[str, float]:
-    """Whether what is printed is so: its interval holds the truth; where there is none, nothing is.
+    """Whether the printed interval contains the truth. If there is none, nothing must be printed.
 
-    A limit that is not known excludes nothing. NaN where there is nothing to compare.
+    A missing limit excludes nothing. Values without a comparison are NaN.
     """
     low, high = (None if end is None else float(np.log10(end)) for end in printed.ci95)
     claimed = (low, high) != (None, None)
@@ -122,7 +122,7 @@ def held(printed: Estimate, truth: float, name: str) -> dict[str, float]:
 
 
 def summarise(oracle: Oracle | Graded, studies: Sequence[Mapping[str, float]]) -> OwnResult:
-    """What our search found of an oracle."""
+    """The results of our search on an oracle."""
 
     def of(name: str) -> list[float]:
         return [one[name] for one in studies if name in one and not np.isnan(one[name])]
@@ -169,8 +169,8 @@ def error_of(errors: Sequence[float]) -> float:
 
 
 def digest_of_studies(studies: Sequence[Mapping[str, float]]) -> str:
-    """Identity of what the first two studies of an oracle found.
+    """Identity of the results of an oracle's first two studies.
 
-    While they are as they were, so are the others: what changed is a name or a comment.
+    While they are unchanged, the others are too: then only names or comments have changed.
     """
     return digest_of(*(studies[seed] for seed in SAMPLE))

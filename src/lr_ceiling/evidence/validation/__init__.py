@@ -1,1 +1,1 @@
-"""Holds MNIST against what is known of it: published facts, features, expectations, findings."""
+"""Checks MNIST against its specification: published facts, features, expectations, findings."""

@@ -1,7 +1,7 @@
-"""The specification as Great Expectations, and what it says of each.
+"""The specification as expectations of Great Expectations, and their results.
 
-What every row's column can say is its business; dtypes, shapes and pickles are refused earlier,
-where the file is read.
+Expectations check the values of columns. Wrong dtypes, shapes and pickles are refused earlier, when
+the file is read.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ Expectations = Sequence[Expectation]
 # Untyped, since the package doesn't re-export them explicitly.
 gxe: Any = gx.expectations
 
-# Rows that the report shows of those that break an expectation.
+# Number of rows that break an expectation that the report shows.
 EXAMPLES = 5
-# Names in the report for what Great Expectations says that it saw.
+# Names in the report for the observed values of Great Expectations.
 OBSERVED = {
     "value": "observed_value",
     "of": "element_count",
@@ -41,7 +41,7 @@ OBSERVED = {
 def evaluate(
     images: pd.DataFrame, classes: pd.DataFrame, specification: Specification, data_docs: Path
 ) -> list[dict[str, Any]]:
-    """An entry an expectation; writes Data Docs for people into `data_docs`.
+    """One entry per expectation; writes Data Docs for people into `data_docs`.
 
     An entry has `about`, `expectation`, `rows`, `expected`, `observed` and `success`.
     """
@@ -50,13 +50,13 @@ def evaluate(
         *_check(context, "images", images, ["split", "index"], image_expectations(specification)),
         *_check(context, "classes", classes, ["split", "label"], class_expectations(specification)),
     ]
-    # It removes the pages of earlier runs, and nothing else, before it writes.
+    # It first removes the pages of earlier runs, and nothing else.
     context.build_data_docs()
     return [_entry(result) for result in results]
 
 
 def image_expectations(specification: Specification) -> Expectations:
-    """What holds for every image, and for all of them together."""
+    """The expectations for each image, and for all images together."""
     is_train, is_test = Column("split") == "train", Column("split") == "test"
     train, test = sum(specification.train_counts), sum(specification.test_counts)
     digits = list(range(CLASSES))
@@ -94,7 +94,7 @@ def image_expectations(specification: Specification) -> Expectations:
 
 
 def class_expectations(specification: Specification) -> Expectations:
-    """What holds for every class of every split."""
+    """The expectations for each class of each split."""
     tolerance = specification.class_mean_tolerance
     return [
         gxe.ExpectColumnValuesToNotBeNull(notes="no class is empty", column="mean"),
@@ -117,7 +117,7 @@ def class_expectations(specification: Specification) -> Expectations:
 
 
 def _quiet_context(data_docs: Path) -> Any:
-    """A context that keeps nothing, sends nothing, shows no bars, and has one site of pages."""
+    """A context without storage, telemetry and progress bars, with one site of pages."""
     site = {
         "class_name": "SiteBuilder",
         "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
@@ -158,7 +158,7 @@ def _check(
 
 
 def _entry(result: ExpectationValidationResult) -> dict[str, Any]:
-    """What the report says of one expectation, with the first rows that break it."""
+    """The report's entry for one expectation, with the first rows that break it."""
     config = result.expectation_config
     assert config is not None
     described = result.describe_dict()
@@ -181,7 +181,7 @@ def _entry(result: ExpectationValidationResult) -> dict[str, Any]:
 
 
 def _rounded(value: Any) -> Any:
-    """The same with 6 digits: the last ones of a mean depend on the processor."""
+    """The value to 6 digits, since the last digits of a mean depend on the processor."""
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

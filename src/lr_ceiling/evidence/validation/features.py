@@ -1,4 +1,4 @@
-"""What is held against the specification: a row of features an image, and a row a class."""
+"""The features that are checked against the specification: one row per image and per class."""
 
 import hashlib
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from lr_ceiling.evidence.validation.published import CLASSES, Specification
 from lr_ceiling.mnist.dataset import Arrays, Bytes
 
-# Prototypes are compared in cells of 4x4 pixels: 7x7 numbers an image.
+# Prototypes are compared in cells of 4x4 pixels: 7x7 numbers per image.
 CELL = 4
 
 
 def image_frame(arrays: Arrays, specification: Specification) -> pd.DataFrame:
-    """A row an image, training images first."""
+    """One row per image, training images first."""
     images = np.concatenate([arrays.train_images, arrays.test_images])
     sizes = {"train": len(arrays.train_images), "test": len(arrays.test_images)}
     pixels = images.reshape(len(images), -1)
@@ -47,7 +47,7 @@ def image_frame(arrays: Arrays, specification: Specification) -> pd.DataFrame:
 
 
 def class_frame(images: pd.DataFrame, specification: Specification) -> pd.DataFrame:
-    """A row a split and class, classes without an image included."""
+    """One row per split and class, including classes without an image."""
     expected = {"train": specification.train_counts, "test": specification.test_counts}
     every = pd.MultiIndex.from_product([expected, range(CLASSES)], names=["split", "label"])
     groups = images.groupby(["split", "label"])
@@ -64,18 +64,18 @@ def _nearest_prototype(images: Bytes, specification: Specification) -> NDArray[n
     known = np.array([list(bytes.fromhex(row)) for row in specification.prototypes], np.float64)
     cells = images.reshape(len(images), 28 // CELL, CELL, 28 // CELL, CELL)
     means = cells.mean(axis=(2, 4)).reshape(len(images), -1)
-    # The squared distance, less the image's own square, which all classes share.
+    # The squared distance without the square of the image, which is the same for all classes.
     distances: NDArray[np.float64] = (known**2).sum(axis=1) - 2 * means @ known.T
     return np.asarray(distances.argmin(axis=1))
 
 
 def _extent(touched: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """From the first to the last True of each row; 0 where there is none."""
+    """The extent from the first to the last True of each row; 0 without one."""
     length = touched.shape[1] - touched.argmax(axis=1) - touched[:, ::-1].argmax(axis=1)
     return np.where(touched.any(axis=1), length, 0)
 
 
 def _centre(weights: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean position of each row's weights; -1 where they are all zero."""
+    """Mean position of each row's weights; -1 if all are zero."""
     total = weights.sum(axis=1)
     return np.where(total, weights @ np.arange(weights.shape[1]) / np.maximum(total, 1), -1.0)

@@ -1,4 +1,4 @@
-"""What was found of the data: for the report, and as a table where an expectation doesn't hold."""
+"""The findings on the data, for the report, and as a table of failed expectations."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from lr_ceiling.mnist.dataset import Arrays
 
 
 def validate(arrays: Arrays, specification: Specification, data_docs: Path) -> dict[str, Any]:
-    """Hold `arrays` against `specification`; write Data Docs for people into `data_docs`.
+    """Check `arrays` against `specification`; write Data Docs for people into `data_docs`.
 
-    Returns what goes into the report: `success`, `evaluated`, `failed`, `counts` of images and
-    `expectations`, each with `about`, `expected`, `observed` and `success`. It is equal for
-    equal arrays.
+    Returns the content of the report: `success`, `evaluated`, `failed`, `counts` of images and
+    `expectations`, each with `about`, `expected`, `observed` and `success`. Equal arrays give equal
+    content.
     """
     images = image_frame(arrays, specification)
     classes = class_frame(images, specification)
@@ -32,7 +32,7 @@ def validate(arrays: Arrays, specification: Specification, data_docs: Path) -> d
 
 
 def refuse_failures(findings: dict[str, Any], data_docs: Path) -> None:
-    """Raise ValidationError with a table of the expectations that don't hold, if there are any."""
+    """Raise ValidationError with a table of the failed expectations, if there are any."""
     failed = [entry for entry in findings["expectations"] if not entry["success"]]
     if not failed:
         return

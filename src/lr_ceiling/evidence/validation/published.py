@@ -1,4 +1,4 @@
-"""What is known of MNIST before it is read: counts, bounds, and how its classes look."""
+"""The published facts about MNIST: counts, bounds, and prototypes of its classes."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,7 +7,7 @@ CLASSES = 10
 
 
 class Bound(NamedTuple):
-    """What every image's value in a column of the frame lies between, both included."""
+    """The inclusive bounds of all images' values in a column of the frame."""
 
     about: str
     column: str
@@ -17,28 +17,28 @@ class Bound(NamedTuple):
 
 @dataclass(frozen=True)
 class Specification:
-    """What is known of a set of digits before it is read. Grey levels run from 0 to 255."""
+    """The known facts about a set of digits. Grey levels run from 0 to 255."""
 
-    # Images of each class.
+    # Number of images in each class.
     train_counts: tuple[int, ...]
     test_counts: tuple[int, ...]
     bounds: tuple[Bound, ...]
-    # Mean grey level of each class, and the share of it by which a sample may differ.
+    # Mean grey level of each class, and the relative deviation that a sample may have.
     class_means: tuple[float, ...]
     class_mean_tolerance: float
     # Mean image of each class in 7x7 cells, as 98 hex digits.
     prototypes: tuple[str, ...]
-    # Share of a class's images that have their own prototype as the nearest, at least.
+    # The least share of a class's images whose nearest prototype is that of their own class.
     agreement: float
 
 
-# Counts, the black ground, the box of 20x20 and the centre of mass in the middle are in the data
-# set's description (http://yann.lecun.com/exdb/mnist). Of the published images, means lie within
-# 6.5-101, standard deviations within 31-119, shares of ink within .04-.45, of saturated pixels
-# below .30. Class means and prototypes are those of the published training images; the test set's
-# class means differ from them by 5% at most. 61% to 96% of a class are nearest to their own
-# prototype and at most 15% to any other, so a bound of 50% is clear of both, and it finds wrong
-# labels though their numbers be right.
+# Counts, the black background, the box of 20x20 and the centre of mass in the middle are in the
+# data set's description (http://yann.lecun.com/exdb/mnist). In the published images, means lie
+# within 6.5-101, standard deviations within 31-119, shares of ink within .04-.45, of saturated
+# pixels below .30. Class means and prototypes are those of the published training images; the test
+# set's class means differ from them by at most 5%. 61% to 96% of a class are nearest to their own
+# prototype and at most 15% to any other. So a bound of 50% separates the two, and detects wrong
+# labels even if their counts are right.
 MNIST = Specification(
     train_counts=(5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
     test_counts=(980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),

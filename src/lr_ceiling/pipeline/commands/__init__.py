@@ -1,1 +1,1 @@
-"""The commands of `lr-ceiling` that are no stage of the pipeline: one module a command."""
+"""The commands of `lr-ceiling` that are not stages of the pipeline: one module per command."""

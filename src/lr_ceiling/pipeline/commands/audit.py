@@ -1,4 +1,4 @@
-"""Audit the judge: let runs that it would have ended run on, and count those that became stable."""
+"""Audit the judge: continue runs that it would have ended, and count those that became stable."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from lr_ceiling.report.schemas import AuditReport
 @one_line_errors
 @one_writer
 def main(splits: Path, output: Path, state: Path) -> None:
-    """Audit the early calls; one that was stopped goes on from its report and from kept runs."""
+    """Audit the early calls. A stopped audit continues from its report and the stored runs."""
     values = params.load()
     template = RunSpec.of(
         values.training,
@@ -49,7 +49,7 @@ def main(splits: Path, output: Path, state: Path) -> None:
     report = known = new.resumed(output)
 
     def write() -> None:
-        """Write what is known so far, should this be stopped."""
+        """Write the results so far, in case the command is stopped."""
         report.model_copy(update={"runs": source.tables}).write(output)
 
     def on_ended(run: RunResult) -> None:

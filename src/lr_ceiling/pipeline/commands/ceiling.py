@@ -1,4 +1,4 @@
-"""`lr-ceiling ceiling`: the answer, from the report of the searches."""
+"""`lr-ceiling ceiling`: prints the ceilings in the report of the searches."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ best accuracy of its network. In brackets: 95% intervals, by all runs."""
 )
 @one_line_errors
 def main(variant: str | None, activation: str | None, ceilings: Path) -> None:
-    """Print how far the learning rate of each network can be turned up, with 95% intervals."""
+    """Print the highest learning rates at which each network trains, with 95% intervals."""
     report = CeilingsReport.read(ceilings)
     arms = report.arms
     asked = [
@@ -61,7 +61,7 @@ def row(arm: ArmCeilings) -> tuple[str, str, str]:
 
 
 def in_times_of(ratio: Ratio) -> str:
-    """How many times the baseline's learning rates batch norm's are, where runs bound both."""
+    """The ratio of batch norm's learning rates to the baseline's, if runs bound both."""
     known = {
         "no accuracy lost up to": ratio.usable and ratio.usable.estimate and in_times(ratio.usable),
         "trains up to": ratio.lr90.estimate and lr90_times(ratio),

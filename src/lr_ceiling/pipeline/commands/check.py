@@ -1,4 +1,4 @@
-"""`lr-ceiling check`: whether anything that is kept is damaged, and what makes it again."""
+"""`lr-ceiling check`: finds damaged results, and names the commands that restore them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,13 +13,13 @@ from lr_ceiling.pipeline.integrity.part import Part
 @click.command()
 @one_line_errors
 def main() -> None:
-    """Hold every result, model, journal, lock and the store against their digests.
+    """Check all results, models, journals, locks and the store for damage.
 
-    Nothing is changed but the paths of a store that was moved. What is damaged or missing is told
-    with the command that makes it again, and ends with exit code 1.
+    Prints each damaged or missing thing with the command that restores it, and then exits with code
+    1. Changes only the paths in a store that was moved.
     """
     name = params.load().promote.model
-    # Late, since mlflow takes 2.4 s to import.
+    # Imported here because mlflow takes 2.4 s to import.
     from lr_ceiling.pipeline.integrity.outputs import check_cache, check_outputs
     from lr_ceiling.pipeline.integrity.results import check_reports, check_runs
     from lr_ceiling.pipeline.integrity.state import check_journals, check_kept_runs, check_locks

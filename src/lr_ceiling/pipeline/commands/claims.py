@@ -1,4 +1,4 @@
-"""Test those of the post's claims that need runs of their own."""
+"""Test the claims of the post that need additional runs."""
 
 from itertools import product
 from pathlib import Path
@@ -31,7 +31,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @one_line_errors
 @one_writer
 def main(splits: Path, train: Path, output: Path, state: Path) -> None:
-    """Test the claims that need more runs; what the report or the state holds is not run again."""
+    """Test the claims that need more runs. Results in the report or the state are not run again."""
     values = params.load()
     template = RunSpec.of(
         values.training,
@@ -48,7 +48,7 @@ def main(splits: Path, train: Path, output: Path, state: Path) -> None:
     report = known = ClaimsReport(subject=subject_of(template, grid)).resumed(output)
 
     def write() -> None:
-        """Write what is known so far, should this be stopped."""
+        """Write the results so far, in case the command is stopped."""
         report.model_copy(update={"runs": source.tables}).write(output)
 
     def on_ended(run: RunResult) -> None:
@@ -66,7 +66,7 @@ def main(splits: Path, train: Path, output: Path, state: Path) -> None:
         for found in tests.run(source, before):
             report = known.model_copy(update=vars(found))
             write()
-    # Whether verdicts hold together is for the report to say, which knows all claims.
+    # The joint verdict needs all claims, so it belongs to the report.
     print_table("claims", CLAIM_COLUMNS[:-1], [claim_row(claim)[:-1] for claim in report.claims])
 
 

@@ -1,4 +1,4 @@
-"""`lr-ceiling compare`: the post's own call. Both variants now, outside DVC, side by side."""
+"""`lr-ceiling compare`: the call of the post, which trains both variants now, outside DVC."""
 
 from pathlib import Path
 from typing import get_args
@@ -47,7 +47,7 @@ def main(
     splits: Path,
     output: Path,
 ) -> None:
-    """Train the baseline and the batch-norm network, and draw the two curves."""
+    """Train the baseline and the batch-norm network, and draw their curves."""
     values = params.load()
     asked = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
     changes = {name: value for name, value in asked.items() if value is not None}
@@ -85,7 +85,7 @@ def main(
         )
     for one in ended:
         write_ended(one.result.spec.key, one)
-    # Late, since mlflow takes 2.4 s to import, matplotlib 0.5 s: begun while the runs trained.
+    # Imported here because mlflow takes 2.4 s and matplotlib 0.5 s; started during the runs.
     from lr_ceiling import tracking
     from lr_ceiling.report import figures
 
@@ -97,7 +97,7 @@ def main(
 
 
 def lags(run: RunSummary) -> bool:
-    """Whether a run is stable by its weights alone."""
+    """Whether a run is stable by its weights, but not as saved."""
     return run.label == "stable" and run.validation_accuracy < run.spec.target_accuracy
 
 

@@ -16,7 +16,7 @@ from lr_ceiling.execution.remote import Cluster
 from lr_ceiling.find import find_ceiling
 from lr_ceiling.problems.problem import Problem
 
-# The name of a problem's file as a module.
+# The module name under which a problem's file is imported.
 NAME = "__problem__"
 
 
@@ -24,25 +24,25 @@ NAME = "__problem__"
 @click.argument("problem", metavar="FILE.py:NAME|MODULE:NAME")
 @click.option("--low", type=float, required=True, help="the ceiling is expected above it")
 @click.option("--high", type=float, required=True, help="the ceiling is expected below it")
-@click.option("--target", type=float, help="the score from which on a run is stable")
+@click.option("--target", type=float, help="the score that a stable run must reach")
 @click.option("--mode", type=click.Choice(["max", "min"]), default="max", show_default=True)
-@click.option("--budget", type=float, default=15, show_default=True, help="full runs at most")
-@click.option("--interval", type=float, default=0.3, show_default=True, help="decades, to end at")
+@click.option("--budget", type=float, default=15, show_default=True, help="maximum full runs")
+@click.option("--interval", type=float, default=0.3, show_default=True, help="decades, to stop at")
 @click.option(
-    "--confirmations", type=int, default=12, show_default=True, help="fresh seeds at most"
+    "--confirmations", type=int, default=12, show_default=True, help="maximum fresh seeds"
 )
 @click.option(
-    "--usable", type=int, default=6, show_default=True, help="runs below the edge at most"
+    "--usable", type=int, default=6, show_default=True, help="maximum runs below the edge"
 )
-@click.option("--loss", type=float, help="of the score that counts as none lost; 0.01 for max")
+@click.option("--loss", type=float, help="allowed loss of score; default: 0.01 for mode max")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--lag", type=int, default=4, show_default=True, help="runs under way at most")
-@click.option("--workers", type=int, help="runs at once; one a core by default")
-@click.option("--scheduler", help="a Dask scheduler whose workers run it: tcp://host:8786")
+@click.option("--lag", type=int, default=4, show_default=True, help="maximum runs in progress")
+@click.option("--workers", type=int, help="runs at once; default: one per core")
+@click.option("--scheduler", help="address of a Dask scheduler for the runs: tcp://host:8786")
 @click.option("--strict", is_flag=True, help="refuse workers that compute other last digits")
-@click.option("--time-out", type=float, help="seconds, after which another worker tries a run too")
-@click.option("--storage", type=click.Path(path_type=Path), help="a journal to go on from")
-@click.option("--json", "output", type=click.Path(path_type=Path), help="write the answer there")
+@click.option("--time-out", type=float, help="seconds until a second worker gets the same run")
+@click.option("--storage", type=click.Path(path_type=Path), help="a journal, to continue later")
+@click.option("--json", "output", type=click.Path(path_type=Path), help="a file for the answer")
 @click.option("--quiet", is_flag=True, help="show no progress")
 @one_line_errors
 def main(
@@ -54,10 +54,10 @@ def main(
     time_out: float | None,
     **question: Any,
 ) -> None:
-    """Measure up to which learning rate a problem trains, and up to which no accuracy is lost.
+    """Measure the highest learning rates at which a problem trains and loses no accuracy.
 
-    The problem is a KerasProblem, or a function of a learning rate and a seed that returns whether
-    the run was stable, or a score.
+    The problem is a KerasProblem, or a function of a learning rate and a seed. The function returns
+    whether the run was stable, or a score.
     """
     cluster = cluster_at(scheduler, strict, time_out)
     found = load_problem(problem)
@@ -68,22 +68,22 @@ def main(
 
 
 def cluster_at(address: str | None, strict: bool, time_out: float | None) -> Cluster | None:
-    """The cluster of a scheduler. Raises ParamsError for options that need one, and no number."""
+    """The cluster of a scheduler. Raises ParamsError for cluster options without a scheduler."""
     if address is None:
         if strict or time_out is not None:
             name = "--strict" if strict else "--time-out"
-            raise ParamsError(f"{name} is for workers elsewhere: name their --scheduler")
+            raise ParamsError(f"{name} is for a cluster: give its --scheduler")
         return None
     if time_out is not None and not time_out > 0:
         raise ParamsError(f"--time-out is {time_out:g}: it must be above 0 seconds")
-    # Late, since it takes .5 s to import, and an extra.
+    # Imported here because the import takes .5 s and needs an extra.
     from lr_ceiling.execution.cluster import DaskCluster
 
     return DaskCluster(address, strict=strict, time_out=time_out)
 
 
 def load_problem(named: str) -> Any:
-    """What `FILE.py:NAME` or `MODULE:NAME` names. Raises ParamsError if there is no such thing."""
+    """The object named by `FILE.py:NAME` or `MODULE:NAME`. Raises ParamsError if it is missing."""
     place, _, name = named.rpartition(":")
     if not place or not name:
         raise ParamsError(f"{named!r} names no problem: write FILE.py:NAME or MODULE:NAME")
@@ -105,29 +105,29 @@ def _module(place: str) -> ModuleType:
         return _executed(path)
     except LrCeilingError:
         raise
-    # Whatever a user's file raises.
+    # Any error of a user's file.
     except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split()) or "no reason given"
         raise ParamsError(f"{place} can't be imported: {type(error).__name__}: {reason}") from error
 
 
 def _executed(path: Path) -> ModuleType:
-    # As Python does for a script: it may import its neighbours.
+    # Like Python for a script, so that the file may import its neighbours.
     sys.path.insert(0, str(path.parent.resolve()))
     spec = importlib.util.spec_from_file_location(NAME, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses, and whatever else asks for the module of a class, look for it there.
+    # Dataclasses and others look up the module of a class here.
     sys.modules[NAME] = module
     spec.loader.exec_module(module)
-    # Nobody else can import it.
+    # Other processes can't import it.
     cloudpickle.register_pickle_by_value(module)
     return module
 
 
 def _offered(module: ModuleType) -> str:
-    """What of a module's own may be a problem."""
+    """The names in a module that may be a problem."""
     own = [
         name
         for name, value in vars(module).items()

@@ -1,4 +1,4 @@
-"""`lr-ceiling log`: send finished runs to MLflow, those that DVC took from its cache as well."""
+"""`lr-ceiling log`: log finished runs to MLflow, including those from DVC's cache."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from lr_ceiling.execution.files import write_text
 from lr_ceiling.execution.provenance import SWITCH, root
 from lr_ceiling.mnist.results import read_runs
 
-# What a study leaves for people beside its JSON.
+# A study's files for people, besides its JSON.
 SHOWN = {".csv", ".png"}
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -26,7 +26,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--compare", type=FOLDER, default="state/compare", help="Folder of compared runs.")
 @errors.one_line_errors
 def main(train: Path, models: Path, search: Path, compare: Path) -> None:
-    """Log every finished run and study to MLflow; what is there already stays as it is.
+    """Log every finished run and study to MLflow. Entries that exist already stay unchanged.
 
     Example: lr-ceiling log
     """
@@ -37,7 +37,7 @@ def main(train: Path, models: Path, search: Path, compare: Path) -> None:
     if _stamp(results) == _read_stamp():
         click.echo("MLflow holds all of it already")
         return
-    # Late, since mlflow takes 2.4 s to import: nothing to do is told in half a second.
+    # Imported here because mlflow takes 2.4 s to import, which a call with no work avoids.
     from lr_ceiling import tracking
     from lr_ceiling.report.figures import draw_study
 
@@ -88,7 +88,7 @@ def _digest(groups: Iterable[Path]) -> str:
 
 
 def _stamp(results: str) -> str | None:
-    """What holds while the results and the database are as they were; None for a server."""
+    """A stamp that changes with the results and the database; None for a tracking server."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return None
     try:
@@ -110,7 +110,7 @@ def _write_stamp(results: str) -> None:
 
 
 def _stamp_path() -> Path:
-    # Beside the database, so that it goes when that is deleted.
+    # Beside the database, so that both are deleted together.
     return root() / "mlruns" / "logged"
 
 

@@ -1,4 +1,4 @@
-"""`lr-ceiling predict`: which digit a picture shows, by the best network of the grid."""
+"""`lr-ceiling predict`: the digit in a picture, by the best network of the grid."""
 
 from pathlib import Path
 
@@ -19,14 +19,14 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.argument(
     "pictures", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@click.option("--model", type=click.Path(path_type=Path), help="Default: the best of the grid.")
+@click.option("--model", type=click.Path(path_type=Path), help="Default: the grid's best model.")
 @click.option("--train", type=FOLDER, default="data/train", help="Folder of the cells' runs.")
 @click.option("--models", type=FOLDER, default="data/models", help="Folder of the cells' models.")
 @one_line_errors
 def main(pictures: tuple[Path, ...], model: Path | None, train: Path, models: Path) -> None:
-    """Say which digit each picture shows, how probable the network holds it, and the next one.
+    """Print the most probable digit in each picture and the next one, with their probabilities.
 
-    A picture holds one digit, of any size, place and colour, on an even background.
+    A picture holds one digit of any size, position and colour, on a uniform background.
     """
     digits = np.stack([read_digit(path) for path in pictures])
     network = model or best_model(train, models)
@@ -49,7 +49,7 @@ def in_words(probabilities: NDArray[np.floating]) -> str:
 def best_model(train: Path, models: Path) -> Path:
     """The best seed's network of the cell with the best mean accuracy on the validation split.
 
-    Raises ResultsError where `train` holds no runs.
+    Raises ResultsError if `train` holds no runs.
     """
     cells = {path.parent.name: read_runs(path) for path in sorted(train.glob("*/runs.json"))}
     if not cells:

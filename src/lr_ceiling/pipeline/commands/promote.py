@@ -1,4 +1,4 @@
-"""`lr-ceiling promote`: make the best new model live, if it has earned that at the gate."""
+"""`lr-ceiling promote`: make the best new model live, if it passes the gate."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from lr_ceiling.pipeline.terminal import print_table
 if TYPE_CHECKING:
     from lr_ceiling.live.gate import Decision, Entrant
 
-# Apart from 1, an error, and 2, a wrong call.
+# Exit code 1 means an error, 2 wrong usage.
 REFUSED = 3
 
 
@@ -21,16 +21,16 @@ REFUSED = 3
 @click.option(
     "--without-champion",
     is_flag=True,
-    help="judge the challenger alone where the champion can't be loaded any more",
+    help="judge the challenger alone if the champion can't be loaded any more",
 )
 @one_line_errors
 def main(fail_on_refusal: bool, without_champion: bool) -> None:
-    """Hold the best model of `dvc repro` against the champion on the gate images.
+    """Compare the best model of `dvc repro` with the champion on the gate images.
 
-    A refusal is a result, in state/promotion.json, and exits with 0.
+    A refusal is a result: it is written to state/promotion.json, and the exit code is 0.
     """
     asked = params.load().promote
-    # Late, since mlflow takes 2 s to import.
+    # Imported here because mlflow takes 2 s to import.
     from lr_ceiling.live import gate
     from lr_ceiling.live.predictor import Predictor
 
@@ -43,7 +43,7 @@ def main(fail_on_refusal: bool, without_champion: bool) -> None:
 
 
 def show(decision: "Decision") -> None:
-    """Print what was checked, what was measured, and what is live now."""
+    """Print the checks, the measurements, and the live version."""
     for check in decision.checks:
         click.echo(f"{'passed' if check.passed else 'FAILED'}  {check.name}: {check.detail}")
     entrants = {"challenger": decision.challenger, "champion": decision.champion}
@@ -67,7 +67,7 @@ def show(decision: "Decision") -> None:
 
 
 def figures(entrant: "Entrant") -> tuple[str, ...]:
-    """What was measured of a model, as a row of a table has it."""
+    """The measurements of a model, as the cells of a table row."""
     measured = entrant.measured
     assert measured
     worst = measured.worst_class

@@ -1,4 +1,4 @@
-"""`lr-ceiling registry`: which models were put forward, what became of them, which one is live."""
+"""`lr-ceiling registry`: all model versions, the decision on each, and the live one."""
 
 from datetime import UTC, datetime
 
@@ -17,10 +17,10 @@ HEADER = ("cell", "accuracy", "difference", "decision")
 def main() -> None:
     """Show every version of the model with its aliases and the decision on it.
 
-    The files of a store that was moved are found again by this.
+    This also updates the file paths in a store that was moved.
     """
     name = params.load().promote.model
-    # Late, since mlflow takes 2 s to import.
+    # Imported here because mlflow takes 2 s to import.
     from lr_ceiling import tracking
     from lr_ceiling.live import last_known, registry
 

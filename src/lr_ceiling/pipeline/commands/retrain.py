@@ -13,29 +13,29 @@ from lr_ceiling.pipeline import params
 if TYPE_CHECKING:
     from lr_ceiling.live.retraining import Settings
 
-# As `lr-ceiling promote` does.
+# The same as in `lr-ceiling promote`.
 REFUSED = 3
 
 
 @click.command()
-@click.option("--week", help="ISO week that the seeds follow from, such as 2026-W48; default: now")
+@click.option("--week", help="ISO week that determines the seeds, such as 2026-W48; default: now")
 @click.option(
     "--quick/--full",
     default=False,
-    help="rehearse with 2 seeds and 2 runs a search, and put the results back; default: full",
+    help="rehearse with 2 seeds and 2 runs per search, then restore the results; default: full",
 )
-@click.option("--seeds", type=click.IntRange(1, 64), help="seeds a cell; default: as many as now")
-@click.option("--force", is_flag=True, help="train also what DVC has trained with these seeds")
+@click.option("--seeds", type=click.IntRange(1, 64), help="seeds per cell; default: present number")
+@click.option("--force", is_flag=True, help="train again, even if DVC has these seeds' results")
 @click.option("--fail-on-refusal", is_flag=True, help=f"exit with {REFUSED} if it is refused")
 @one_line_errors
 def main(
     week: str | None, quick: bool, seeds: int | None, force: bool, fail_on_refusal: bool
 ) -> None:
-    """Validate the data anew, retrain with the week's seeds, promote what has earned it.
+    """Validate the data again, retrain with the week's seeds, and promote the best model.
 
-    The outcome is in state/retrain.json, for people in state/retrain.md.
+    The outcome is written to state/retrain.json and, for people, to state/retrain.md.
     """
-    # Late, since mlflow takes 2 s to import.
+    # Imported here because mlflow takes 2 s to import.
     from lr_ceiling.live.outcome import summary
     from lr_ceiling.live.predictor import Predictor
     from lr_ceiling.live.retraining import Plan, retrain
@@ -47,7 +47,7 @@ def main(
         seeds=seeds,
         force=force,
     )
-    # A stopped service puts its files back, as after Ctrl-C.
+    # A stopped service restores its files, like after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Predictor() as predictor:
         outcome = retrain(plan, predictor, load)
@@ -59,7 +59,7 @@ def main(
 
 
 def load(path: Path) -> "Settings":
-    """What a retraining needs of a params file. Raises ParamsError as the pipeline does."""
+    """A retraining's settings from a params file. Raises ParamsError like the pipeline."""
     from lr_ceiling.live.gate import Terms
     from lr_ceiling.live.retraining import Settings
 

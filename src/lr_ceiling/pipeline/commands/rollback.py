@@ -1,4 +1,4 @@
-"""`lr-ceiling rollback`: the version that was live before is live again."""
+"""`lr-ceiling rollback`: makes the previous version live again."""
 
 import click
 
@@ -9,12 +9,12 @@ from lr_ceiling.pipeline import params
 @click.command()
 @one_line_errors
 def main() -> None:
-    """Make the previous version the champion, and the champion the previous one; twice undoes it.
+    """Swap the champion and the previous version. A second rollback undoes the first.
 
     The version that was rolled back is not promoted again.
     """
     name = params.load().promote.model
-    # Late, since mlflow takes 2 s to import.
+    # Imported here because mlflow takes 2 s to import.
     from lr_ceiling import tracking
     from lr_ceiling.live import last_known, registry
 

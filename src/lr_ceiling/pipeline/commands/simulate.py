@@ -1,4 +1,4 @@
-"""Simulate studies of networks whose ceilings are known: coverage, bias, and what others need."""
+"""Simulate studies of networks with known ceilings: coverage, bias, and a comparison of methods."""
 
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -21,13 +21,13 @@ from lr_ceiling.simulation.scoring import is_current, simulate
 
 @click.command()
 @click.option(
-    "--studies", type=click.IntRange(min=2), default=1000, show_default=True, help="of each oracle"
+    "--studies", type=click.IntRange(min=2), default=1000, show_default=True, help="per oracle"
 )
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
 @one_line_errors
 @one_writer
 def main(studies: int, output: Path) -> None:
-    """Simulate; oracles that the report holds as they are now are not simulated again."""
+    """Simulate all oracles. Oracles that the report holds unchanged are not simulated again."""
     found = {oracle.name: oracle for oracle in SimulationReport.known(output)}
     with ProcessPoolExecutor(cores(), get_context("spawn")) as executor:
         for oracle in (*ORACLES, *GRADED):
@@ -44,7 +44,7 @@ def main(studies: int, output: Path) -> None:
 
 
 def report_of(found: Mapping[str, OracleResult]) -> SimulationReport:
-    """What was found of the oracles that there are, in their order."""
+    """The report of the existing oracles, in their order."""
     results = (found.get(oracle.name) for oracle in (*ORACLES, *GRADED))
     return SimulationReport(oracles=tuple(result for result in results if result))
 

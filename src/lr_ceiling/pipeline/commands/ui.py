@@ -1,4 +1,4 @@
-"""`lr-ceiling ui`: MLflow's UI on this machine, with links to the pages that show most."""
+"""`lr-ceiling ui`: MLflow's UI on this machine, with links to the main pages."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lr_ceiling.tracking import Page
 
 HOST = "127.0.0.1"
-# It answers after 6 s on an idle machine.
+# The server answers after 6 s on an idle machine.
 START_SECONDS = 60
 STOP_SECONDS = 5
 
@@ -32,12 +32,12 @@ STOP_SECONDS = 5
     type=click.IntRange(0, 65535),
     default=5000,
     show_default=True,
-    help="Where it is busy, another is taken; 0 takes any.",
+    help="If this port is busy, another one is used; 0 means any port.",
 )
 @one_line_errors
 def main(port: int) -> None:
     """Serve MLflow's UI to this machine until Ctrl-C, and print links to the comparisons."""
-    # Late, since mlflow takes 3 s to import.
+    # Imported here because mlflow takes 3 s to import.
     from lr_ceiling import tracking
 
     uri = tracking.store_uri()
@@ -55,8 +55,8 @@ def main(port: int) -> None:
         click.echo(f"port {port} is busy: taking {free}")
     address = f"http://{HOST}:{free}"
     with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
-        # The server must not see the store before its schema is this MLflow's; it starts while
-        # the links are gathered, and the store is free for others while it runs.
+        # The server must not open the store before its schema is upgraded. It starts while the
+        # links are collected, and other commands may use the store while it runs.
         with tracking.open_store() as store:
             server = stack.enter_context(_serving(uri, free))
             pages = store.pages()
@@ -71,13 +71,13 @@ def main(port: int) -> None:
 
 @contextlib.contextmanager
 def _serving(uri: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """MLflow's server, which ends with this block, and with this process however that ends."""
+    """MLflow's server, which ends with this block, and in any case with this process."""
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--app-name", "lr-ceiling"),
         *("--host", HOST, "--port", str(port), "--workers", "1"),
     ]
     settings = {
-        # A command's arguments are seen by all who use the machine, and a URI may hold a password.
+        # All users of the machine can see a command's arguments, and a URI may hold a password.
         "MLFLOW_BACKEND_STORE_URI": uri,
         "LR_CEILING_UI_UNTIL_CLOSED": "1",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -90,7 +90,7 @@ def _serving(uri: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            # Ctrl-C is for this process, which ends the others.
+            # Ctrl-C must reach only this process, which ends the server.
             start_new_session=True,
         )
     try:
@@ -122,7 +122,7 @@ def _print_links(address: str, pages: Iterable["Page"]) -> None:
 def _free_port(wanted: int) -> int:
     for port in (wanted, 0):
         with socket.socket() as listener, contextlib.suppress(OSError):
-            # What a server that was just stopped leaves behind is no other server.
+            # The closing connections of a stopped server must not count as a busy port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, port))
             return int(listener.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Verify the ceilings by fresh seeds, to the full horizon, and hold LR range tests against them."""
+"""Verify the ceilings with fresh seeds to the full horizon, and compare LR range tests."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,15 +38,15 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.command()
 @click.argument("splits", type=click.Path(path_type=Path))
 @click.option("--search", type=FOLDER, required=True, help="the arms' folders")
-@click.option("--audit", type=click.Path(path_type=Path), required=True, help="of early decisions")
+@click.option("--audit", type=click.Path(path_type=Path), required=True, help="early calls' audit")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
 @click.option("--state", type=FOLDER, required=True, help="folder of runs")
 @one_line_errors
 @one_writer
 def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> None:
-    """Verify every arm, then try range tests; what the report or the state holds is not run again.
+    """Verify every arm, then try range tests. Results in the report or the state are not run again.
 
-    Points and range tests of a report of the same conditions count, also without their runs.
+    Points and range tests of a report made under the same conditions count even without their runs.
     """
     values = params.load()
     rules, digest = AuditReport.read(audit).rules, splits_digest(splits)
@@ -60,7 +60,7 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
         )
         for folder in folders
     ]
-    # Range tests train in this process; late, since TensorFlow takes 5 s to import.
+    # Range tests train in this process. Imported here because TensorFlow takes 5 s to import.
     pin()
     with muted_stderr():
         from lr_ceiling.evidence import range_tests
@@ -76,7 +76,7 @@ def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> 
     report = known = new.resumed(output)
 
     def write() -> None:
-        """Write what is known so far, should this be stopped."""
+        """Write the results so far, in case the command is stopped."""
         report.model_copy(update={"runs": source.tables}).write(output)
 
     runs = runs_to_verify(searches, len(range_tests.FINDERS) * len(range_tests.RATES), known.arms)

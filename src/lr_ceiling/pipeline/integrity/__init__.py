@@ -1,1 +1,1 @@
-"""Whether what is kept is what was made: results, models, journals, locks and the store."""
+"""Integrity checks of results, models, journals, locks and the store."""

@@ -1,4 +1,4 @@
-"""The stages' outputs and DVC's cache, held against the digests in dvc.lock."""
+"""Compares the stages' outputs and DVC's cache with the digests in dvc.lock."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ class _Output(NamedTuple):
 
 
 def check_outputs() -> Part:
-    """Every file and folder that a stage has made is the one that dvc.lock names."""
+    """Check that each file and folder of a stage has the digest in dvc.lock."""
     part = Part("outputs")
     try:
         outputs = list(_outputs(YAML(typ="safe", pure=True).load(LOCK.read_text("utf-8"))))
@@ -47,14 +47,14 @@ def check_outputs() -> Part:
 
 
 def check_cache() -> Part:
-    """Every object of DVC's cache has the content that its name says."""
+    """Check that each object of DVC's cache has the digest in its name."""
     part = Part("cache")
     for path in sorted(CACHE.glob("??/*")):
         part.seen += 1
         if _digest(path, "md5") != path.parent.name + path.name.removesuffix(FOLDER):
             part.blame(
                 f"{path} is damaged",
-                f"`rm -f {path} && dvc repro` makes it anew, or `dvc commit --force` from data/",
+                f"`rm -f {path} && dvc repro` makes it again, or `dvc commit --force` from data/",
             )
     return part
 
@@ -99,7 +99,7 @@ def _mending(output: _Output) -> str:
 
 
 def _is_cached(md5: str) -> bool:
-    """Whether the cache holds this output whole."""
+    """Whether the cache holds the whole output."""
     path = _object(md5)
     if _digest(path, "md5") != md5.removesuffix(FOLDER):
         return False
@@ -123,20 +123,20 @@ def _digest(path: Path, kind: str) -> str | None:
 
 
 def _listed(folder: Path) -> dict[str, str | None]:
-    """The MD5 of each file in a folder by its name there."""
+    """The MD5 of each file in a folder, by its relative path."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): _digest(path, "md5") for path in files}
 
 
 def _folder_digest(listed: Mapping[str, str | None]) -> str:
-    # As DVC makes it: https://github.com/iterative/dvc-data, hashfile/tree.py.
+    # The same as in https://github.com/iterative/dvc-data, hashfile/tree.py.
     entries = [{"md5": listed[name], "relpath": name} for name in sorted(listed)]
     text = json.dumps(entries, sort_keys=True)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + FOLDER
 
 
 def _differing(listed: Mapping[str, str | None], output: _Output) -> list[str]:
-    """The files of a folder that are not as they were made; none where that is not known."""
+    """The changed files of a folder; empty if the original digests are unknown."""
     path = _object(output.md5)
     if _digest(path, "md5") != output.md5.removesuffix(FOLDER):
         return []

@@ -1,4 +1,4 @@
-"""What was looked through, and what is wrong with it."""
+"""The outcome of a check: the number of checked things, and their faults."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Fault:
-    """A thing that is damaged or missing, and in words what makes it again."""
+    """A damaged or missing thing, and the command that restores it."""
 
     what: str
     mending: str
@@ -18,7 +18,7 @@ class Fault:
 
 @dataclass
 class Part:
-    """Things of one kind: how many were looked at, the faults, and what is worth knowing."""
+    """Things of one kind: the number of checked ones, the faults, and notes."""
 
     name: str
     seen: int = 0
@@ -31,6 +31,6 @@ class Part:
 
 
 def digest(path: Path, kind: str) -> str:
-    """A file's MD5 or SHA-256, in hex, for files of any size. Raises OSError."""
+    """The MD5 or SHA-256, in hex, of a file of any size. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, kind).hexdigest()

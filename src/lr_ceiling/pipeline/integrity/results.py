@@ -1,4 +1,4 @@
-"""Reports, runs and studies: each is read, and held against what it speaks of."""
+"""Checks reports, runs and studies: each is read, and compared with its data and models."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,7 +38,7 @@ REPRO = "remove it and run `dvc repro`"
 
 
 def check_reports(folder: Path = Path("reports")) -> Part:
-    """Every report is there and is read by its schema."""
+    """Check that each report exists and fits its schema."""
     part = Part("reports")
     for name, schema in REPORTS.items():
         part.seen += 1
@@ -47,7 +47,7 @@ def check_reports(folder: Path = Path("reports")) -> Part:
 
 
 def check_runs(data: Path = Path("data")) -> Part:
-    """Every run is of the data that is there, and has its model; every study is read."""
+    """Check that each run belongs to the present data and has its model, and read each study."""
     part = Part("runs and studies")
     digest = _splits_digest(data / "splits.npz", part)
     for folder in _folders(data / "train"):
@@ -72,7 +72,7 @@ def _check_cell(folder: Path, models: Path, digest: str | None, part: Part) -> N
 
 
 def _splits_digest(path: Path, part: Part) -> str | None:
-    # One that is missing was told among the outputs.
+    # A missing file is reported among the outputs.
     if not path.exists():
         return None
     try:
@@ -91,7 +91,7 @@ def _read(read: Callable[[Path], Found], path: Path, part: Part) -> Found | None
 
 
 def _halves(error: LrCeilingError) -> tuple[str, str]:
-    """What is wrong, and what to do: messages say it in this order."""
+    """The fault and the remedy, which messages give in this order."""
     what, colon, mending = str(error).rpartition(": ")
     return (what, mending) if colon else (str(error), REPRO)
 

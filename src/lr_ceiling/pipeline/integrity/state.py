@@ -1,4 +1,4 @@
-"""What is kept in `state/` for later: runs, journals, and the locks of who works there now."""
+"""Checks the contents of `state/`: runs, journals, and the locks of running commands."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ REMOVE = "remove it; the run is made again when it is asked for"
 
 
 def check_kept_runs() -> Part:
-    """Every run in state/runs is the one that its name says, its model as it was trained."""
+    """Check that each run in state/runs fits its name, and that its model is unchanged."""
     part = Part("kept runs")
     folder = root() / "state" / "runs"
     for path in sorted((folder / run_digest()).glob("*.json")):
@@ -33,7 +33,7 @@ def check_kept_runs() -> Part:
 
 
 def check_journals() -> Part:
-    """Every line of the studies' journals is whole."""
+    """Check that each line of the studies' journals is whole."""
     part = Part("journals")
     for path in sorted((root() / "state" / "search").glob("*.journal")):
         part.seen += 1
@@ -50,7 +50,7 @@ def check_journals() -> Part:
 
 
 def check_locks() -> Part:
-    """Who works in this checkout; a lock is left behind by nobody, since it ends with its owner."""
+    """List the running commands of this checkout. A lock ends with its owner, so none is stale."""
     part = Part("locks")
     for path in sorted(path for pattern in LOCKS for path in root().glob(pattern)):
         part.seen += 1

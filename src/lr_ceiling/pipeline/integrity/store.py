@@ -1,11 +1,11 @@
-"""MLflow's database, and the registry: every version has its file, and the live one is known."""
+"""Checks MLflow's database and the registry: all versions' files, and the live version."""
 
 import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-# Before live's registry, since both read the settings made there while mlflow is imported.
+# Before live's registry, since importing mlflow reads the settings that this import makes.
 from lr_ceiling.tracking import database_of, open_store, store_uri  # isort: skip
 
 from lr_ceiling.errors import LrCeilingError, RegistryError
@@ -20,9 +20,9 @@ KEEP = (
 
 
 def check_store(name: str) -> Part:
-    """The database is sound, every version of the model `name` is as it was registered.
+    """Check that the database is sound and each version of the model `name` is unchanged.
 
-    The store is opened as every command does: one that was moved finds its files again.
+    The store is opened like in all commands, so a moved store finds its files again.
     """
     part = Part("registry")
     try:
@@ -35,7 +35,7 @@ def check_store(name: str) -> Part:
             return part
         if not part.faults:
             _check_versions(name, part)
-    # Of the record: it can't be read.
+    # The record can't be read.
     except ValueError as error:
         part.blame(str(error), "put it back; it tells which model was live last")
     except LrCeilingError as error:
@@ -45,7 +45,7 @@ def check_store(name: str) -> Part:
 
 
 def _tell_missing(database: Path, name: str, part: Part) -> None:
-    # Not opened, which would make it: this looks and changes nothing.
+    # Opening the store would create it, and this check must not change anything.
     known = last_known.champion(name)
     if known is None:
         part.notes.append(f"{database} is not there yet: `lr-ceiling log` makes it")
@@ -82,7 +82,7 @@ def _check_versions(name: str, part: Part) -> None:
 
 
 def _mending(version: Version) -> str:
-    """The file itself, if it is there under another name; else what does without it."""
+    """The same file under another name, if there is one; otherwise a remedy without the file."""
     for path in _models():
         if digest(path, "sha256") == version.tags.get(SHA256) and "://" not in version.source:
             target = f"{version.source}/data/model.keras"

@@ -1,1 +1,1 @@
-"""One module for each DVC stage: paths and params come in, files go out."""
+"""One module per DVC stage: each takes paths and params, and writes files."""

