@@ -180,4 +180,4 @@ def test_log_makes_mlflow_anew_from_the_results(project: Path) -> None:
     with sqlite3.connect(project / "mlruns" / "mlflow.db") as database:
         names = database.execute("SELECT value FROM tags WHERE key = 'mlflow.runName'").fetchall()
     (seed,) = SMALL_PIPELINE["train"]["seeds"]
-    assert (f"batchnorm relu lr=0.003 seed={seed}",) in names
+    assert (f"batchnorm seed={seed} relu lr=0.003",) in names

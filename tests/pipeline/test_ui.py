@@ -1,5 +1,6 @@
 """`lr-ceiling ui` in a real browser: where it opens, and what people see when they compare."""
 
+import math
 import re
 import signal
 import socket
@@ -17,10 +18,11 @@ from playwright.sync_api import Page, expect
 from browser import WAIT_SECONDS, Watched
 from conftest import children_of, is_alive, small_run, wait_until
 from lr_ceiling import tracking
-from lr_ceiling.mnist.results import Curve, RunResult
+from lr_ceiling.mnist.results import Check, Curve, RunResult
 from lr_ceiling.pipeline.commands import ui as command
 
 STEPS = tuple(range(25, 525, 25))
+COLOURS = {"baseline": "#d55e00", "batchnorm": "#0072b2"}
 
 
 def run(variant: str, seed: int, learning_rate: float = 0.01, **changes: Any) -> RunResult:
@@ -32,9 +34,9 @@ def run(variant: str, seed: int, learning_rate: float = 0.01, **changes: Any) ->
         loss_max=falling,
         accuracy=tuple(1 - loss for loss in falling),
     )
-    return small_run(
-        variant=variant, seed=seed, learning_rate=learning_rate, curve=curve, steps=500, **changes
-    )
+    checks = [Check(step=step, images=500, inference=0.95, training=None) for step in (250, 500)]
+    spec = {"variant": variant, "seed": seed, "learning_rate": learning_rate}
+    return small_run(**spec, curve=curve, checks=checks, steps=500, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +118,7 @@ def test_it_opens_on_training_runs_with_no_empty_experiment(
     expect(page.get_by_role("link", name="Default", exact=True)).to_have_count(0)
     page.get_by_role("link", name="train", exact=True).click()
     expect(page.get_by_role("heading", name="Runs")).to_be_visible()
-    expect(page.get_by_role("link", name="batchnorm relu lr=0.01 seed=4")).to_be_visible()
+    expect(page.get_by_role("link", name="batchnorm seed=4 relu lr=0.01")).to_be_visible()
     expect(page.get_by_placeholder("Ask a question")).to_be_hidden()
     assert "/runs?" in page.url
     assert watched.foreign == []
@@ -126,7 +128,7 @@ def test_two_runs_are_compared_on_the_same_axis(links: dict[str, str], watched: 
     page = watched.page
     page.goto(links["train: all runs"])
     for variant in ("baseline", "batchnorm"):
-        name = f"{variant} relu lr=0.01 seed=3"
+        name = f"{variant} seed=3 relu lr=0.01"
         row = page.locator(".ag-row", has=page.get_by_role("link", name=name)).first
         number = row.get_attribute("row-index")
         page.locator(f".ag-row[row-index='{number}'] input[type=checkbox]").first.check()
@@ -136,8 +138,8 @@ def test_two_runs_are_compared_on_the_same_axis(links: dict[str, str], watched: 
     page.get_by_role("link", name="train/loss", exact=True).dispatch_event("click")
     page.wait_for_url(re.compile("/metric[?]"))
     assert curves(page) == {
-        "baseline relu lr=0.01 seed=3": list(STEPS),
-        "batchnorm relu lr=0.01 seed=3": list(STEPS),
+        "baseline seed=3 relu lr=0.01": list(STEPS),
+        "batchnorm seed=3 relu lr=0.01": list(STEPS),
     }
     assert page.locator(".xtitle").first.text_content() == "Step"
 
@@ -150,16 +152,12 @@ def test_the_links_show_what_they_say(links: dict[str, str], watched: Watched) -
     expect(page.get_by_role("gridcell", name="0.95", exact=True).first).to_be_attached()
 
     page.goto("about:blank")
-    page.goto(links["relu lr=0.01: curves"])
-    assert len(curves(page)) == 4
-
-    page.goto("about:blank")
     page.goto(links["relu lr=0.01: twins of seed 3"])
     expect(page.get_by_role("heading", name="Comparing 2 Runs")).to_be_visible()
 
     page.goto("about:blank")
     page.goto(links["search: all trials"])
-    names = page.get_by_role("link", name="baseline relu")
+    names = page.get_by_role("link", name="baseline trial=")
     expect(names).to_have_count(3)
     rates = ["lr=0.02", "lr=0.1", "lr=0.5"]
     for number, rate in enumerate(rates):
@@ -171,6 +169,39 @@ def test_the_links_show_what_they_say(links: dict[str, str], watched: Watched) -
     expect(page.get_by_text("up to learning rate 0.0123 (95% interval: 0.011 to")).to_be_visible()
     page.get_by_role("tab", name="Artifacts").click()
     expect(page.get_by_text("trials.csv").first).to_be_visible()
+
+
+def test_the_views_open_with_their_charts_drawn(links: dict[str, str], watched: Watched) -> None:
+    page = watched.page
+    chart = page.locator(".js-plotly-plot").first
+    page.goto(links["relu lr=0.01: twins"])
+    chart.locator(".scatterlayer .trace").nth(1).wait_for()
+    # The averages; the bands around them are other traces.
+    averages = chart.evaluate(
+        "plot => plot.data.filter(one => one.mode === 'lines+markers')"
+        ".map(one => [one.uuid, one.metricKey, [...one.x], one.marker.color])"
+    )
+    assert sorted(averages) == [
+        [f"param.variant.{variant}", "validation/accuracy", [250, 500], colour]
+        for variant, colour in COLOURS.items()
+    ]
+
+    page.goto("about:blank")
+    page.goto(links["relu: boundary"])
+    chart.locator(".scatterlayer .points path").nth(2).wait_for()
+    (trials,) = chart.evaluate(
+        "plot => plot.data.map(one => [one.text, [...one.x], one.marker.color])"
+    )
+    names, rates, colours = trials
+    assert dict(zip(names, rates, strict=True)) == pytest.approx(
+        {
+            "baseline trial=0 relu lr=0.5": math.log10(0.5),
+            "baseline trial=1 relu lr=0.02": math.log10(0.02),
+            "baseline trial=2 relu lr=0.1": -1,
+        }
+    )
+    assert set(colours) == {COLOURS["baseline"]}
+    expect(page.locator(".parcoords canvas").first).to_be_visible()
 
 
 def test_a_busy_port_is_told_and_ctrl_c_leaves_nothing(project: Path) -> None:

@@ -13,7 +13,7 @@ def test_pages_are_those_of_what_is_logged(project: Path) -> None:
     with tracking.open_store() as store:
         # No seed has both variants: no twins.
         titles = [page.title for page in store.pages()]
-        assert titles == ["train: all runs", "relu lr=0.01: curves"]
+        assert titles == ["train: all runs", "relu lr=0.01: twins"]
     log_train(project, make_run(seed=2))
     log_search(*trials(2))
     with tracking.open_store() as store:
@@ -21,6 +21,7 @@ def test_pages_are_those_of_what_is_logged(project: Path) -> None:
     assert list(pages)[2:] == [
         "relu lr=0.01: twins of seed 2",
         "search: all trials",
+        "relu: boundary",
         "search batchnorm relu",
     ]
     twins = {

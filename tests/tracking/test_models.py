@@ -33,6 +33,8 @@ def test_models_load_back_with_equal_predictions(
     (run,) = logged_runs(client(project), "train")
     assert run.outputs is not None
     (output,) = run.outputs.model_outputs
+    logged = client(project).get_logged_model(output.model_id)
+    assert logged.name == "baseline-relu-0_01-seed-0"
     uri = f"models:/{output.model_id}"
     store_uri = f"sqlite:///{project}/mlruns/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri)

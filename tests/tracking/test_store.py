@@ -62,10 +62,10 @@ def test_a_run_is_logged_with_all_that_it_showed(project: Path) -> None:
     assert log_train(project, result) == Logged(1, 0)
     store = client(project)
     (run,) = logged_runs(store, "train")
-    assert run.info.run_name == "baseline relu lr=0.01 seed=0"
+    assert run.info.run_name == "baseline seed=0 relu lr=0.01"
     assert run.info.status == "FINISHED"
     assert run.data.params["learning_rate"] == "0.01"
-    assert set(run.data.params) == {*RunSpec.model_fields, "label"}
+    assert set(run.data.params) == {*RunSpec.model_fields, "label"} - {"ended_by"}
     assert run.data.metrics["validation_accuracy"] == 0.97
     assert run.data.metrics["steps_to_95"] == 20
     assert "called_at" not in run.data.metrics
@@ -74,10 +74,10 @@ def test_a_run_is_logged_with_all_that_it_showed(project: Path) -> None:
         "dvc_stage": "train@baseline-relu-0.01",
         "variant": "baseline",
         "activation": "relu",
-        "label": "stable",
         "group": "relu lr=0.01",
     }
     assert expected.items() <= run.data.tags.items()
+    assert "label" not in run.data.tags
     assert "learning rate 0.01" in run.data.tags["mlflow.note.content"]
     assert run.inputs is not None
     (data,) = run.inputs.dataset_inputs
@@ -96,6 +96,14 @@ def test_logging_twice_adds_nothing(project: Path) -> None:
     assert log_search(*trials(3)) == Logged(3, 0)
     assert log_search(*trials(3)) == Logged(0, 3)
     assert len(logged_runs(client(project), "search")) == 4
+
+
+def test_a_run_that_has_another_name_is_not_logged_again(project: Path) -> None:
+    log_train(project, make_run())
+    (run,) = logged_runs(client(project), "train")
+    client(project).update_run(run.info.run_id, name="baseline relu lr=0.01 seed=0")
+    client(project).delete_tag(run.info.run_id, "mlflow.runColor")
+    assert log_train(project, make_run()) == Logged(0, 1)
 
 
 def test_another_result_of_the_same_key_takes_the_place_of_the_old(project: Path) -> None:
@@ -127,6 +135,7 @@ def test_a_study_is_a_parent_with_a_child_a_trial(project: Path) -> None:
     rates = {run.data.tags["trial"]: run.data.metrics["learning_rate"] for run in children}
     assert rates == pytest.approx({"0": 0.1, "1": 0.2, "2": 0.3})
     assert {run.data.tags["dvc_stage"] for run in runs} == {"search@batchnorm-relu"}
+    assert "batchnorm trial=2 relu lr=0.3" in {run.info.run_name for run in children}
 
 
 def test_a_study_has_its_files_and_its_ceilings(project: Path, tmp_path: Path) -> None:
@@ -136,6 +145,7 @@ def test_a_study_has_its_files_and_its_ceilings(project: Path, tmp_path: Path) -
     study = STUDY | {
         "lr90": {"estimate": 0.25, "ci95": (0.2, 0.31)},
         "lr50": {"estimate": 0.4, "ci95": [0.3, None]},
+        "usable": {"estimate": 0.125, "ci95": (0.1, None)},
     }
     for expected in (Logged(3, 0), Logged(0, 3)):
         with tracking.open_store() as store:
@@ -151,7 +161,9 @@ def test_a_study_has_its_files_and_its_ceilings(project: Path, tmp_path: Path) -
     assert parent.data.metrics["lr90/ci95/high"] == 0.31
     assert parent.data.metrics["lr50/ci95/low"] == 0.3
     assert "lr50/ci95/high" not in parent.data.metrics
-    assert "**0.25** (95% interval: 0.2 to 0.31)" in parent.data.tags["mlflow.note.content"]
+    said = parent.data.tags["mlflow.note.content"]
+    assert "probability 0.9 up to learning rate **0.25** (95% interval: 0.2 to 0.31)" in said
+    assert "lost up to learning rate **0.125** (95% interval: 0.1 to unbounded)" in said
     figure.write_bytes(b"a better figure")
     with tracking.open_store() as store:
         assert store.log_search("batchnorm-relu", study, trials(3), [figure]) == Logged(3, 0)

@@ -20,20 +20,25 @@ def describe_run(run: RunResult) -> str:
 
 
 def describe_study(study: Mapping[str, object], trials: int) -> str:
-    """The ceiling that a study of so many trials found."""
+    """The ceilings that a study of so many trials found."""
     network = f"{study['variant']} network with {study['activation']}"
     highest = study.get("highest_stable")
     found = short(highest, 4) if isinstance(highest, int | float) else "none"
     values = dict(flat(study))
-    rate, low, high = (values.get(f"lr90/{end}") for end in ("estimate", "ci95/low", "ci95/high"))
-    ceiling = ""
-    if is_finite(rate):
-        ends = [short(end) if is_finite(end) else "unbounded" for end in (low, high)]
-        ceiling = (
-            f"A fresh seed is stable with probability 0.9 up to learning rate **{short(rate, 3)}** "
-            f"(95% interval: {ends[0]} to {ends[1]}). "
-        )
+    trains = _ceiling("A fresh seed is stable with probability 0.9", values, "lr90")
+    usable = _ceiling("No accuracy is lost", values, "usable")
     return (
-        f"{ceiling}The highest learning rate at which the {network} was stable in {trials} trials: "
-        f"{found}."
+        f"{trains}{usable}The highest learning rate at which the {network} was stable in {trials} "
+        f"trials: {found}."
+    )
+
+
+def _ceiling(claim: str, values: Mapping[str, object], name: str) -> str:
+    """What is so up to a learning rate, and its interval; nothing where there is no such rate."""
+    rate, low, high = (values.get(f"{name}/{end}") for end in ("estimate", "ci95/low", "ci95/high"))
+    if not is_finite(rate):
+        return ""
+    ends = [short(end) if is_finite(end) else "unbounded" for end in (low, high)]
+    return (
+        f"{claim} up to learning rate **{short(rate, 3)}** (95% interval: {ends[0]} to {ends[1]}). "
     )

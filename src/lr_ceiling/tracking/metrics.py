@@ -14,13 +14,15 @@ def run_params(run: RunResult) -> list[Param]:
     """What a run was asked for, and its label."""
     # The UI sorts by parameters and metrics, not by tags; its charts know nothing of tags.
     values = run.spec.model_dump() | {"label": run.label}
+    if not run.spec.ended_by:
+        del values["ended_by"]
     return [Param(name, str(value)) for name, value in values.items()]
 
 
 def run_metrics(
     run: RunResult, facts: Facts | None, timestamp: int, model_id: str | None
 ) -> list[Metric]:
-    """Curves on the axis of optimizer steps, and single values at the run's last step."""
+    """Curves on the axis of optimizer steps, and single values at step 0."""
     curve = run.curve
     series: dict[str, Iterable[tuple[int, float | None]]] = {
         "train/loss": zip(curve.steps, curve.loss, strict=True),
@@ -50,7 +52,8 @@ def run_metrics(
         for step, value in points
         if is_finite(value)
     ] + [
-        Metric(name, float(value), timestamp, run.steps, model_id)
+        # At any other step the UI draws a line for it, which is one dot; at 0 it is a bar.
+        Metric(name, float(value), timestamp, 0, model_id)
         for name, value in values.items()
         if is_finite(value)
     ]

@@ -13,6 +13,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from lr_ceiling.mnist.results import RunResult
+from lr_ceiling.tracking.names import model_name
 
 SIGNATURE = ModelSignature(
     inputs=Schema([TensorSpec(np.dtype("float32"), (-1, 28, 28, 1))]),
@@ -23,7 +24,10 @@ SIGNATURE = ModelSignature(
 def log_model(client: MlflowClient, run: Run, result: RunResult, keras_file: Path) -> str:
     """Log the model that a run trained; returns MLflow's id of it."""
     logged = client.create_logged_model(
-        run.info.experiment_id, "model", run.info.run_id, {"key": result.spec.key}
+        run.info.experiment_id,
+        model_name(result.spec),
+        run.info.run_id,
+        {"key": result.spec.key},
     )
     output = LoggedModelOutput(logged.model_id, step=result.steps)
     client.log_outputs(run.info.run_id, [output])

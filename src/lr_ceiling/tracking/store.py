@@ -26,14 +26,15 @@ from lr_ceiling.errors import ResultsError, TrackingError
 from lr_ceiling.execution.provenance import Facts, commit, read_facts
 from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunResult
-from lr_ceiling.rounding import short
-from lr_ceiling.tracking.columns import SHOWN, display
+from lr_ceiling.tracking.columns import SHOWN, display, views
 from lr_ceiling.tracking.descriptions import describe_run, describe_study
 from lr_ceiling.tracking.links import Page, pages
 from lr_ceiling.tracking.location import NAMED
 from lr_ceiling.tracking.metrics import run_metrics, run_params, study_metrics, study_params
 from lr_ceiling.tracking.models import log_model
 from lr_ceiling.tracking.moved import is_same_folder
+from lr_ceiling.tracking.names import colour_of, group_of, run_name, trial_name
+from lr_ceiling.tracking.views import View, is_edited
 
 # The most that MLflow's search gives in one call.
 RUNS_PER_CALL = 50_000
@@ -75,18 +76,18 @@ class Store:
                     return model
         raise TrackingError(f"MLflow holds no model of {run.spec.name}: run `lr-ceiling log`")
 
-    def log_train(self, cell: str, runs: Iterable[RunResult], models: Path) -> Logged:
+    def log_train(self, cell: str, runs: Sequence[RunResult], models: Path) -> Logged:
         """Log a cell's runs, each with its model `models`/seed-<seed>.keras."""
-        experiment = self._experiment("train")
+        experiment = self._experiment("train", map(group_of, runs))
         tags = {"dvc_stage": f"train@{cell}"}
         return _count(
             self._log_once(experiment, run, tags, models / f"seed-{run.spec.seed}.keras")
             for run in runs
         )
 
-    def log_compare(self, runs: Iterable[RunResult]) -> Logged:
+    def log_compare(self, runs: Sequence[RunResult]) -> Logged:
         """Log runs that people compare outside the pipeline."""
-        experiment = self._experiment("compare")
+        experiment = self._experiment("compare", map(group_of, runs))
         return _count(self._log_once(experiment, run) for run in runs)
 
     def log_search(
@@ -102,7 +103,8 @@ class Store:
         it is logged, numbers as metrics and text as parameters. A study that has grown since, or
         has other files, is logged anew.
         """
-        experiment = self._experiment("search")
+        activation = str(study["activation"])
+        experiment = self._experiment("search", [activation])
         identity = _identity(
             str(study["key"]),
             study,
@@ -113,14 +115,14 @@ class Store:
             return Logged(0, len(runs))
         shared = {
             "variant": str(study["variant"]),
-            "activation": str(study["activation"]),
-            "group": str(study["activation"]),
+            "activation": activation,
+            "group": activation,
             "dvc_stage": f"search@{arm}",
         }
         facts = read_facts(identity["key"])
         parent = self._start(
             experiment,
-            f"search {study['variant']} {study['activation']}",
+            f"search {study['variant']} {activation}",
             facts,
             identity | shared | {"mlflow.note.content": describe_study(study, len(runs))},
         )
@@ -131,18 +133,25 @@ class Store:
             self._client.log_artifact(parent.info.run_id, str(file))
         for index, run in enumerate(runs):
             trial = {"mlflow.parentRunId": parent.info.run_id, "trial": str(index)}
-            self._log_run(experiment, run, shared | trial)
+            self._log_run(experiment, run, trial_name(run.spec, index), shared | trial)
         self._finish(parent, facts)
         return Logged(len(runs), 0)
 
     def pages(self) -> list[Page]:
-        """The pages of the UI that show most; none where nothing is logged."""
+        """The pages of the UI that show most; none where nothing is logged.
+
+        The views that they open are added to what an older version of this program logged.
+        """
         found: list[Page] = []
         for name in SHOWN:
             experiment = self._client.get_experiment_by_name(name)
             if experiment is not None and experiment.lifecycle_stage != "deleted":
                 number = str(experiment.experiment_id)
-                found += pages(name, number, self._search(number, ""))
+                # Without a group are those that people have added by hand.
+                runs = [run for run in self._search(number, "") if "group" in run.data.tags]
+                groups = {run.data.tags["group"] for run in runs}
+                self._write_views(number, views(name, groups), experiment.tags)
+                found += pages(name, number, runs)
         return found
 
     def _log_once(
@@ -154,27 +163,35 @@ class Store:
     ) -> bool:
         if self._is_logged(experiment, _run_identity(run)):
             return False
-        self._log_run(experiment, run, tags or {}, model)
+        self._log_run(experiment, run, run_name(run.spec), tags or {}, model)
         return True
 
     def _log_run(
-        self, experiment: str, run: RunResult, tags: Mapping[str, str], model: Path | None = None
+        self,
+        experiment: str,
+        run: RunResult,
+        name: str,
+        tags: Mapping[str, str],
+        model: Path | None = None,
     ) -> None:
         if model and not model.is_file():
             raise ResultsError(f"{model} is missing: run `dvc repro` to make it")
         facts = read_facts(run.spec.key)
-        created = self._start(experiment, run.spec.name, facts, _run_tags(run) | dict(tags))
+        created = self._start(experiment, name, facts, _run_tags(run) | dict(tags))
         model_id = log_model(self._client, created, run, model) if model else None
         metrics = run_metrics(run, facts, _end(created, facts), model_id)
         self._send(created, run_params(run), metrics)
         self._log_dataset(created, run.spec.data_digest)
         self._finish(created, facts)
 
-    def _experiment(self, name: str) -> str:
+    def _experiment(self, name: str, groups: Iterable[str] = ()) -> str:
+        """The number of an experiment, which is made if need be, with the views of these groups."""
         artifacts = str(self._artifacts / name) if self._artifacts else ""
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            return str(self._client.create_experiment(name, artifacts or None, display(name)))
+            number = str(self._client.create_experiment(name, artifacts or None, display(name)))
+            self._write_views(number, views(name, groups), {})
+            return number
         if artifacts and not is_same_folder(Path(found.artifact_location), Path(artifacts)):
             raise TrackingError(
                 f"MLflow's experiment {name!r} keeps its files in {found.artifact_location}, not "
@@ -185,7 +202,17 @@ class Store:
         for tag, value in display(name).items():
             if tag not in found.tags:
                 self._client.set_experiment_tag(found.experiment_id, tag, value)
+        self._write_views(str(found.experiment_id), views(name, groups), found.tags)
         return str(found.experiment_id)
+
+    def _write_views(
+        self, experiment: str, wanted: Iterable[View], tags: Mapping[str, str]
+    ) -> None:
+        """Add the views that an experiment lacks, and renew those that nobody has changed."""
+        for view in wanted:
+            known = tags.get(view.tag)
+            if known is None or (known != view.value and not is_edited(known)):
+                self._client.set_experiment_tag(experiment, view.tag, view.value)
 
     def _is_logged(self, experiment: str, identity: Mapping[str, str]) -> bool:
         """Whether this result is there whole; what else bears its key is removed."""
@@ -256,9 +283,8 @@ def _run_tags(run: RunResult) -> dict[str, str]:
     return _run_identity(run) | {
         "variant": spec.variant,
         "activation": spec.activation,
-        "label": run.label,
-        # What is to be compared side by side: the two variants and their seeds.
-        "group": f"{spec.activation} lr={short(spec.learning_rate, 4)}",
+        "group": group_of(run),
+        "mlflow.runColor": colour_of(spec.variant),
         "mlflow.note.content": describe_run(run),
     }
 

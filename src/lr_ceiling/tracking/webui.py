@@ -1,7 +1,8 @@
 """MLflow's own web application, opened on its pages for training instead of those for GenAI.
 
-MLflow 3.17 keeps that choice, and whether its assistant is open, in the browser, and an
-experiment's tags don't change it. So the page carries the choice for browsers that have none yet.
+MLflow 3.17 keeps that choice, whether its assistant is open, and the colours of groups in the
+browser, and an experiment's tags don't change them. So the page carries these choices for browsers
+that have none yet.
 `mlflow server --app-name lr-ceiling` serves it.
 """
 
@@ -17,6 +18,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
+from lr_ceiling.tracking.names import COLOURS
+
 __all__ = ["UNTIL_CLOSED", "app"]
 
 # Set by `lr-ceiling ui`: serve until stdin, whose other end it holds, is closed.
@@ -26,6 +29,10 @@ CHOICES = {
     "mlflow.workflowType_v1": '"machine_learning"',
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
     "mlflow.assistant.panelOpen_v1": "false",
+    # Groups have no tag that could hold a colour, as runs have.
+    "experimentRunColors": json.dumps(
+        {f"param.variant.{variant}": colour for variant, colour in COLOURS.items()}
+    ),
 }
 SCRIPT = f"""<script>
 for (const [key, value] of Object.entries({json.dumps(CHOICES)}))
