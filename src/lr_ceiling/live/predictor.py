@@ -89,6 +89,21 @@ def network_of(loaded: Any) -> Callable[[Inputs], Probabilities]:
     return lambda inputs: np.asarray(network(inputs, training=False))
 
 
+def check_answer(where: str, network: Callable[[Inputs], Probabilities]) -> None:
+    """Raise RegistryError unless a network gives an empty image ten finite probabilities.
+
+    `where` names it in the message.
+    """
+    empty = np.zeros((1, *IMAGE), dtype=np.uint8)
+    try:
+        probabilities = network(as_input(empty))
+    # TensorFlow has an exception for every way in which shapes don't fit.
+    except Exception as error:
+        reason = textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
+        raise RegistryError(f"{where} doesn't answer an image ({reason}): retrain it") from None
+    _check_probabilities(where, probabilities, 1)
+
+
 def _of_file(path: Path, images: Bytes) -> Prediction:
     import keras
 
@@ -124,11 +139,15 @@ def _predict(
     # In parts: the first layer alone makes 86 KB of an image.
     parts = np.split(inputs, range(PART, len(inputs), PART))
     probabilities = np.concatenate([network(part) for part in parts])
-    if probabilities.shape != (len(images), 10) or not np.isfinite(probabilities).all():
-        raise RegistryError(f"{where} doesn't give ten finite probabilities an image: retrain it")
+    _check_probabilities(where, probabilities, len(images))
     seconds = []
     for _ in range(TIMED):
         started = time.perf_counter()
         network(inputs[:1])
         seconds.append(time.perf_counter() - started)
     return Prediction(probabilities, 1000 * statistics.median(seconds))
+
+
+def _check_probabilities(where: object, probabilities: Probabilities, images: int) -> None:
+    if probabilities.shape != (images, 10) or not np.isfinite(probabilities).all():
+        raise RegistryError(f"{where} doesn't give ten finite probabilities an image: retrain it")
