@@ -1,5 +1,6 @@
 """`lr-ceiling serve` as a process: right answers to digits over HTTP, a 4xx to everything else."""
 
+import gc
 import json
 import shutil
 import signal
@@ -251,6 +252,24 @@ def test_a_wrong_shape_is_named(client: Client) -> None:
     answer = client.ask(np.zeros((1, 28, 28)).tolist())
     assert answer.status == 400
     assert answer.body["error"].startswith("the shape is (1, 28, 28): it must be (n, 28, 28, 1)")
+
+
+def networks() -> int:
+    """How many networks of Keras this process holds."""
+    gc.collect()
+    kinds = ("Functional", "Sequential")
+    return sum(type(one).__name__ in kinds for one in gc.get_objects())
+
+
+def test_a_model_that_is_served_no_more_is_released(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(client.folder)
+    before = networks()
+    app = serving.load("lr-ceiling", 1)
+    assert networks() > before
+    del app
+    assert networks() == before
 
 
 def test_a_promotion_and_a_rollback_take_over_without_a_request_dropped(

@@ -54,7 +54,7 @@ class Follower:
         if champion.is_same(self._served):
             return None
         self._guard.swap(serving.load(self._name, champion.number), champion.number)
-        # MLflow's app refers to itself, so the old model would stay until Python looks for such.
+        # A network refers to itself, so the old one would stay until Python looks for such.
         gc.collect()
         return champion
 

@@ -26,6 +26,8 @@ PART = 500
 SHAPES = (None, *IMAGE, 1), (None, 10)
 
 Inputs: TypeAlias = npt.NDArray[np.float32]
+# Images (n, 28, 28, 1) to probabilities (n, 10).
+Network: TypeAlias = Callable[[Inputs], Probabilities]
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def as_input(images: Bytes) -> Inputs:
     return (images[..., np.newaxis] / 255).astype(np.float32)
 
 
-def network_of(loaded: Any) -> Callable[[Inputs], Probabilities]:
+def network_of(loaded: Any) -> Network:
     """Images (n, 28, 28, 1) to probabilities (n, 10) by the network that MLflow loaded.
 
     Called by itself it answers for an image in 5 ms. MLflow's wrapper takes 48: it sets up Keras's
@@ -89,7 +91,7 @@ def network_of(loaded: Any) -> Callable[[Inputs], Probabilities]:
     return lambda inputs: np.asarray(network(inputs, training=False))
 
 
-def check_answer(where: str, network: Callable[[Inputs], Probabilities]) -> None:
+def check_answer(where: str, network: Network) -> None:
     """Raise RegistryError unless a network gives an empty image ten finite probabilities.
 
     `where` names it in the message.
@@ -132,9 +134,7 @@ def _of_version(store: str, name: str, number: int, images: Bytes) -> Prediction
     return _predict(f"models:/{name}/{number}", network_of(loaded), images)
 
 
-def _predict(
-    where: object, network: Callable[[Inputs], Probabilities], images: Bytes
-) -> Prediction:
+def _predict(where: object, network: Network, images: Bytes) -> Prediction:
     inputs = as_input(images)
     # In parts: the first layer alone makes 86 KB of an image.
     parts = np.split(inputs, range(PART, len(inputs), PART))
