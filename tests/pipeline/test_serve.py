@@ -97,7 +97,7 @@ def client(
     with subprocess.Popen(
         command, cwd=folder, env=hostile(folder), stdout=subprocess.PIPE, text=True
     ) as process:
-        guard = threading.Timer(200, process.kill)
+        guard = threading.Timer(600, process.kill)
         guard.start()
         assert process.stdout
         said = process.stdout.readline()
@@ -286,7 +286,7 @@ def test_a_promotion_and_a_rollback_take_over_without_a_request_dropped(
     end = threading.Event()
 
     def go_on_asking() -> None:
-        while not end.is_set():
+        while not end.wait(0.05):
             answers.append(client.ask(images))
 
     def answered_by(version: str) -> bool:
