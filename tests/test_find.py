@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -353,7 +351,7 @@ def test_a_search_that_is_killed_goes_on(tmp_path: Path) -> None:
             assert time.monotonic() < end
             time.sleep(0.02)
     finally:
-        os.kill(killed.pid, signal.SIGKILL)
+        killed.kill()
         killed.wait()
     # As a kill in the middle of a line leaves it.
     with journal.open("a") as file:

@@ -60,7 +60,7 @@ def test_a_kind_of_processor_is_its_maker_model_and_widest_vectors(
     cpuinfo: str | None, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_text(path: Path, **options: str) -> str:
-        assert str(path) == "/proc/cpuinfo"
+        assert path.as_posix() == "/proc/cpuinfo"
         if cpuinfo is None:
             raise FileNotFoundError
         return cpuinfo

@@ -19,7 +19,7 @@ from conftest import (
 )
 from lr_ceiling import tracking
 from lr_ceiling.errors import LockedError, RegistryError, ResultsError, TrackingError
-from lr_ceiling.live import gate, registry
+from lr_ceiling.live import card, gate, registry
 from lr_ceiling.live.gate import Decision, Terms, choose
 from lr_ceiling.live.predictor import Predictor, as_input
 from lr_ceiling.live.registry import Registry, Version
@@ -92,6 +92,54 @@ def test_the_first_model_is_judged_by_the_floor_alone(at_gate: Gate) -> None:
     assert challenger.origin["bytes"] == str(
         (at_gate.project / "data/models/baseline-relu-0.003/seed-0.keras").stat().st_size
     )
+
+
+def description_of(version: int) -> str:
+    with tracking.open_store() as store:
+        return str(store.client.get_model_version("digits", str(version)).description or "")
+
+
+def test_what_goes_live_has_a_model_card_and_what_does_not_has_none(
+    at_gate: Gate, trained: Trained
+) -> None:
+    first = at_gate.promote(0)
+    written = (at_gate.project / "state" / "model-card.md").read_text()
+    assert description_of(1) == written
+    assert "there was no champion to be held against" in written
+    spec = trained[0][0].spec
+    challenger = first.challenger
+    assert challenger
+    assert challenger.measured
+    accuracy = challenger.measured.accuracy
+    low, high = (100 * limit for limit in accuracy.ci95)
+    for fact in (
+        "# digits, version 1",
+        f"`{challenger.origin['cell']}`, {spec.seed}",
+        f"digest `{spec.data_digest}`",
+        f"SHA-256 `{challenger.origin['sha256']}`",
+        "no accuracy is lost up to 1 (0.5 to 2)",
+        f"{100 * accuracy.estimate:.2f}% ({low:.2f} to {high:.2f}); the floor is 50%",
+        "Measured on 100 gate images",
+    ):
+        assert fact in written
+    # A refusal changes no card of what is live.
+    at_gate.promote(2, Terms(model="digits", margin=0.1, floor=0.2))
+    assert (at_gate.project / "state" / "model-card.md").read_text() == written
+    assert description_of(2) == ""
+
+
+def test_the_card_tells_the_difference_from_the_champion_and_fits_mlflows_databases(
+    at_gate: Gate,
+) -> None:
+    at_gate.promote(0)
+    paired = at_gate.promote(1).paired
+    assert paired
+    written = description_of(2)
+    assert f"| difference | {100 * paired.difference.estimate:+.2f} points (" in written
+    assert "against version 1 on the same images" in written
+    assert len(written) < card.MAX_LENGTH
+    # Tables and lists are markdown's: each row is a line of its own.
+    assert all(line.count("|") == 3 for line in written.splitlines() if line.startswith("|"))
 
 
 def test_what_is_live_is_loaded_by_plain_mlflow(

@@ -1,7 +1,9 @@
 """The guard of the server, by itself; tests/pipeline/test_serve.py asks the whole over HTTP."""
 
 import asyncio
+import gc
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -189,3 +191,82 @@ def test_a_body_without_an_end_is_dropped_only_so_far() -> None:
     asyncio.run(Guard(app, 1)(headers(content_type="application/json"), endless, send))
     assert sent[0]["status"] == 413
     assert received[0] == 12 * MAX_BYTES
+
+
+class Answers:
+    """An app that answers once it may; what was sent to its clients is kept."""
+
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        self.asked.set()
+        await self.may.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+
+async def ask(guard: Guard, body: bytes, path: str = "/invocations", method: str = "POST") -> str:
+    """What the guard sends: status, version, and a body that is not JSON."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {**headers(content_type="application/json"), "path": path, "method": method}
+    await guard(scope, receive, send)
+    start, *parts = sent
+    text = b"".join(part["body"] for part in parts).decode()
+    version = dict(start["headers"])[b"x-model-version"].decode()
+    return f"{start['status']} by {version}" if method == "POST" else text
+
+
+IMAGE = json.dumps({"inputs": np.zeros((1, 28, 28, 1)).tolist()}).encode()
+
+
+def test_a_request_under_way_ends_on_the_old_model_and_later_ones_get_the_new() -> None:
+    async def swap_meanwhile() -> None:
+        old, new = Answers(), Answers()
+        guard = Guard(old, 1)
+        under_way = asyncio.create_task(ask(guard, IMAGE))
+        await old.asked.wait()
+        guard.swap(new, 2)
+        new.may.set()
+        assert await ask(guard, IMAGE) == "200 by 2"
+        assert not under_way.done()
+        old.may.set()
+        assert await under_way == "200 by 1"
+        # Nobody holds the old model any more.
+        released = weakref.ref(old)
+        del old, under_way
+        gc.collect()
+        assert released() is None
+
+    asyncio.run(swap_meanwhile())
+
+
+def test_what_was_answered_is_counted_by_status() -> None:
+    async def count() -> str:
+        app = Answers()
+        app.may.set()
+        guard = Guard(app, 1)
+        for body in (IMAGE, IMAGE, b"no JSON"):
+            await ask(guard, body)
+        # Whether it is up is no request to the model.
+        await ask(guard, b"", "/ping")
+        guard.swap(app, 7)
+        return await ask(guard, b"", "/metrics", "GET")
+
+    lines = asyncio.run(count()).splitlines()
+    shown = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert float(shown.pop("lr_ceiling_model_since_timestamp_seconds")) > 1.7e9
+    assert shown == {
+        'lr_ceiling_requests_total{status="200"}': "2",
+        'lr_ceiling_requests_total{status="400"}': "1",
+        "lr_ceiling_model_version": "7",
+        "lr_ceiling_swaps_total": "1",
+    }

@@ -1,5 +1,6 @@
 """`lr-ceiling serve` as a process: right answers to digits over HTTP, a 4xx to everything else."""
 
+import gc
 import json
 import shutil
 import signal
@@ -19,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from browser import WAIT_SECONDS
-from conftest import ROOT
+from conftest import ROOT, wait_until
 from hostile import hostile
 from lr_ceiling import tracking
 from lr_ceiling.execution.files import sha256_of
@@ -43,8 +44,10 @@ class Answer(NamedTuple):
 class Client:
     """Sends requests to a server on loopback."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, folder: Path) -> None:
         self.port = port
+        # The server's project.
+        self.folder = folder
 
     def post(
         self, body: bytes, kind: str = "application/json", path: str = "/invocations"
@@ -58,6 +61,10 @@ class Client:
                 )
         except HTTPError as error:
             return Answer(error.code, json.loads(error.read()), error.headers["X-Model-Version"])
+
+    def metrics(self) -> str:
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=WAIT_SECONDS) as response:
+            return str(response.read().decode())
 
     def ask(self, images: object, key: str = "inputs") -> Answer:
         return self.post(json.dumps({key: images}).encode())
@@ -86,15 +93,16 @@ def client(
             version = registry.put_forward(store.model_of(run), {SHA256: sha256_of(model)})
             registry.promote(version, None)
     command = [sys.executable, "-m", "lr_ceiling.pipeline.cli", "serve", "--port", "0"]
+    command += ["--poll", "0.2"]
     with subprocess.Popen(
         command, cwd=folder, env=hostile(folder), stdout=subprocess.PIPE, text=True
     ) as process:
-        guard = threading.Timer(200, process.kill)
+        guard = threading.Timer(600, process.kill)
         guard.start()
         assert process.stdout
         said = process.stdout.readline()
         assert said.startswith("serving version 1 of lr-ceiling on http://127.0.0.1:")
-        yield Client(urlsplit(said.split()[-1]).port or 0)
+        yield Client(urlsplit(said.split()[-1]).port or 0, folder)
         process.send_signal(signal.SIGTERM)
         guard.cancel()
     assert process.returncode == -signal.SIGTERM
@@ -244,3 +252,69 @@ def test_a_wrong_shape_is_named(client: Client) -> None:
     answer = client.ask(np.zeros((1, 28, 28)).tolist())
     assert answer.status == 400
     assert answer.body["error"].startswith("the shape is (1, 28, 28): it must be (n, 28, 28, 1)")
+
+
+def networks() -> int:
+    """How many networks of Keras this process holds."""
+    gc.collect()
+    kinds = ("Functional", "Sequential")
+    return sum(type(one).__name__ in kinds for one in gc.get_objects())
+
+
+def test_a_model_that_is_served_no_more_is_released(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(client.folder)
+    before = networks()
+    app = serving.load("lr-ceiling", 1)
+    assert networks() > before
+    del app
+    assert networks() == before
+
+
+def test_a_promotion_and_a_rollback_take_over_without_a_request_dropped(
+    client: Client,
+    digits: dataset.Split,
+    trained: list[tuple[RunResult, Path]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = as_input(digits.images).tolist()
+    first = client.ask(images)
+    run, model = trained[1]
+    monkeypatch.chdir(client.folder)
+    answers: list[Answer] = []
+    end = threading.Event()
+
+    def go_on_asking() -> None:
+        while not end.wait(0.05):
+            answers.append(client.ask(images))
+
+    def answered_by(version: str) -> bool:
+        return answers[-1].version == version
+
+    with ThreadPoolExecutor(2) as threads:
+        asking = [threads.submit(go_on_asking) for _ in range(2)]
+        assert wait_until(lambda: len(answers) > 2)
+        with tracking.open_store() as store:
+            store.log_train("cell", [run], model.parent)
+            registry = Registry(store, "lr-ceiling")
+            version = registry.put_forward(store.model_of(run), {SHA256: sha256_of(model)})
+            registry.promote(version, registry.at("champion"))
+        followed = wait_until(lambda: answered_by("2"))
+        # Back again, also for the tests that share this server.
+        with tracking.open_store() as store:
+            Registry(store, "lr-ceiling").rollback()
+        went_back = wait_until(lambda: answered_by("1"))
+        end.set()
+        for each in asking:
+            each.result()
+    assert (followed, went_back) == (True, True)
+    assert {answer.status for answer in answers} == {200}
+    with Predictor() as predictor:
+        of_second = predictor.of_file(model, digits.images).probabilities
+    for answer in answers:
+        predictions = np.array(answer.body["predictions"], np.float32)
+        of_first = np.array(first.body["predictions"], np.float32)
+        expected = of_first if answer.version == "1" else of_second
+        assert predictions.tobytes() == expected.tobytes()
+    assert "lr_ceiling_swaps_total 2\n" in client.metrics()

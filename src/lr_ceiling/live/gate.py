@@ -1,7 +1,8 @@
 """The gate: a challenger goes live only if it has earned it, on images that nothing else reads.
 
 The challenger is the best model at or below its arm's usable learning rate. All that is measured,
-the decision and its reason go to `state/promotion.json` and, in short, to the version's tags.
+the decision and its reason go to `state/promotion.json` and, in short, to the version's tags. A
+version that goes live has a model card as its description.
 """
 
 import json
@@ -13,11 +14,11 @@ from typing import Literal
 
 from lr_ceiling.errors import RegistryError, ResultsError
 from lr_ceiling.evidence.comparison import best_run
-from lr_ceiling.evidence.records import ArmCeilings
+from lr_ceiling.evidence.records import ArmCeilings, UsableRate
 from lr_ceiling.execution.files import sha256_of, write_text
 from lr_ceiling.execution.provenance import commit, read_facts
 from lr_ceiling.execution.record import Record
-from lr_ceiling.live import last_known
+from lr_ceiling.live import card, last_known
 from lr_ceiling.live.accuracy import Measured, Paired, compare, measure
 from lr_ceiling.live.predictor import Prediction, Predictor
 from lr_ceiling.live.registry import (
@@ -65,11 +66,15 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Candidate:
-    """The run that may be put forward, its model's file, and its arm's ceiling."""
+    """The run that may be put forward, its model's file, and its arm's usable learning rate.
+
+    `ceiling` is the highest learning rate that counts.
+    """
 
     cell: str
     run: RunResult
     file: Path
+    usable: UsableRate
     ceiling: float
 
 
@@ -121,6 +126,7 @@ class _Case:
     terms: Terms
     inputs: Inputs
     checks: list[Check] = field(default_factory=list)
+    candidate: Candidate | None = None
     challenger: Version | None = None
     champion: Version | None = None
     # The version with the challenger's file that was rolled back.
@@ -164,18 +170,23 @@ def promote(
             registry.settle()
             if not without_champion and registry.at("champion") is None:
                 last_known.check(registry)
-        passed = _weigh(case, predictor, without_champion)
+        passed, told = _weigh(case, predictor, without_champion), ""
         # The registry as it is now, and last of all the one write that makes the challenger live.
         with open_store() as store:
             registry = Registry(store, terms.model)
-            if passed and case.challenger:
-                registry.promote(case.challenger, case.champion)
-            live = registry.at("champion")
+            live = case.challenger if passed else registry.at("champion")
             decision = _decision(case, passed, live, registry.place)
+            if passed and case.challenger and case.candidate:
+                told = card.model_card(decision, case.candidate.run, case.candidate.usable)
+                # Before it is live: whatever is live has its card.
+                registry.describe(case.challenger, told)
+                registry.promote(case.challenger, case.champion)
             # A version that was judged before keeps that verdict.
             if case.challenger and not case.unchanged and ROLLED_BACK not in case.challenger.tags:
                 registry.tag(case.challenger, _verdict_tags(decision))
         write_text(last_known.path(), decision.model_dump_json(indent=2) + "\n")
+        if told:
+            write_text(card.path(), told)
     return decision
 
 
@@ -189,24 +200,27 @@ def choose(
     is known has no cell that counts: above it a model as good was luck, and the next retraining
     would miss it. What is compared are the models as saved.
     """
-    ceilings = {
+    usables = {
         (arm.variant, arm.activation, arm.optimizer, arm.target, arm.horizon_steps): (
-            arm.headline.usable.estimate or arm.headline.usable.ci95[0]
+            arm.headline.usable
         )
         for arm in arms
     }
     counted: dict[str, Sequence[RunResult]] = {}
-    highest: dict[str, float] = {}
+    bounds: dict[str, tuple[UsableRate, float]] = {}
     for cell, runs in cells.items():
         spec = runs[0].spec
         arm = (spec.variant, spec.activation, spec.optimizer, spec.target_accuracy, spec.horizon)
-        ceiling = ceilings.get(arm)
+        usable = usables.get(arm)
+        if usable is None:
+            continue
+        ceiling = usable.estimate or usable.ci95[0]
         if ceiling is not None and spec.learning_rate <= ceiling:
-            counted[cell], highest[cell] = runs, ceiling
+            counted[cell], bounds[cell] = runs, (usable, ceiling)
     if not counted:
         return None
     cell, best = best_run(counted)
-    return Candidate(cell, best, models / cell / f"seed-{best.spec.seed}.keras", highest[cell])
+    return Candidate(cell, best, models / cell / f"seed-{best.spec.seed}.keras", *bounds[cell])
 
 
 def _weigh(case: _Case, predictor: Predictor, without_champion: bool) -> bool:
@@ -217,7 +231,7 @@ def _weigh(case: _Case, predictor: Predictor, without_champion: bool) -> bool:
     if not case.check("data", valid, said):
         return False
     arms = CeilingsReport.read(inputs.ceilings).arms
-    candidate = choose(_read_cells(inputs), arms, inputs.models)
+    candidate = case.candidate = choose(_read_cells(inputs), arms, inputs.models)
     if candidate is None:
         detail = "no cell of the grid is known to be at or below its arm's usable learning rate"
         return case.check("ceiling", False, detail)

@@ -26,6 +26,8 @@ PART = 500
 SHAPES = (None, *IMAGE, 1), (None, 10)
 
 Inputs: TypeAlias = npt.NDArray[np.float32]
+# Images (n, 28, 28, 1) to probabilities (n, 10).
+Network: TypeAlias = Callable[[Inputs], Probabilities]
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def as_input(images: Bytes) -> Inputs:
     return (images[..., np.newaxis] / 255).astype(np.float32)
 
 
-def network_of(loaded: Any) -> Callable[[Inputs], Probabilities]:
+def network_of(loaded: Any) -> Network:
     """Images (n, 28, 28, 1) to probabilities (n, 10) by the network that MLflow loaded.
 
     Called by itself it answers for an image in 5 ms. MLflow's wrapper takes 48: it sets up Keras's
@@ -87,6 +89,21 @@ def network_of(loaded: Any) -> Callable[[Inputs], Probabilities]:
     """
     network = loaded.get_raw_model()
     return lambda inputs: np.asarray(network(inputs, training=False))
+
+
+def check_answer(where: str, network: Network) -> None:
+    """Raise RegistryError unless a network gives an empty image ten finite probabilities.
+
+    `where` names it in the message.
+    """
+    empty = np.zeros((1, *IMAGE), dtype=np.uint8)
+    try:
+        probabilities = network(as_input(empty))
+    # TensorFlow has an exception for every way in which shapes don't fit.
+    except Exception as error:
+        reason = textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
+        raise RegistryError(f"{where} doesn't answer an image ({reason}): retrain it") from None
+    _check_probabilities(where, probabilities, 1)
 
 
 def _of_file(path: Path, images: Bytes) -> Prediction:
@@ -117,18 +134,20 @@ def _of_version(store: str, name: str, number: int, images: Bytes) -> Prediction
     return _predict(f"models:/{name}/{number}", network_of(loaded), images)
 
 
-def _predict(
-    where: object, network: Callable[[Inputs], Probabilities], images: Bytes
-) -> Prediction:
+def _predict(where: object, network: Network, images: Bytes) -> Prediction:
     inputs = as_input(images)
     # In parts: the first layer alone makes 86 KB of an image.
     parts = np.split(inputs, range(PART, len(inputs), PART))
     probabilities = np.concatenate([network(part) for part in parts])
-    if probabilities.shape != (len(images), 10) or not np.isfinite(probabilities).all():
-        raise RegistryError(f"{where} doesn't give ten finite probabilities an image: retrain it")
+    _check_probabilities(where, probabilities, len(images))
     seconds = []
     for _ in range(TIMED):
         started = time.perf_counter()
         network(inputs[:1])
         seconds.append(time.perf_counter() - started)
     return Prediction(probabilities, 1000 * statistics.median(seconds))
+
+
+def _check_probabilities(where: object, probabilities: Probabilities, images: int) -> None:
+    if probabilities.shape != (images, 10) or not np.isfinite(probabilities).all():
+        raise RegistryError(f"{where} doesn't give ten finite probabilities an image: retrain it")

@@ -50,6 +50,10 @@ class Version(Record):
     aliases: tuple[str, ...]
     tags: dict[str, str]
 
+    def is_same(self, other: "Version") -> bool:
+        """Whether both are one model; a registry that was begun anew has a version 1 again."""
+        return (self.number, self.tags.get(SHA256)) == (other.number, other.tags.get(SHA256))
+
 
 class Registry:
     """The versions of the model `name`, in an open store."""
@@ -105,6 +109,10 @@ class Registry:
         """Set tags of a version."""
         for key, value in tags.items():
             self._client.set_model_version_tag(self.name, str(version.number), key, value)
+
+    def describe(self, version: Version, text: str) -> None:
+        """Set a version's description, in markdown: MLflow's page of the version shows it."""
+        self._client.update_model_version(self.name, str(version.number), text)
 
     def promote(self, version: Version, over: Version | None) -> None:
         """Make `version` the champion in the place of `over`, which becomes the previous one.

@@ -9,9 +9,11 @@ import contextlib
 import ipaddress
 import json
 import socket
+import time
+import weakref
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from email.message import EmailMessage
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 # Before mlflow, which reads the settings made there while it is imported.
 from lr_ceiling.tracking import open_store, store_uri  # isort: skip
@@ -21,8 +23,7 @@ import uvicorn
 from mlflow.pyfunc import scoring_server
 
 from lr_ceiling.errors import RegistryError, ServingError
-from lr_ceiling.live import last_known, predictor, registry
-from lr_ceiling.problems.environment import muted_stderr
+from lr_ceiling.live import counts, last_known, predictor, registry
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -52,25 +53,52 @@ class RequestError(Exception):
         self.status = status
 
 
+class Served(NamedTuple):
+    """What answers: a version's app, and the Unix time since which it does."""
+
+    app: App
+    version: int
+    since: float
+
+
 class Guard:
-    """ASGI: passes on to `app` what it can answer; the rest gets a 4xx with {"error": message}."""
+    """ASGI: passes on to `app` what it can answer; the rest gets a 4xx with {"error": message}.
+
+    GET /metrics tells what it has answered, in Prometheus's text format.
+    """
 
     def __init__(self, app: App, version: int) -> None:
-        self._app = app
-        self._version = version
+        self._served = Served(app, version, time.time())
+        self._counts = counts.Counts()
         self._checking = asyncio.Lock()
+
+    def swap(self, app: App, version: int) -> None:
+        """Let another version answer from now on; requests under way end on the old one.
+
+        May be called from another thread.
+        """
+        self._served = Served(app, version, time.time())
+        self._counts.swaps += 1
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        served = self._served
+        asked = scope["type"] == "http" and scope["path"] == "/invocations"
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":
-                version = (b"x-model-version", str(self._version).encode())
+                version = (b"x-model-version", str(served.version).encode())
                 message["headers"] = [*message.get("headers", []), version]
+                if asked:
+                    self._counts.answered(message["status"])
             await send(message)
 
-        if scope["type"] != "http" or scope["path"] != "/invocations" or scope["method"] != "POST":
-            await self._app(scope, receive, send_named)
+        if scope["type"] == "http" and (scope["method"], scope["path"]) == ("GET", "/metrics"):
+            text = self._counts.text(served.version, served.since)
+            await _respond(send_named, 200, counts.CONTENT_TYPE, text)
+            return
+        if not asked or scope["method"] != "POST":
+            await served.app(scope, receive, send_named)
             return
         request = _Body(receive)
         try:
@@ -99,7 +127,9 @@ class Guard:
         # MLflow's server knows the plain spelling alone.
         others = [header for header in scope["headers"] if header[0].lower() != b"content-type"]
         scope["headers"] = [*others, (b"content-type", b"application/json")]
-        await self._app(scope, replay, send_named)
+        # A body can take long to come: the version that is live now answers.
+        served = self._served
+        await served.app(scope, replay, send_named)
 
 
 def check_headers(scope: Mapping[str, Any]) -> None:
@@ -157,20 +187,41 @@ def check_images(body: bytes) -> None:
         )
 
 
-class Served:
+class Direct:
     """A loaded model as MLflow's scoring server wants it, without the 43 ms of its wrapper."""
 
-    def __init__(self, loaded: Any) -> None:
-        self.metadata = loaded.metadata
-        self._network = predictor.network_of(loaded)
+    def __init__(self, metadata: Any, network: predictor.Network) -> None:
+        """It doesn't keep `network` alive: who serves it does."""
+        self.metadata = metadata
+        self._network = weakref.ref(network)
 
     def predict(self, data: Any) -> Any:
         """Images (n, 28, 28, 1) to probabilities (n, 10)."""
-        return self._network(np.asarray(data, dtype=np.float32))
+        network = self._network()
+        assert network
+        return network(np.asarray(data, dtype=np.float32))
 
 
-def champion_of(name: str) -> registry.Version:
-    """The version that is live now, its file as it was registered. Raises RegistryError."""
+class ModelApp:
+    """MLflow's scoring server of one model, which lives as long as this and no longer.
+
+    FastAPI's routes outlive their app, so they must not hold the model: 1.7 MB a swap would stay.
+    """
+
+    def __init__(self, metadata: Any, network: predictor.Network) -> None:
+        self._network = network
+        self._app: App = scoring_server.init(Direct(metadata, network))  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._app(scope, receive, send)
+
+
+def champion_of(name: str, checked: registry.Version | None = None) -> registry.Version:
+    """The version that is live now, its file as it was registered. Raises RegistryError.
+
+    The file of the version `checked` is not looked at again.
+    """
     with open_store() as store:
         versions = registry.Registry(store, name)
         champion = versions.at("champion")
@@ -179,6 +230,8 @@ def champion_of(name: str) -> registry.Version:
             raise RegistryError(
                 f"{name} has no champion in {versions.place}: `lr-ceiling promote` makes one"
             )
+        if checked and champion.is_same(checked):
+            return champion
         try:
             versions.check_file(champion)
         except RegistryError as error:
@@ -187,10 +240,11 @@ def champion_of(name: str) -> registry.Version:
 
 
 def load(name: str, version: int) -> App:
-    """MLflow's scoring server of a version, behind the guard. Raises RegistryError."""
-    with muted_stderr():
-        loaded = registry.load(store_uri(), name, version)
-    return Guard(scoring_server.init(Served(loaded)), version)  # type: ignore[arg-type]
+    """MLflow's scoring server of a version, which has answered once. Raises RegistryError."""
+    loaded = registry.load(store_uri(), name, version)
+    network = predictor.network_of(loaded)
+    predictor.check_answer(f"models:/{name}/{version}", network)
+    return ModelApp(loaded.metadata, network)
 
 
 def is_loopback(host: str) -> bool:
@@ -213,7 +267,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: App, listener: socket.socket) -> None:
     """Answer requests until the process is told to end."""
-    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listener])
+    # The lifespan would be the first model's, and keep that model as long as the server runs.
+    config = uvicorn.Config(app, log_level="warning", lifespan="off")
+    uvicorn.Server(config).run([listener])
 
 
 class _Body:
@@ -256,8 +312,11 @@ def _awaits_leave(scope: Mapping[str, Any]) -> bool:
 
 
 async def _answer(send: Send, error: RequestError) -> None:
-    body = json.dumps({"error": str(error)}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    start = {"type": "http.response.start", "status": error.status, "headers": headers}
-    await send(start)
+    await _respond(send, error.status, "application/json", json.dumps({"error": str(error)}))
+
+
+async def _respond(send: Send, status: int, kind: str, text: str) -> None:
+    body = text.encode()
+    headers = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
