@@ -1,16 +1,18 @@
 """Fixtures that several test files share."""
 
+import asyncio
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import filelock
@@ -50,6 +52,7 @@ from lr_ceiling.search.posterior import NO_CALLS
 from smoke import change_params, lay_out
 from smoke import run as run_in
 
+T = TypeVar("T")
 # Toy runs have no business on a server, or in a project, that a person has set.
 OUTSIDE = (
     "MLFLOW_TRACKING_URI",
@@ -598,6 +601,12 @@ def is_alive(process: int) -> bool:
         return " Z " not in Path(f"/proc/{process}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def in_a_loop(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end; in a thread, since the tests' browser has a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> bool:

@@ -1,6 +1,5 @@
 """A real Dask cluster: the answers of this machine, whoever is killed, and who is refused."""
 
-import asyncio
 import gc
 import json
 import os
@@ -17,7 +16,7 @@ import dask
 import pytest
 from distributed import Client, LocalCluster, WorkerPlugin
 
-from conftest import wait_until
+from conftest import in_a_loop, wait_until
 from dask_processes import LOOPBACK, Host, Processes, dask_processes, two_hosts
 from lr_ceiling import Ceiling, DaskCluster, find_ceiling
 from lr_ceiling.errors import LockedError, ParamsError, WorkerError
@@ -341,7 +340,7 @@ def test_a_client_of_coroutines_is_refused() -> None:
         # Else it complains that nobody awaits its end.
         waiting.status = "closed"
 
-    asyncio.run(search())
+    in_a_loop(search())
 
 
 def test_the_second_driver_of_a_study_is_told_who_has_it(client: Client, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
+from conftest import in_a_loop
 from lr_ceiling.live.serving import (
     MAX_BYTES,
     MAX_IMAGES,
@@ -119,7 +120,7 @@ def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 
         await Guard(app, 1)(headers(content_type="application/json"), never, send)
 
-    asyncio.run(ask())
+    in_a_loop(ask())
     assert sent[0]["status"] == 408
     assert b"send it at once" in sent[1]["body"]
 
@@ -141,7 +142,7 @@ def test_the_model_is_asked_in_the_plain_spelling_with_the_whole_body() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     spelled = 'Application/JSON; Charset="UTF-8"'
-    asyncio.run(Guard(app, 3)(headers(Content_Type=spelled, x_other="1"), receive, send))
+    in_a_loop(Guard(app, 3)(headers(Content_Type=spelled, x_other="1"), receive, send))
     ((scope, message),) = seen
     assert scope["headers"] == [(b"x-other", b"1"), (b"content-type", b"application/json")]
     assert message["body"] == body
@@ -165,13 +166,11 @@ def test_a_body_that_is_refused_is_taken_in_before_the_answer() -> None:
     said = {"content_type": "application/json"}
     for more in ({}, {"content_length": "9" * 12}):
         parts[:], happened[:] = [b" " * MAX_BYTES, b" ", b" "], []
-        asyncio.run(Guard(app, 1)(headers(**said, **more), receive, send))
+        in_a_loop(Guard(app, 1)(headers(**said, **more), receive, send))
         assert happened == [*["part"] * 3, "http.response.start 413", "http.response.body"]
     # Who asks for leave first gets the answer alone.
     parts[:], happened[:] = [b" "], []
-    asyncio.run(
-        Guard(app, 1)(headers(content_length="9" * 12, expect="100-continue"), receive, send)
-    )
+    in_a_loop(Guard(app, 1)(headers(content_length="9" * 12, expect="100-continue"), receive, send))
     assert happened[0] == "http.response.start 415"
 
 
@@ -188,7 +187,7 @@ def test_a_body_without_an_end_is_dropped_only_so_far() -> None:
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         raise AssertionError
 
-    asyncio.run(Guard(app, 1)(headers(content_type="application/json"), endless, send))
+    in_a_loop(Guard(app, 1)(headers(content_type="application/json"), endless, send))
     assert sent[0]["status"] == 413
     assert received[0] == 12 * MAX_BYTES
 
@@ -246,7 +245,7 @@ def test_a_request_under_way_ends_on_the_old_model_and_later_ones_get_the_new() 
         gc.collect()
         assert released() is None
 
-    asyncio.run(swap_meanwhile())
+    in_a_loop(swap_meanwhile())
 
 
 def test_what_was_answered_is_counted_by_status() -> None:
@@ -261,7 +260,7 @@ def test_what_was_answered_is_counted_by_status() -> None:
         guard.swap(app, 7)
         return await ask(guard, b"", "/metrics", "GET")
 
-    lines = asyncio.run(count()).splitlines()
+    lines = in_a_loop(count()).splitlines()
     shown = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     assert float(shown.pop("lr_ceiling_model_since_timestamp_seconds")) > 1.7e9
     assert shown == {

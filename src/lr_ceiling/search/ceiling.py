@@ -72,7 +72,9 @@ class Ceiling:
     the trials don't bound it. `reason` says why `lr90` has no number. `exists` is the probability
     that an lr90 exists; the intervals assume that it does. `usable` is the highest learning rate
     up to which no accuracy is lost. `study` is the Optuna study. `runs` holds the result of each
-    trial's run, in order; it is empty if the ceiling was read from a study.
+    trial's run, in order; it is empty if the ceiling was read from a study. `same_arithmetic` is
+    False if a cluster's worker has another kind of processor than the driver: last digits then
+    differ.
 
     Examples:
         >>> import random
@@ -101,6 +103,8 @@ class Ceiling:
         about the usable rate.
         """
         self.study = study
+        # Read now: the study's journal may be moved later.
+        self.same_arithmetic = bool(study.user_attrs.get(SAME_ARITHMETIC, True))
         self.runs = list(runs)
         self.parts = list(parts)
         self._asked = asked
@@ -163,11 +167,6 @@ class Ceiling:
     def full_runs(self) -> float:
         """What the trials cost, in full runs."""
         return round(sum(one.cost for one in self._observations), 3)
-
-    @property
-    def same_arithmetic(self) -> bool:
-        """Whether all runs were computed as on the driver's machine; else last digits differ."""
-        return bool(self.study.user_attrs.get(SAME_ARITHMETIC, True))
 
     @property
     def reason(self) -> str | None:
