@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
+from faults.report import ReliabilityReport
 from lr_ceiling.errors import ResultsError
 from lr_ceiling.execution.files import read_json
 from lr_ceiling.report.schemas import (
@@ -29,6 +30,7 @@ REPORTS: dict[str, type[Report]] = {
     "claims": ClaimsReport,
     "comparison": ComparisonReport,
     "metrics": MetricsReport,
+    "reliability": ReliabilityReport,
     "simulation": SimulationReport,
     "validation": ValidationReport,
     "verification": VerificationReport,
