@@ -3,12 +3,15 @@
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import click
 
 from faults import inject
-from faults.campaign import OF_FILES, Campaign, Tally
+from faults.campaign import OF_FILES, Campaign, Point, Tally
+from faults.disks import Disks, may_mount, namespace
 from faults.report import CLUSTER, FaultCount, put
 from faults.signals import Searches
 from faults.signals import points as moments
@@ -32,52 +35,68 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     help="only these stages; default: all",
 )
 @click.option("--kills", default=50, show_default=True, help="random moments of each kind")
+@click.option("--disks/--no-disks", default=True, help="small and read-only ones, for real")
 @one_line_errors
 def main(
-    output: Path, tally: Path, minutes: float, every: int, asked: tuple[str, ...], kills: int
+    output: Path,
+    tally: Path,
+    minutes: float,
+    every: int,
+    asked: tuple[str, ...],
+    kills: int,
+    disks: bool,
 ) -> None:
     """Let the Nth operation on the disk fail, for every N of a small pipeline, and resume.
 
     What was tried is kept in the tally: the same command goes on from there.
     """
     if not inject.preloaded():
-        inject.start_anew(Path("state/faults"))
+        # In a namespace of its own it may mount disks.
+        inject.start_anew(Path("state/faults"), namespace())
     known = Tally(tally)
     with tempfile.TemporaryDirectory(prefix="lr-ceiling-faults-") as folder:
         database = make_database(Path(folder) / "empty") if needs_mlflow(asked) else None
         campaign = Campaign(Path(folder) / "campaign", database)
-        points = [
-            point
-            for point in campaign.points(lambda stage: every)
-            if point not in known and (not asked or point.stage in asked)
-        ]
+        every_point = campaign.points(lambda stage: every)
         # Mixed, so that a part of them is a sample of all.
-        points.sort(key=lambda point: digest_of(point.stage, point.fault, point.at))
+        mixed = sorted(every_point, key=lambda one: digest_of(one.stage, one.fault, one.at))
         end = time.monotonic() + 60 * minutes
-        for done, point in enumerate(points):
-            if time.monotonic() > end:
-                break
-            wrong = campaign.wrong(point)
-            known.add(point, wrong)
-            if wrong:
-                click.echo(f"{point}: {wrong}")
-            if done % 100 == 99:
-                click.echo(f"{done + 1} of {len(points)}")
+        try_all([one for one in mixed if not asked or one.stage in asked], campaign, known, end)
+        if disks and may_mount():
+            own = Disks(campaign)
+            points = [one for one in own.points() if not asked or one.stage in asked]
+            try_all(points, own, known, end)
+        elif disks:
+            click.echo("skipped: disks of their own, which can't be mounted here")
     if kills:
-        searches = Searches()
-        for point in moments(kills):
-            if point in known or time.monotonic() > end:
-                continue
-            wrong = searches.wrong(point)
-            known.add(point, wrong)
-            if wrong:
-                click.echo(f"{point}: {wrong}")
+        try_all(list(moments(kills)), Searches(), known, end)
     counts = [FaultCount.model_validate(row) for row in known.rows]
     put(output, counts, lambda row: row.point != CLUSTER)
     tried = sum(row.tried for row in counts)
     click.echo(f"{tried} tried, {sum(row.held for row in counts)} held: {output}")
     if known.broken:
         sys.exit(1)
+
+
+class Tries(Protocol):
+    """Something that tries points."""
+
+    def wrong(self, point: Point) -> str | None:
+        """What did not hold at a point; None where all did."""
+
+
+def try_all(points: Sequence[Point], tries: Tries, known: Tally, end: float) -> None:
+    """Try those that are not known yet, until `end` by the monotonic clock."""
+    new = [point for point in points if point not in known]
+    for done, point in enumerate(new, 1):
+        if time.monotonic() > end:
+            return
+        wrong = tries.wrong(point)
+        known.add(point, wrong)
+        if wrong:
+            click.echo(f"{point}: {wrong}")
+        if done % 100 == 0:
+            click.echo(f"{done} of {len(new)}")
 
 
 def needs_mlflow(asked: tuple[str, ...]) -> bool:

@@ -50,16 +50,30 @@ class Campaign:
             self._before[name] = last
             # MLflow's paths are absolute, so each try is at the same place.
             self._lay_out(last)
-            quiet = inject.attempt(stages.STAGES[name], self._place)
+            quiet = inject.attempt(stages.STAGES[name], self.place)
             if quiet.code != FINISHED:
                 raise RuntimeError(f"{name} doesn't finish on a quiet day: {quiet.said}")
             last = self._quiet[name] = folder / name
-            shutil.copytree(self._place, last)
+            shutil.copytree(self.place, last)
             self._operations[name] = quiet.operations
 
     @property
-    def _place(self) -> Path:
+    def place(self) -> Path:
+        """The project's folder, in which each try is."""
         return self._folder / "project"
+
+    @property
+    def stages(self) -> list[str]:
+        """The names of the stages, in their order."""
+        return list(self._quiet)
+
+    def before(self, stage: str) -> Path:
+        """A copy of the project as a stage finds it."""
+        return self._before[stage]
+
+    def after(self, stage: str) -> Path:
+        """A copy of the project as a stage leaves it on a quiet day."""
+        return self._quiet[stage]
 
     def points(self, step: Callable[[str], int] = lambda stage: 1) -> Iterator[Point]:
         """All points, or of a stage every `step`th operation."""
@@ -74,12 +88,20 @@ class Campaign:
     def wrong(self, point: Point) -> str | None:
         """What did not hold at a point; None where all did."""
         self._lay_out(self._before[point.stage])
+        return self.wrong_here(point, point.fault, point.at)
+
+    def wrong_here(
+        self, point: Point, fault: str = "none", at: int = 0, then: Callable[[], None] | None = None
+    ) -> str | None:
+        """What did not hold in a project that is laid out; `then` ends what is wrong there."""
         stage = stages.STAGES[point.stage]
-        tried = inject.attempt(stage, self._place, point.fault, point.at)
+        tried = inject.attempt(stage, self.place, fault, at)
+        if then:
+            then()
         again: Try | None = None
         said = _wrong_end(tried, point.fault) or self._wrong_files(point.stage, whole=False)
         if said is None:
-            again = inject.attempt(stage, self._place)
+            again = inject.attempt(stage, self.place)
             if again.code != FINISHED:
                 said = f"the second time it ends with {again.code}: {again.said[-500:]}"
             else:
@@ -87,23 +109,23 @@ class Campaign:
         return said
 
     def _wrong_files(self, stage: str, whole: bool) -> str | None:
-        made, found = stages.outputs(self._quiet[stage]), stages.outputs(self._place)
+        made, found = stages.outputs(self._quiet[stage]), stages.outputs(self.place)
         for path in sorted(made.keys() | found):
             if (whole or path in found) and made.get(path) != found.get(path):
                 return f"{path} is {'not as on a quiet day' if whole else 'half-written'}"
         if stage in OF_FILES:
             return None
         try:
-            stages.live(self._place)
+            stages.live(self.place)
         except (OSError, ValueError) as error:
             return f"the live model is lost: {error}"
-        if whole and stages.logged(self._quiet[stage]) != stages.logged(self._place):
-            return f"MLflow holds {stages.logged(self._place)}"
+        if whole and stages.logged(self._quiet[stage]) != stages.logged(self.place):
+            return f"MLflow holds {stages.logged(self.place)}"
         return None
 
     def _lay_out(self, template: Path) -> None:
-        shutil.rmtree(self._place, ignore_errors=True)
-        shutil.copytree(template, self._place)
+        shutil.rmtree(self.place, ignore_errors=True)
+        shutil.copytree(template, self.place)
 
 
 class Tally:

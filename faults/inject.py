@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +74,11 @@ def compile_layer(folder: Path) -> Path:
     return library
 
 
-def start_anew(folder: Path) -> None:
-    """Let this program begin anew with the layer under it."""
+def start_anew(folder: Path, under: Sequence[str] = ()) -> None:
+    """Let this program begin anew with the layer under it, and started by the command `under`."""
     os.environ["LD_PRELOAD"] = str(compile_layer(folder))
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    command = [*under, sys.executable, *sys.orig_argv[1:]]
+    os.execvp(command[0], command)
 
 
 def attempt(stage: Callable[[], None], folder: Path, fault: str = "none", at: int = 0) -> Try:

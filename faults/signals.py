@@ -1,7 +1,7 @@
 """Faults for real: a search with its workers is killed at random moments, and run again.
 
-It held if the killed search said no more than one line, the second one finished with the quiet
-one's answer, and no process was left.
+It held if the killed search said no more than one line and left no process, and the second one
+finished with the quiet one's answer, from a journal in which each trial ended once.
 """
 
 import contextlib
@@ -16,15 +16,24 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
 from faults.campaign import Point
+from lr_ceiling.search.sampler import INDEX
 
 ROOT = Path(__file__).parents[1]
 COMMAND = (
     "find faults/network.py:network --low 1e-3 --high 1 --budget 2 --confirmations 0 --usable 0 "
     "--workers 2 --quiet"
 )
+WORKER = "kill -9 of a worker"
 # A search that takes longer after a kill hangs.
 PATIENCE_SECONDS = 600
+# About as long as a run.
+JITTER_SECONDS = 0.1
+POLL_SECONDS = 0.005
 
 
 def _driver(signum: int) -> Callable[[int], None]:
@@ -37,16 +46,14 @@ def _keyboard(process: int) -> None:
 
 
 def _worker(process: int) -> None:
-    below = [child for child in _below(process) if _children(child)] or list(_below(process))
-    for child in ((below and _children(below[-1])) or below)[:1]:
-        os.kill(child, signal.SIGKILL)
+    os.kill(_workers(process)[0], signal.SIGKILL)
 
 
 KILLS: dict[str, Callable[[int], None]] = {
     "kill -9 of the driver": _driver(signal.SIGKILL),
     "SIGTERM to the driver": _driver(signal.SIGTERM),
     "Ctrl-C": _keyboard,
-    "kill -9 of a worker": _worker,
+    WORKER: _worker,
 }
 
 
@@ -60,40 +67,55 @@ class Searches:
 
     def __init__(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            begun = time.monotonic()
             code, said = self._finish(self._start(Path(folder)))
-            self._seconds = time.monotonic() - begun
             if code:
                 raise RuntimeError(said)
             self._answer = json.loads((Path(folder) / "answer.json").read_text())
+            self._trials = _ended_trials(Path(folder) / "journal")
+            self._lines = _lines(Path(folder) / "journal")
 
     def wrong(self, point: Point) -> str | None:
         """What did not hold at a point; None where all did."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             process = self._start(folder)
-            moment = random.Random(f"{point.fault} {point.at}").random() * self._seconds
-            try:
-                process.wait(moment)
-            except subprocess.TimeoutExpired:
-                _try(lambda: KILLS[point.fault](process.pid))
+            self._await_moment(process, point, folder / "journal")
+            # The driver that is gone has no children to be found by.
             started = [process.pid, *_below(process.pid)]
+            # It may have ended by itself meanwhile, and a worker with it.
+            with contextlib.suppress(ProcessLookupError, IndexError):
+                KILLS[point.fault](process.pid)
             code, said = self._finish(process)
             if "Traceback" in said or len(said.splitlines()) > 1:
                 return f"it ends with {code}: {said[-500:]}"
-            if point.fault == "kill -9 of a worker" and code:
+            if point.fault == WORKER and code:
                 return f"it ends with {code}: {said[-500:]}"
-            end = time.monotonic() + 30
-            while any(map(_is_alive, started)) and time.monotonic() < end:
-                time.sleep(0.1)
-            if any(map(_is_alive, started)):
+            if not _wait(lambda: not any(map(_is_alive, started)), 30):
                 return "it leaves processes behind"
             code, said = self._finish(self._start(folder))
             if code:
                 return f"the second one ends with {code}: {said[-500:]}"
             if json.loads((folder / "answer.json").read_text()) != self._answer:
                 return "the second one has another answer"
+            if _ended_trials(folder / "journal") != self._trials:
+                return f"the trials that ended are {_ended_trials(folder / 'journal')}"
         return None
+
+    def _await_moment(self, process: "subprocess.Popen[str]", point: Point, journal: Path) -> None:
+        """Wait until the journal is so long, however slow the machine is, and a little more."""
+        chance = random.Random(f"{point.fault} {point.at}")
+        lines = chance.randrange(1, self._lines + 1)
+        _wait(
+            lambda: (
+                process.poll() is not None
+                or (
+                    _lines(journal) >= lines
+                    and (point.fault != WORKER or bool(_workers(process.pid)))
+                )
+            ),
+            PATIENCE_SECONDS,
+        )
+        time.sleep(chance.random() * JITTER_SECONDS)
 
     def _start(self, folder: Path) -> "subprocess.Popen[str]":
         places = ["--storage", str(folder / "journal"), "--json", str(folder / "answer.json")]
@@ -117,10 +139,30 @@ class Searches:
         return process.returncode, said.strip()
 
 
-def _try(kill: Callable[[], None]) -> None:
-    # It may have ended by itself meanwhile.
-    with contextlib.suppress(ProcessLookupError):
-        kill()
+def _wait(is_so: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > end:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _lines(journal: Path) -> int:
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def _ended_trials(journal: Path) -> list[int]:
+    """The indices of the trials that ended; one that ended twice is there twice."""
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    (study,) = storage.get_all_studies()
+    trials = storage.get_all_trials(study._study_id, states=[TrialState.COMPLETE])
+    return sorted(trial.user_attrs[INDEX] for trial in trials)
+
+
+def _workers(process: int) -> list[int]:
+    """The processes that a server has forked for this driver."""
+    return [worker for child in _children(process) for worker in _children(child)]
 
 
 def _children(process: int) -> list[int]:
