@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import cloudpickle
 import pytest
 from click.testing import CliRunner
 
+from conftest import wait_until
 from lr_ceiling.pipeline.cli import main
 from lr_ceiling.pipeline.commands.find import NAME, load_problem
 
@@ -87,6 +89,23 @@ def test_a_problem_in_a_file_is_searched_twice_alike(folder: Path) -> None:
     # Nothing is run again, so nothing is told.
     second = CliRunner().invoke(main, [*asked, "--quiet"])
     assert (second.stdout, second.stderr) == (first.stdout, "")
+
+
+def test_a_stopped_service_ends_in_one_line_and_continues(folder: Path) -> None:
+    (folder / "slow.py").write_text(
+        "import time\n\n\ndef problem(rate, seed):\n    time.sleep(0.1)\n    return rate < 0.03\n"
+    )
+    asked = ["find", "slow.py:problem", *ASKED, "--workers", "1", "--storage", "search.journal"]
+    command = [sys.executable, "-m", "lr_ceiling.pipeline.cli", *asked, "--quiet"]
+    stopped = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    journal = folder / "search.journal"
+    assert wait_until(lambda: journal.exists() and b'"op_code":6' in journal.read_bytes(), 60)
+    stopped.send_signal(signal.SIGTERM)
+    said = stopped.communicate(timeout=60)
+    assert (stopped.returncode, *said) == (1, "", "\nAborted!\n")
+    again = CliRunner().invoke(main, [*asked, "--quiet"])
+    assert again.exit_code == 0
+    assert again.stdout.startswith("trains up to ")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -60,6 +61,8 @@ def main(
     whether the run was stable, or a score.
     """
     cluster = cluster_at(scheduler, strict, time_out)
+    # A stopped service ends its workers, like after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     found = load_problem(problem)
     ceiling = find_ceiling(found, progress=not quiet, executor=cluster, **question)
     click.echo(ceiling)
