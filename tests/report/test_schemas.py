@@ -10,31 +10,16 @@ from conftest import ROOT
 from faults.report import ReliabilityReport
 from lr_ceiling.errors import ResultsError
 from lr_ceiling.execution.files import read_json
+from lr_ceiling.pipeline.integrity.results import REPORTS as PACKAGE_REPORTS
 from lr_ceiling.report.schemas import (
     AuditReport,
-    BenchmarkReport,
-    CeilingsReport,
     ClaimsReport,
-    ComparisonReport,
-    MetricsReport,
     Report,
-    SimulationReport,
-    ValidationReport,
     VerificationReport,
 )
 
-REPORTS: dict[str, type[Report]] = {
-    "audit": AuditReport,
-    "benchmark": BenchmarkReport,
-    "ceilings": CeilingsReport,
-    "claims": ClaimsReport,
-    "comparison": ComparisonReport,
-    "metrics": MetricsReport,
-    "reliability": ReliabilityReport,
-    "simulation": SimulationReport,
-    "validation": ValidationReport,
-    "verification": VerificationReport,
-}
+# Those that `lr-ceiling check` reads, and that of `make faults`, which the package does not know.
+REPORTS: dict[str, type[Report]] = {**PACKAGE_REPORTS, "reliability": ReliabilityReport}
 RULES = '{"horizon_steps": 1, "rules": [], "format": %s}'
 
 
