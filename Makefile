@@ -52,8 +52,8 @@ verify: $(RUNTIME) data/splits.npz ## fresh seeds at the ceilings, about an hour
 claims: $(RUNTIME) data/splits.npz ## the claims that need more runs, 40 minutes; can be stopped and goes on
 	lr-ceiling claims data/splits.npz --train data/train --output reports/claims.json --state state/runs
 
-simulate: $(RUNTIME) ## hold the search against networks whose ceilings are known, 45 minutes; can be stopped
-	lr-ceiling simulate --output reports/simulation.json
+simulate: $(RUNTIME) ## hold the search against networks whose ceilings are known, hours; can be stopped and goes on
+	lr-ceiling simulate --output reports/simulation.json --state state/simulation
 
 faults: $(RUNTIME) ## every write that fails, is torn or the last one, in a small pipeline; hours, can be stopped
 	python -m faults

@@ -1,5 +1,6 @@
 """Files appear whole or not at all, whoever writes them beside us."""
 
+import hashlib
 import os
 import stat
 import subprocess
@@ -10,7 +11,14 @@ import pytest
 
 from lr_ceiling.errors import ResultsError
 from lr_ceiling.execution import files
-from lr_ceiling.execution.files import read_json, replacing, write_bytes, write_json, write_text
+from lr_ceiling.execution.files import (
+    read_json,
+    replacing,
+    sha256_of,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_is_made_with_its_folder_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -137,3 +145,9 @@ def test_what_a_killed_writer_left_is_removed_after_an_hour(tmp_path: Path) -> N
     files.remove_abandoned(tmp_path)
     assert (old.exists(), new.exists(), whole.exists()) == (False, True, True)
     files.remove_abandoned(tmp_path / "missing")
+
+
+def test_a_sha256_is_that_of_the_content(tmp_path: Path) -> None:
+    content = b"content" * 100_000
+    (tmp_path / "a").write_bytes(content)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()

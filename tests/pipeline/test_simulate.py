@@ -37,7 +37,7 @@ def test_the_report_is_what_a_second_call_goes_on_from(
         return scoring.simulate(oracle, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(simulate, "simulate", counted)
-    command = ["--studies", "3", "--output", str(path)]
+    command = ["--studies", "3", "--output", str(path), "--state", str(tmp_path / "studies")]
     assert CliRunner().invoke(simulate.main, command).exit_code != 0
     assert [one.name for one in SimulationReport.read(path).oracles] == ["logistic-0.1"]
     lives = 2
@@ -58,8 +58,35 @@ def test_the_report_is_what_a_second_call_goes_on_from(
     assert path.read_bytes() == first
 
 
+def test_few_studies_become_many_without_repeating_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulate, "ORACLES", ORACLES[1:2])
+
+    def report(studies: int, state: str) -> bytes:
+        path = tmp_path / "simulation.json"
+        path.unlink(missing_ok=True)
+        command = ["--studies", str(studies), "--output", str(path)]
+        CliRunner().invoke(
+            simulate.main, [*command, "--state", str(tmp_path / state)], catch_exceptions=False
+        )
+        return path.read_bytes()
+
+    at_once = report(4, "at-once")
+    report(3, "continued")
+    [kept] = (tmp_path / "continued").iterdir()
+    first = kept.read_text().removesuffix("\n]\n")
+    assert report(4, "continued") == at_once
+    assert kept.read_text().startswith(first)
+    # A damaged file is made again.
+    kept.write_text(first)
+    assert report(4, "continued") == at_once
+
+
 def test_too_few_studies_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "simulation.json"
-    shown = CliRunner().invoke(simulate.main, ["--studies", "1", "--output", str(path)])
+    shown = CliRunner().invoke(
+        simulate.main, ["--studies", "1", "--output", str(path), "--state", str(tmp_path)]
+    )
     assert shown.exit_code == 2
     assert not path.exists()

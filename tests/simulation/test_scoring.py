@@ -2,18 +2,20 @@
 
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lr_ceiling.simulation import scoring
+from lr_ceiling.simulation.kept import KeptStudies
 from lr_ceiling.simulation.oracles import oracle_of
 from lr_ceiling.simulation.peers import PEERS
 from lr_ceiling.simulation.scoring import (
     CAP,
     cost_of_error,
+    digest_now,
     interval_of_cost,
-    is_current,
     measure,
     simulate,
 )
@@ -55,27 +57,23 @@ def test_a_cost_has_an_interval_that_holds_it() -> None:
     assert interval_of_cost(np.zeros((5, CAP)), 0.1) == (1, 1)
 
 
-def test_processes_do_not_change_the_result() -> None:
+def test_processes_do_not_change_the_result(tmp_path: Path) -> None:
     summaries = []
     for processes in (1, 2):
         with ProcessPoolExecutor(processes, get_context("spawn")) as executor:
-            summaries.append(simulate(SHARP, 2, executor))
+            kept = KeptStudies(tmp_path / f"{processes}.json", digest_now(SHARP, executor))
+            summaries.append(simulate(SHARP, 2, executor, kept))
     assert summaries[0] == summaries[1]
 
 
-def test_a_result_is_current_while_the_first_two_studies_are_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Comments and names void nothing; another count, search or oracle does."""
+def test_only_another_search_has_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comments and names void nothing; another search or oracle does."""
     with ThreadPoolExecutor(1) as executor:
-        result = simulate(SHARP, 2, executor)
-        assert is_current(result, SHARP, 2, executor)
-        assert not is_current(result, SHARP, 3, executor)
-        assert not is_current(result, oracle_of("logistic-0.2"), 2, executor)
-        old = result.model_copy(update={"digest": None})
-        assert not is_current(old, SHARP, 2, executor)
+        digest = digest_now(SHARP, executor)
+        assert digest_now(SHARP, executor) == digest
+        assert digest_now(oracle_of("logistic-0.2"), executor) != digest
         monkeypatch.setattr("lr_ceiling.simulation.studies.BUDGET", 5.0)
-        assert not is_current(result, SHARP, 2, executor)
+        assert digest_now(SHARP, executor) != digest
 
 
 def test_where_no_configuration_gets_there_the_nearest_is_taken(

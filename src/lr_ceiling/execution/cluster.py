@@ -135,7 +135,11 @@ def _check(client: Client) -> None:
 
 def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
     """What a call comes to. Raises TimeoutError where it takes longer: Dask's have no deadline."""
-    # A thread of its own: one of a pool would be waited for when the program ends.
+    return _in_thread(ask).result(seconds)
+
+
+def _in_thread(ask: Callable[[], Answer]) -> Future[Answer]:
+    """A call that goes on in a thread of its own, which no end of the program waits for."""
     answer: Future[Answer] = Future()
 
     def run() -> None:
@@ -145,7 +149,7 @@ def _within(seconds: float, ask: Callable[[], Answer]) -> Answer:
             answer.set_exception(error)
 
     threading.Thread(target=run, daemon=True, name=NAME).start()
-    return answer.result(seconds)
+    return answer
 
 
 @contextlib.contextmanager
@@ -219,27 +223,17 @@ def _deliver(client: Client, plugin: "Delivery", workers: "_Workers") -> None:
 
     Raises WorkerError where no worker can unpack it.
     """
-    # In a thread, since the scheduler answers when every worker has, also one that hangs.
-    failed: Future[None] = Future()
-
-    def register() -> None:
-        try:
-            client.register_plugin(plugin, name=plugin.name)
-        except BaseException as error:
-            failed.set_exception(error)
-        else:
-            failed.set_result(None)
-
-    threading.Thread(target=register, daemon=True, name=NAME).start()
+    # The scheduler answers when every worker has, also one that hangs.
+    registered = _in_thread(lambda: client.register_plugin(plugin, name=plugin.name))
     begun = time.monotonic()
-    while not failed.done() and time.monotonic() - begun < READY:
+    while not registered.done() and time.monotonic() - begun < READY:
         if workers.told_first is not None and time.monotonic() - workers.told_first > OTHERS:
             break
         time.sleep(0.02)
     # What they told before the scheduler knew that we listen.
     for event in _within(ANSWERS, lambda: client.get_events(plugin.name)):
         workers.hear(event)
-    error = failed.exception() if failed.done() else None
+    error = registered.exception() if registered.done() else None
     # A worker that ends meanwhile is an OSError.
     if isinstance(error, OSError):
         if client.status != "running":

@@ -99,5 +99,6 @@ def read_bytes(path: Path) -> bytes:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """SHA-256, in hex, of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

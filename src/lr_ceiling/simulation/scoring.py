@@ -11,6 +11,7 @@ from lr_ceiling.identity import derived_seed
 from lr_ceiling.search.estimates import TARGETS
 from lr_ceiling.search.posterior import Floats
 from lr_ceiling.simulation.graded import Graded
+from lr_ceiling.simulation.kept import KeptStudies
 from lr_ceiling.simulation.oracles import Oracle, oracle_of
 from lr_ceiling.simulation.peers import PEERS, Way
 from lr_ceiling.simulation.scores import OracleResult, OwnResult, PeerResult
@@ -28,24 +29,27 @@ CAP = 100
 BOOTSTRAPS = 500
 # Number of studies that choose a peer's configuration, and of those that measure the chosen one.
 CHOOSING, MEASURING = 30, 100
+# Number of studies after which their results are kept: a minute on two cores.
+AT_ONCE = 100
 
 
-def is_current(
-    result: OracleResult, oracle: Oracle | Graded, studies: int, executor: Executor
-) -> bool:
-    """Whether `result` is still the result of `studies` studies of `oracle`."""
-    if result.studies != studies or result.digest is None:
-        return False
-    return result.digest == digest_of_studies(_each(executor, _study, SAMPLE, oracle.name))
+def digest_now(oracle: Oracle | Graded, executor: Executor) -> str:
+    """Identity of the results that the first two studies of `oracle` have now."""
+    return digest_of_studies(_each(executor, _study, SAMPLE, oracle.name))
 
 
-def simulate(oracle: Oracle | Graded, studies: int, executor: Executor) -> OracleResult:
+def simulate(
+    oracle: Oracle | Graded, studies: int, executor: Executor, kept: KeptStudies
+) -> OracleResult:
     """Study an oracle by our search and by all other methods. `studies` is at least two.
 
-    The other methods search for lr90 alone: they are left out if there is none, and if runs have
-    scores.
+    Studies in `kept` are not repeated, and new ones are added to it. The other methods search for
+    lr90 alone: they are left out if there is none, and if runs have scores.
     """
-    found = _each(executor, _study, range(studies), oracle.name)
+    while (done := len(kept.studies)) < studies:
+        following = range(done, min(done + AT_ONCE, studies))
+        kept.add(_each(executor, _study, following, oracle.name))
+    found = kept.studies[:studies]
     ours = summarise(oracle, found)
     peers: tuple[PeerResult, ...] = ()
     if isinstance(oracle, Oracle) and ours.error_decades is not None:

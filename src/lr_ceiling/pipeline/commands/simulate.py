@@ -13,10 +13,11 @@ from lr_ceiling.pipeline.one_writer import one_writer
 from lr_ceiling.pipeline.terminal import console, print_table
 from lr_ceiling.report.schemas import SimulationReport
 from lr_ceiling.simulation.graded import GRADED
+from lr_ceiling.simulation.kept import KeptStudies
 from lr_ceiling.simulation.oracles import ORACLES
 from lr_ceiling.simulation.rows import OTHERS, OURS, in_short, peers_row, row
 from lr_ceiling.simulation.scores import OracleResult
-from lr_ceiling.simulation.scoring import is_current, simulate
+from lr_ceiling.simulation.scoring import digest_now, simulate
 
 
 @click.command()
@@ -24,16 +25,27 @@ from lr_ceiling.simulation.scoring import is_current, simulate
     "--studies", type=click.IntRange(min=2), default=1000, show_default=True, help="per oracle"
 )
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="the folder that keeps the studies",
+)
 @one_line_errors
 @one_writer
-def main(studies: int, output: Path) -> None:
-    """Simulate all oracles. Oracles that the report holds unchanged are not simulated again."""
+def main(studies: int, output: Path, state: Path) -> None:
+    """Simulate all oracles.
+
+    Oracles that the report holds unchanged are not simulated again, and neither are studies in
+    STATE. So a command that was stopped continues, and a few studies can become many.
+    """
     found = {oracle.name: oracle for oracle in SimulationReport.known(output)}
     with ProcessPoolExecutor(cores(), get_context("spawn")) as executor:
         for oracle in (*ORACLES, *GRADED):
-            before = found.get(oracle.name)
-            if not before or not is_current(before, oracle, studies, executor):
-                found[oracle.name] = simulate(oracle, studies, executor)
+            before, digest = found.get(oracle.name), digest_now(oracle, executor)
+            if not before or (before.studies, before.digest) != (studies, digest):
+                kept = KeptStudies(state / f"{oracle.name}.json", digest)
+                found[oracle.name] = simulate(oracle, studies, executor, kept)
                 report_of(found).write(output)
             console.print(in_short(found[oracle.name]), highlight=False)
     report = report_of(found)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lr_ceiling.pipeline.integrity.part import Part, digest
+from lr_ceiling.pipeline.integrity.part import Part
 
 LOCK = Path("dvc.lock")
 CACHE = Path(".dvc/cache/files/md5")
@@ -51,7 +51,7 @@ def check_cache() -> Part:
     part = Part("cache")
     for path in sorted(CACHE.glob("??/*")):
         part.seen += 1
-        if _digest(path, "md5") != path.parent.name + path.name.removesuffix(FOLDER):
+        if _md5(path) != path.parent.name + path.name.removesuffix(FOLDER):
             part.blame(
                 f"{path} is damaged",
                 f"`rm -f {path} && dvc repro` makes it again, or `dvc commit --force` from data/",
@@ -82,7 +82,7 @@ def _check(output: _Output, part: Part) -> None:
         part.blame(f"{output.path} is missing", _mending(output))
         return
     listed = _listed(output.path) if output.path.is_dir() else None
-    found = _folder_digest(listed) if listed is not None else _digest(output.path, "md5")
+    found = _folder_digest(listed) if listed is not None else _md5(output.path)
     if found == output.md5:
         return
     wrong = _differing(listed, output) if listed is not None else []
@@ -101,13 +101,12 @@ def _mending(output: _Output) -> str:
 def _is_cached(md5: str) -> bool:
     """Whether the cache holds the whole output."""
     path = _object(md5)
-    if _digest(path, "md5") != md5.removesuffix(FOLDER):
+    if _md5(path) != md5.removesuffix(FOLDER):
         return False
     if not md5.endswith(FOLDER):
         return True
     return all(
-        _digest(_object(entry["md5"]), "md5") == entry["md5"]
-        for entry in json.loads(path.read_bytes())
+        _md5(_object(entry["md5"])) == entry["md5"] for entry in json.loads(path.read_bytes())
     )
 
 
@@ -115,9 +114,11 @@ def _object(md5: str) -> Path:
     return CACHE / md5[:2] / md5[2:]
 
 
-def _digest(path: Path, kind: str) -> str | None:
+def _md5(path: Path) -> str | None:
+    """The MD5 of a file, by which DVC names it; None if it can't be read."""
     try:
-        return digest(path, kind)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "md5").hexdigest()
     except OSError:
         return None
 
@@ -125,7 +126,7 @@ def _digest(path: Path, kind: str) -> str | None:
 def _listed(folder: Path) -> dict[str, str | None]:
     """The MD5 of each file in a folder, by its relative path."""
     files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _digest(path, "md5") for path in files}
+    return {path.relative_to(folder).as_posix(): _md5(path) for path in files}
 
 
 def _folder_digest(listed: Mapping[str, str | None]) -> str:
@@ -138,7 +139,7 @@ def _folder_digest(listed: Mapping[str, str | None]) -> str:
 def _differing(listed: Mapping[str, str | None], output: _Output) -> list[str]:
     """The changed files of a folder; empty if the original digests are unknown."""
     path = _object(output.md5)
-    if _digest(path, "md5") != output.md5.removesuffix(FOLDER):
+    if _md5(path) != output.md5.removesuffix(FOLDER):
         return []
     made = {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_bytes())}
     return sorted(name for name in made.keys() | listed if made.get(name) != listed.get(name))

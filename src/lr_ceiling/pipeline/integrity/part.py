@@ -1,8 +1,6 @@
 """The outcome of a check: the number of checked things, and their faults."""
 
-import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -28,9 +26,3 @@ class Part:
     def blame(self, what: str, mending: str) -> None:
         """Add a fault."""
         self.faults.append(Fault(what, mending))
-
-
-def digest(path: Path, kind: str) -> str:
-    """The MD5 or SHA-256, in hex, of a file of any size. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, kind).hexdigest()

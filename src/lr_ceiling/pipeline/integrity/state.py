@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pydantic
 
+from lr_ceiling.execution.files import sha256_of
 from lr_ceiling.execution.provenance import root
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.version import run_digest
-from lr_ceiling.pipeline.integrity.part import Part, digest
+from lr_ceiling.pipeline.integrity.part import Part
 
 LOCKS = ("state/*.lock", "state/search/*.driver", "mlruns/*.lock")
 REMOVE = "remove it; the run is made again when it is asked for"
@@ -81,7 +82,7 @@ def _check_run(path: Path, part: Part) -> None:
     if result.spec.key != path.stem:
         part.blame(f"{path} holds the run {result.spec.key}", REMOVE)
     model = path.with_suffix(".keras")
-    if sha256 is not None and not (model.is_file() and digest(model, "sha256") == sha256):
+    if sha256 is not None and not (model.is_file() and sha256_of(model) == sha256):
         part.blame(f"{model} is not the model of {path.name}", REMOVE)
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from lr_ceiling.tracking import database_of, open_store, store_uri  # isort: skip
 
 from lr_ceiling.errors import LrCeilingError, RegistryError
+from lr_ceiling.execution.files import sha256_of
 from lr_ceiling.live import last_known
 from lr_ceiling.live.registry import MENDING, SHA256, STORE, Registry, Version
-from lr_ceiling.pipeline.integrity.part import Part, digest
+from lr_ceiling.pipeline.integrity.part import Part
 
 KEEP = (
     "keep it, since it holds the registry; put back a copy, or save what can be read by "
@@ -84,7 +85,7 @@ def _check_versions(name: str, part: Part) -> None:
 def _mending(version: Version) -> str:
     """The same file under another name, if there is one; otherwise a remedy without the file."""
     for path in _models():
-        if digest(path, "sha256") == version.tags.get(SHA256) and "://" not in version.source:
+        if sha256_of(path) == version.tags.get(SHA256) and "://" not in version.source:
             target = f"{version.source}/data/model.keras"
             return f"`mkdir -p {Path(target).parent} && cp {path} {target}` puts it back"
     return MENDING if "champion" in version.aliases else "nothing needs it unless it is rolled back"
