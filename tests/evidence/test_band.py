@@ -7,8 +7,8 @@ from scipy.special import expit
 from lr_ceiling.evidence.band import Band
 from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Observation, Range
 
-# As the searches of initial scales expect them.
-UPPER, LOWER = Range(-1, 3, -3, 5), Range(-3, 1, -5, 3)
+# Narrower than those of initial scales: the cost grows with the square of the range.
+UPPER, LOWER = Range(0, 3, -1, 4), Range(-3, 0, -4, 1)
 
 
 def band(trials: list[Observation]) -> Band:

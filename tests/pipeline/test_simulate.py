@@ -1,5 +1,7 @@
 """The simulation's command, at a small scale."""
 
+from concurrent.futures import Executor, ThreadPoolExecutor
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import pytest
@@ -7,14 +9,23 @@ from click.testing import CliRunner
 
 from lr_ceiling.pipeline.commands import simulate
 from lr_ceiling.report.schemas import SimulationReport
-from lr_ceiling.simulation import scoring
+from lr_ceiling.simulation import scoring, studies
 from lr_ceiling.simulation.oracles import ORACLES, Oracle
 from lr_ceiling.simulation.peers import PEERS
 from lr_ceiling.simulation.scores import OracleResult
 
 
+def in_a_thread(processes: int, context: BaseContext) -> Executor:
+    """Processes would import everything anew, and know nothing of the small searches."""
+    return ThreadPoolExecutor(1)
+
+
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two oracles, two peers of one configuration, and searches of a fifth of a second."""
+    monkeypatch.setattr(simulate, "ProcessPoolExecutor", in_a_thread)
+    monkeypatch.setattr(studies, "BUDGET", 2.0)
+    monkeypatch.setattr(studies, "CONFIRMATIONS", 0)
     monkeypatch.setattr(simulate, "ORACLES", ORACLES[1:3])
     monkeypatch.setattr(simulate, "GRADED", ())
     monkeypatch.setattr(scoring, "CHOOSING", 2)

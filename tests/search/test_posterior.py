@@ -118,7 +118,7 @@ def test_an_edge_of_twenty_decades_takes_no_longer_than_some_looks_at_all_curves
 
     # As long as 80 (n = 3).
     look = seconds(grid.probability, -1.0, 0.0, 1.0)
-    assert seconds(grid.edges, 0.9, 0.89, 0.88) < 160 * look
+    assert seconds(grid.edges, 0.9, 0.89) < 160 * look
 
 
 @settings(deadline=None, max_examples=20)

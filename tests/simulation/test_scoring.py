@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lr_ceiling.simulation import scoring
+from lr_ceiling.simulation import scoring, studies
 from lr_ceiling.simulation.kept import KeptStudies
 from lr_ceiling.simulation.oracles import oracle_of
 from lr_ceiling.simulation.peers import PEERS
@@ -68,11 +68,13 @@ def test_processes_do_not_change_the_result(tmp_path: Path) -> None:
 
 def test_only_another_search_has_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Comments and names void nothing; another search or oracle does."""
+    monkeypatch.setattr(studies, "BUDGET", 2.0)
+    monkeypatch.setattr(studies, "CONFIRMATIONS", 0)
     with ThreadPoolExecutor(1) as executor:
         digest = digest_now(SHARP, executor)
         assert digest_now(SHARP, executor) == digest
         assert digest_now(oracle_of("logistic-0.2"), executor) != digest
-        monkeypatch.setattr("lr_ceiling.simulation.studies.BUDGET", 5.0)
+        monkeypatch.setattr(studies, "BUDGET", 3.0)
         assert digest_now(SHARP, executor) != digest
 
 
@@ -89,7 +91,7 @@ def test_where_no_configuration_gets_there_the_nearest_is_taken(
         ),
     )
     ours = OURS.model_copy(update={"full_run_equivalents": 10.0})
-    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+    with ThreadPoolExecutor(1) as executor:
         found = measure(SHARP, "grid", ours, 0.1, executor)
         reached = measure(SHARP, "grid", ours, 0.25, executor)
     assert (found.configuration, found.at_least) == ("near", 10.0)

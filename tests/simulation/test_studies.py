@@ -1,6 +1,7 @@
 """Studies on known truth: our search finds the edge, by the rules of the pipeline."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from lr_ceiling.pipeline import params
 from lr_ceiling.report.schemas import AuditReport
 from lr_ceiling.search.posterior import Calls, Observation, Tally
 from lr_ceiling.search.schedule import PARTS
+from lr_ceiling.simulation import studies
 from lr_ceiling.simulation.oracles import HIGH, LOW, Oracle, oracle_of
 from lr_ceiling.simulation.studies import (
     BUDGET,
@@ -42,6 +44,12 @@ def test_the_searches_are_those_of_the_params_and_the_audit() -> None:
     assert Tally(NEEDED_SUCCESSES, 0) == CALLS.successes
 
 
+@cache
+def known(seed: int) -> Mapping[str, float]:
+    """A study by the search as it is: a second."""
+    return study(SHARP, seed)
+
+
 def spent(found: Mapping[str, float]) -> float:
     return sum(found[f"cost_{part}"] for part in PARTS)
 
@@ -55,8 +63,9 @@ def test_a_study_lets_one_trial_of_eight_run_on(monkeypatch: pytest.MonkeyPatch)
         return ran[-1]
 
     monkeypatch.setattr(Oracle, "run", noted)
-    # Without the fresh seeds that are pooled with a study.
-    monkeypatch.setattr("lr_ceiling.simulation.studies.verified", lambda *_: [])
+    # Without the fresh seeds that are pooled with a study; a third of the budget suffices.
+    monkeypatch.setattr(studies, "verified", lambda *_: [])
+    monkeypatch.setattr(studies, "BUDGET", 5.0)
     costs = [spent(study(SHARP, seed)) for seed in range(8)]
     assert sum(costs) == pytest.approx(sum(one.cost for one in ran))
     called = [one for one in ran if one.called]
@@ -64,17 +73,13 @@ def test_a_study_lets_one_trial_of_eight_run_on(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_study_allows_for_wrong_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    def costs() -> float:
-        return sum(study(SHARP, seed)["cost_edge"] for seed in range(2))
-
-    sure = costs()
-    doubtful = Calls(*[Tally(audited=20, wrong=10)] * 2)
-    monkeypatch.setattr("lr_ceiling.simulation.studies.CALLS", doubtful)
-    assert costs() > sure
+    sure = sum(known(seed)["cost_edge"] for seed in range(2))
+    monkeypatch.setattr(studies, "CALLS", Calls(*[Tally(audited=20, wrong=10)] * 2))
+    assert sum(study(SHARP, seed)["cost_edge"] for seed in range(2)) > sure
 
 
 def test_a_study_finds_the_edge_and_can_be_repeated() -> None:
-    found = [study(SHARP, seed) for seed in range(4)]
+    found = [known(seed) for seed in range(4)]
     assert found[1] == study(SHARP, 1)
     assert max(abs(one["lr90_error"]) for one in found) < 0.4
     assert all(one["cost_edge"] <= 15 for one in found)
