@@ -11,10 +11,10 @@ DEVELOPMENT := .venv/development.stamp
 PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test tables lint smoke rehearse audit verify claims simulate faults bench bench-repro ui serve wheel lock clean
+.PHONY: help repro test tables lint vulnerabilities smoke rehearse audit verify claims simulate faults bench bench-repro ui serve wheel lock clean
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 14
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 22
 
 repro: $(RUNTIME) ## the main job: fetch, validate, train, search, theory, report; then MLflow is brought up to date
 	LR_CEILING_AHEAD=$${LR_CEILING_AHEAD:-all} dvc repro
@@ -26,15 +26,22 @@ test: $(DEVELOPMENT) ## every test
 tables: $(DEVELOPMENT) # bring the tables, figures and page of README and docs up to date with the reports
 	python tests/tables.py
 
-lint: $(DEVELOPMENT) ## style, types, and the GitHub workflows
+lint: $(DEVELOPMENT) ## style, types, dependencies, security rules, and the GitHub workflows
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports --no-cache --no-logo
+	deptry src
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml tests/rehearsal/*/action.yml tests/rehearsal/*/*/action.yml
 	actionlint
 	zizmor --quiet --offline --persona pedantic .github
+
+# In an environment of its own, and strict: a package that can't be looked up is an error.
+vulnerabilities: | $(BIN)/python ## look up known vulnerabilities of all locked packages
+	@$(BIN)/python -m venv .venv/pip-audit
+	@.venv/pip-audit/bin/python -m pip install --quiet --require-hashes --requirement requirements-pip-audit.txt
+	.venv/pip-audit/bin/pip-audit --strict --require-hashes --disable-pip $(addprefix -r ,$(filter-out requirements-uv.txt,$(wildcard requirements*.txt)))
 
 smoke: $(RUNTIME) ## the same pipeline on small budgets, in state/smoke
 	python tests/smoke.py state/smoke
@@ -83,6 +90,7 @@ lock: $(UV_STAMP) ## compile the locks from pyproject.toml: pins stay as they ar
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --extra pipeline pyproject.toml -o requirements.txt
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group peers -c requirements.txt -o requirements-peers.txt
+	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group pip-audit -c requirements.txt -o requirements-pip-audit.txt
 	echo uv | $(UV) pip compile --quiet $(UPGRADE) $(COMPILE) - -o requirements-uv.txt
 
 clean: ## remove the environment and all undeclared state; results and MLflow's runs stay
