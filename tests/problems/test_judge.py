@@ -41,6 +41,15 @@ def test_divergence_takes_the_place_of_an_earlier_call() -> None:
     assert (judge.called, judge.called_at) == ("diverged", 1001)
 
 
+def test_the_first_loss_that_is_not_finite_is_the_one_that_counts() -> None:
+    assert judged(CHANCE * 2 + [(math.nan, 0.1), (math.inf, 0.1)]).called_at == 3
+
+
+def test_every_loss_has_its_accuracy() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        Judge(0.9, HORIZON).observe([2.3, 2.3], [0.1])
+
+
 def test_non_finite_weights_have_diverged() -> None:
     judge = Judge(0.9, HORIZON)
     judge.observe([2.3], [0.1], finite_weights=False)
@@ -113,6 +122,19 @@ def test_a_late_crash_is_lost_after_500_steps() -> None:
     assert judge.called == "lost"
     # The 100-step mean falls below .2 some 90 steps after the crash.
     assert 3500 < judge.called_at <= 3600  # type: ignore[operator]
+
+
+def test_what_has_learned_is_lost_500_steps_after_it_guesses() -> None:
+    # The mean over the last 100 steps is below .2 once fewer than 20 of them are right.
+    steps = [(0.2, 1.0)] * 1000 + [(9.0, 0.0)] * 579
+    assert judged(steps).called is None
+    judge = judged([*steps, (9.0, 0.0)])
+    assert (judge.called, judge.called_at) == ("lost", 1580)
+
+
+def test_a_run_that_just_reaches_the_target_is_stable() -> None:
+    assert judged(LEARNING).label(0.9) == "stable"
+    assert judged(LEARNING).label(math.nextafter(0.9, 0)) == "slow"
 
 
 def test_a_crash_that_heals_is_not_lost() -> None:
