@@ -96,7 +96,7 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
                 study_name=name, storage=storage, sampler=sampler, direction="maximize"
             )
     # Optuna's errors for a line that it did not write.
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, AssertionError) as error:
         reason = " ".join(str(error).split())[:100]
         raise ResultsError(f"{journal} is damaged ({reason}): remove it and run again") from None
     if any(INDEX not in trial.user_attrs for trial in study.get_trials(deepcopy=False)):
