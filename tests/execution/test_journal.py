@@ -70,6 +70,7 @@ def test_a_place_that_can_not_be_written_is_told(journal: Path) -> None:
 def test_a_study_is_kept_and_found_under_any_name(journal: Path) -> None:
     study = load(journal, "first")
     assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+    assert isinstance(study.sampler, RandomSampler)
     study.tell(begin_trial(study), 0.1)
     moved = journal.rename(journal.with_name("renamed"))
     before = moved.read_bytes()
@@ -140,11 +141,21 @@ def test_another_file_is_refused_and_left_as_it_is(journal: Path) -> None:
         assert journal.read_bytes() == content
 
 
-def test_a_damaged_line_is_told_in_one(journal: Path) -> None:
-    load(journal)
-    content = journal.read_bytes() + b'{"op_code": 99}\n'
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("not JSON", "Expecting value: line 1 column 1"),
+        ('{"op_code": 99}', ".+"),
+        ('{"op_code": 4, "trial_id": 7}', ".+"),
+        ("[]", "list indices must be integers"),
+    ],
+)
+def test_a_damaged_line_is_told_in_one(journal: Path, line: str, reason: str) -> None:
+    begin_trial(load(journal))
+    content = journal.read_bytes() + f"{line}\n".encode()
     journal.write_bytes(content)
-    with pytest.raises(ResultsError, match=r"is damaged \(.+\): remove it and run again$") as told:
+    told_in_one = rf"study\.journal is damaged \({reason}.*\): remove it and run again$"
+    with pytest.raises(ResultsError, match=told_in_one) as told:
         load(journal)
     assert "\n" not in str(told.value)
     assert journal.read_bytes() == content
@@ -167,7 +178,7 @@ def test_a_full_disk_is_told_and_finished_trials_are_kept(journal: Path) -> None
     study = load(journal)
     kept = journal.rename(journal.with_name("kept"))
     journal.symlink_to("/dev/full")
-    reason = r"can't be written \(No space left on device\): make room or name another file, and"
+    reason = r"study\.journal can't be written \(No space left on device\): make room or name "
     with pytest.raises(ResultsError, match=reason):
         begin_trial(study)
     journal.unlink()

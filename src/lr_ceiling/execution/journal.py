@@ -1,6 +1,7 @@
 """A study's journal, which survives kills and is open in one driver at a time."""
 
 import contextlib
+import json
 import os
 import platform
 from collections.abc import Iterator
@@ -79,8 +80,11 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
     """
     _check_kind(journal)
     with _writing(journal):
-        _mend(journal)
+        last = _mend(journal)
     try:
+        # Optuna reports a damaged last line only after it has appended others.
+        if last:
+            json.loads(last)
         # Optuna's other lock is a symbolic link, which needs a special right on Windows.
         lock = JournalFileOpenLock(str(journal))
         with _writing(journal):
@@ -142,13 +146,16 @@ def _check_kind(journal: Path) -> None:
             raise ResultsError(f"{journal} is no journal of a search: name another file")
 
 
-def _mend(journal: Path) -> None:
+def _mend(journal: Path) -> bytes:
+    """Cut off a half-written line, and return the last whole one; empty if there is none."""
     # A kill leaves Optuna's own lock, and Optuna would wait 30 s before it counts as stale.
     Path(f"{journal}.lock").unlink(missing_ok=True)
     if not journal.exists():
-        return
+        return b""
     with journal.open("r+b") as file:
-        file.truncate(file.read().rfind(b"\n") + 1)
+        *lines, rest = file.read().split(b"\n")
+        file.truncate(file.tell() - len(rest))
+    return lines[-1] if lines else b""
 
 
 def _fail_orphans(study: Study) -> None:
