@@ -1,5 +1,6 @@
 """The simulation's command, at a small scale."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -41,22 +42,33 @@ def test_the_report_is_what_a_second_call_goes_on_from(
     ran: list[str] = []
     lives = 1
 
-    def counted(oracle: Oracle, *rest: object) -> OracleResult:
-        if len(ran) == lives:
-            raise KeyboardInterrupt
-        ran.append(oracle.name)
-        return scoring.simulate(oracle, *rest)  # type: ignore[arg-type]
+    def counted(kind: str) -> Callable[..., OracleResult]:
+        real: Callable[..., OracleResult] = getattr(scoring, kind)
 
-    monkeypatch.setattr(simulate, "simulate", counted)
+        def run(oracle: Oracle, *rest: object) -> OracleResult:
+            if len(ran) == lives:
+                raise KeyboardInterrupt
+            ran.append(f"{kind} {oracle.name}")
+            return real(oracle, *rest)
+
+        return run
+
+    monkeypatch.setattr(simulate, "simulate", counted("simulate"))
+    monkeypatch.setattr(simulate, "compared", counted("compared"))
     command = ["--studies", "3", "--output", str(path), "--state", str(tmp_path / "studies")]
     assert CliRunner().invoke(simulate.main, command).exit_code != 0
     assert [one.name for one in SimulationReport.read(path).oracles] == ["logistic-0.1"]
-    lives = 2
+    assert SimulationReport.read(path).oracles[0].peers == ()
+    lives = 3
+    assert CliRunner().invoke(simulate.main, command).exit_code != 0
+    assert [len(one.peers) for one in SimulationReport.read(path).oracles] == [2, 0]
+    lives = 4
     done = CliRunner().invoke(simulate.main, command, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    assert ran == ["logistic-0.1", "logistic-0.2"]
+    names = ["logistic-0.1", "logistic-0.2"]
+    assert ran == [f"{kind} {name}" for kind in ("simulate", "compared") for name in names]
     report = SimulationReport.read(path)
-    assert [one.name for one in report.oracles] == ran
+    assert [one.name for one in report.oracles] == names
     for oracle in report.oracles:
         assert oracle.studies == 3
         assert [peer.name for peer in oracle.peers] == ["grid", "bisection"]
@@ -65,7 +77,7 @@ def test_the_report_is_what_a_second_call_goes_on_from(
             assert (peer.steps_ratio_at_equal_error is None) == (peer.full_run_equivalents is None)
     first = path.read_bytes()
     CliRunner().invoke(simulate.main, command, catch_exceptions=False)
-    assert len(ran) == 2
+    assert len(ran) == 4
     assert path.read_bytes() == first
 
 

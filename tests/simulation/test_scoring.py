@@ -13,6 +13,7 @@ from lr_ceiling.simulation.oracles import oracle_of
 from lr_ceiling.simulation.peers import PEERS
 from lr_ceiling.simulation.scoring import (
     CAP,
+    compared,
     cost_of_error,
     digest_now,
     interval_of_cost,
@@ -62,7 +63,8 @@ def test_processes_do_not_change_the_result(tmp_path: Path) -> None:
     for processes in (1, 2):
         with ProcessPoolExecutor(processes, get_context("spawn")) as executor:
             kept = KeptStudies(tmp_path / f"{processes}.json", digest_now(SHARP, executor))
-            summaries.append(simulate(SHARP, 2, executor, kept))
+            ours = simulate(SHARP, 2, executor, kept)
+            summaries.append(compared(SHARP, ours, executor))
     assert summaries[0] == summaries[1]
 
 

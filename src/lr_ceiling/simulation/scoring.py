@@ -41,21 +41,25 @@ def digest_now(oracle: Oracle | Graded, executor: Executor) -> str:
 def simulate(
     oracle: Oracle | Graded, studies: int, executor: Executor, kept: KeptStudies
 ) -> OracleResult:
-    """Study an oracle by our search and by all other methods. `studies` is at least two.
+    """Study an oracle by our search, without other methods. `studies` is at least two.
 
-    Studies in `kept` are not repeated, and new ones are added to it. The other methods search for
-    lr90 alone: they are left out if there is none, and if runs have scores.
+    Studies in `kept` are not repeated, and new ones are added to it.
     """
     while (done := len(kept.studies)) < studies:
         following = range(done, min(done + AT_ONCE, studies))
         kept.add(_each(executor, _study, following, oracle.name))
     found = kept.studies[:studies]
     ours = summarise(oracle, found)
-    peers: tuple[PeerResult, ...] = ()
-    if isinstance(oracle, Oracle) and ours.error_decades is not None:
-        error = ours.error_decades
-        peers = tuple(measure(oracle, name, ours, error, executor) for name in PEERS)
-    return OracleResult(**ours.model_dump(), digest=digest_of_studies(found), peers=peers)
+    return OracleResult(**ours.model_dump(), digest=digest_of_studies(found), peers=())
+
+
+def compared(oracle: Oracle, ours: OracleResult, executor: Executor) -> OracleResult:
+    """The result with the other methods. They search for lr90 alone, so `ours` must have one."""
+    error = ours.error_decades
+    if error is None:
+        raise ValueError(f"{oracle.name} has no lr90 to be compared with")
+    peers = tuple(measure(oracle, name, ours, error, executor) for name in PEERS)
+    return ours.model_copy(update={"peers": peers})
 
 
 def measure(
