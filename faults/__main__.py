@@ -13,7 +13,7 @@ from faults import inject
 from faults.campaign import OF_FILES, Campaign, Point, Tally
 from faults.disks import Disks, may_mount, namespace
 from faults.report import CLUSTER, FaultCount, put
-from faults.signals import Searches
+from faults.signals import FIND, Searches
 from faults.signals import points as moments
 from faults.stages import STAGES
 from lr_ceiling.errors import one_line_errors
@@ -30,9 +30,9 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--stage",
     "asked",
-    type=click.Choice(list(STAGES)),
+    type=click.Choice([*STAGES, FIND]),
     multiple=True,
-    help="only these stages; default: all",
+    help="only these stages; find is the killed searches; default: all",
 )
 @click.option("--kills", default=50, show_default=True, help="random moments of each kind")
 @click.option("--disks/--no-disks", default=True, help="small and read-only ones, for real")
@@ -50,17 +50,35 @@ def main(
 
     What was tried is kept in the tally: the same command goes on from there.
     """
-    if not inject.preloaded():
-        # In a namespace of its own it may mount disks.
-        inject.start_anew(Path("state/faults"), namespace())
     known = Tally(tally)
+    end = time.monotonic() + 60 * minutes
+    if set(asked) != {FIND}:
+        if not inject.preloaded():
+            # In a namespace of its own it may mount disks.
+            inject.start_anew(Path("state/faults"), namespace())
+        try_stages(asked, every, disks, known, end)
+    if kills and (not asked or FIND in asked):
+        try_all(list(moments(kills)), Searches(), known, end)
+
+    def is_ours(row: FaultCount) -> bool:
+        return row.point != CLUSTER and (not asked or row.point.partition(":")[0] in asked)
+
+    counts = [row for row in map(FaultCount.model_validate, known.rows) if is_ours(row)]
+    put(output, counts, is_ours)
+    tried = sum(row.tried for row in counts)
+    click.echo(f"{tried} tried, {sum(row.held for row in counts)} held: {output}")
+    if known.broken:
+        sys.exit(1)
+
+
+def try_stages(asked: tuple[str, ...], every: int, disks: bool, known: Tally, end: float) -> None:
+    """Try the points of the stages: each operation, and real disks."""
     with tempfile.TemporaryDirectory(prefix="lr-ceiling-faults-") as folder:
         database = make_database(Path(folder) / "empty") if needs_mlflow(asked) else None
         campaign = Campaign(Path(folder) / "campaign", database)
         every_point = campaign.points(lambda stage: every)
         # Mixed, so that a part of them is a sample of all.
         mixed = sorted(every_point, key=lambda one: digest_of(one.stage, one.fault, one.at))
-        end = time.monotonic() + 60 * minutes
         try_all([one for one in mixed if not asked or one.stage in asked], campaign, known, end)
         if disks and may_mount():
             own = Disks(campaign)
@@ -68,14 +86,6 @@ def main(
             try_all(points, own, known, end)
         elif disks:
             click.echo("skipped: disks of their own, which can't be mounted here")
-    if kills:
-        try_all(list(moments(kills)), Searches(), known, end)
-    counts = [FaultCount.model_validate(row) for row in known.rows]
-    put(output, counts, lambda row: row.point != CLUSTER)
-    tried = sum(row.tried for row in counts)
-    click.echo(f"{tried} tried, {sum(row.held for row in counts)} held: {output}")
-    if known.broken:
-        sys.exit(1)
 
 
 class Tries(Protocol):
@@ -101,7 +111,7 @@ def try_all(points: Sequence[Point], tries: Tries, known: Tally, end: float) -> 
 
 def needs_mlflow(asked: tuple[str, ...]) -> bool:
     """Whether a stage is asked for that MLflow takes part in."""
-    return not asked or not set(asked) <= set(OF_FILES)
+    return not asked or not set(asked) <= {*OF_FILES, FIND}
 
 
 def make_database(folder: Path) -> Path:

@@ -1,11 +1,13 @@
 """Runs that are kept by what makes them: what is damaged or foreign is not found."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from conftest import small_run, small_spec
 from lr_ceiling.evidence.store import RunStore
+from lr_ceiling.execution.files import write_bytes
 from lr_ceiling.mnist.version import run_digest
 
 RUN = small_run(test_accuracy=None)
@@ -73,3 +75,16 @@ def test_a_network_is_found_as_it_was_left(store: RunStore) -> None:
     store.model_path(RUN.spec).write_bytes(b"others")
     assert store.find(RUN.spec, model=True) is None
     assert store.find(RUN.spec) == RUN
+
+
+def test_commands_that_keep_one_run_at_once_leave_it_whole(tmp_path: Path) -> None:
+    # The command `train` and the command `claims` may have the same run in progress.
+    def keep(_: int) -> bool:
+        store = RunStore(tmp_path)
+        write_bytes(store.model_path(TESTED.spec), b"weights" * 1000)
+        store.keep(TESTED, model=True)
+        return store.find(TESTED.spec, test=True, model=True) == TESTED
+
+    with ThreadPoolExecutor(4) as commands:
+        assert all(commands.map(keep, range(100)))
+    assert len(list(path_of(tmp_path).parent.iterdir())) == 2

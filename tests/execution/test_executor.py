@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import wait_until
 from lr_ceiling.execution import executor
 from lr_ceiling.execution.executor import cores, cpu_quota, local_executor
 
@@ -119,3 +121,54 @@ def test_what_a_process_leaves_in_its_temporary_folder_goes_with_the_executor(
     gc.collect()
     # The server of all executors has a folder of its own there, if it began just now.
     assert not list(tmp_path.glob("lr-ceiling-*"))
+
+
+SLOW = """
+import time
+from pathlib import Path
+
+Path("importing").touch()
+time.sleep(2)
+
+
+def prepare():
+    pass
+"""
+STOPPED = """
+import signal
+
+from lr_ceiling.execution.executor import kill, local_executor
+
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+executor = local_executor(2, "slow")
+try:
+    executor.submit(abs, -1).result()
+except KeyboardInterrupt:
+    kill(executor)
+    executor.shutdown()
+    print("stopped")
+"""
+
+
+@pytest.mark.parametrize("to_all", [True, False], ids=["Ctrl-C", "SIGTERM"])
+def test_a_driver_that_is_stopped_while_processes_start_says_one_line(
+    to_all: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "script.py").write_text(STOPPED)
+    driver = subprocess.Popen(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert wait_until((tmp_path / "importing").exists)
+    if to_all:
+        os.killpg(driver.pid, signal.SIGINT)
+    else:
+        driver.terminate()
+    # The pipes end with the last process that was started.
+    assert driver.communicate(timeout=300) == ("stopped\n", "")
+    assert driver.returncode == 0

@@ -2,11 +2,14 @@
 
 import os
 import platform
+import tempfile
 import time
 from pathlib import Path
 
 import optuna
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
 from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
@@ -183,3 +186,34 @@ def test_a_full_disk_is_told_and_finished_trials_are_kept(journal: Path) -> None
         begin_trial(study)
     journal.unlink()
     assert states(load(kept)) == []
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The journal of a study of two trials."""
+    journal = tmp_path_factory.mktemp("written") / "study.journal"
+    study = load(journal)
+    for index in range(2):
+        study.tell(begin_trial(study, index), 1.0)
+    return journal.read_bytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_a_journal_with_changed_bytes_is_read_or_refused_in_one_line(
+    data: st.DataObject, written: bytes
+) -> None:
+    content = bytearray(written)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at : at + 1] = data.draw(st.binary(max_size=3))
+    content = content[: data.draw(st.integers(0, 2 * len(content)))]
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder) / "study.journal"
+        journal.write_bytes(content)
+        said = ""
+        try:
+            load(journal)
+        except (ResultsError, StudyError) as error:
+            said = str(error)
+        assert "\n" not in said

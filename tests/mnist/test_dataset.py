@@ -108,6 +108,26 @@ def test_idx_is_not_trusted(content: bytes, message: str) -> None:
         dataset.read_idx(io.BytesIO(content), "file", "train_images")
 
 
+@given(
+    zeros=st.sampled_from((0, 1)),
+    kind=st.sampled_from((8, 9, 0x0D, 255)),
+    sizes=st.lists(st.sampled_from((0, 1, 2, 28, 784, 2**31, 2**32 - 1)), max_size=5),
+    rank=st.integers(0, 255),
+    content=st.binary(max_size=2000),
+)
+def test_any_idx_is_refused_or_as_its_header_says(
+    zeros: int, kind: int, sizes: list[int], rank: int, content: bytes
+) -> None:
+    header = struct.pack(f">HBB{len(sizes)}I", zeros, kind, rank, *sizes)
+    for name, item in ITEM_SHAPES.items():
+        try:
+            array = dataset.read_idx(io.BytesIO(header + content), "file", name)
+        except DatasetError:
+            continue
+        assert array.shape[1:] == item
+        assert array.nbytes <= len(content)
+
+
 def test_packed_idx_is_unpacked_no_further_than_its_header_says(tmp_path: Path) -> None:
     header = struct.pack(">HBB3I", 0, 8, 3, 1, 28, 28)
     path = tmp_path / "train-images-idx3-ubyte.gz"
@@ -144,15 +164,52 @@ def test_npz_of_other_arrays_is_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_npz_that_declares_too_much_is_not_loaded(tmp_path: Path) -> None:
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "|u1", "fortran_order": False, "shape": (10**9, 28, 28)}
-    )
+def npy(shape: object) -> bytes:
+    """An npy file with this shape in its header and the data of two images."""
+    text = str({"descr": "|u1", "fortran_order": False, "shape": shape}).encode()
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + bytes(2 * 784)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((10**9, 28, 28), "more than 100,000,000 bytes"),
+        ((2**63, 28, 28), "more than 100,000,000 bytes"),
+        # As a product of 64 bits it would be small.
+        ((2**64 + 2, 28, 28), "more than 100,000,000 bytes"),
+        ((-2, 28, 28), r"shape \(-2, 28, 28\)"),
+        ((2, -28, -28), r"shape \(2, -28, -28\)"),
+        ((True, 28, 28), "holds more of 784 bytes"),
+        ((2.0, 28, 28), "shape is not valid"),
+        ((), r"shape \(\)"),
+    ],
+)
+def test_npz_whose_header_lies_is_not_loaded(shape: object, message: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "mnist.npz", "w") as archive:
-        archive.writestr("x_train.npy", header.getvalue())
-    with pytest.raises(DatasetError, match="more than 100,000,000 bytes"):
+        archive.writestr("x_train.npy", npy(shape))
+    with pytest.raises(DatasetError, match=message):
         dataset.read_arrays(tmp_path / "mnist.npz")
+
+
+@pytest.mark.parametrize("name", ["../x_train.npy", "/x_train.npy", "x_train.npy/", "X_TRAIN.npy"])
+def test_npz_has_no_paths(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "in" / "mnist.npz"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, npy((2, 28, 28)))
+    with pytest.raises(DatasetError, match="x_train is missing; the file holds"):
+        dataset.read_arrays(path)
+    assert [one.name for one in tmp_path.rglob("*")] == ["in", "mnist.npz"]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_npz_with_a_name_twice_is_read_by_its_last_one(tiny: Arrays, tmp_path: Path) -> None:
+    path = tmp_path / "mnist.npz"
+    dataset.write_arrays(path, tiny)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x_train.npy", npy((2, 28, 28)))
+    with pytest.raises(DatasetError, match="2 images for 12 labels"):
+        dataset.read_arrays(path)
 
 
 def test_npz_whose_inflation_has_no_bound_is_refused(tiny: Arrays, tmp_path: Path) -> None:

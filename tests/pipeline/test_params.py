@@ -1,10 +1,11 @@
 """params.yaml: what is impossible is refused, in one line that says where and why."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -111,6 +112,54 @@ def test_a_broken_file_is_one_line(text: str, said: str, tmp_path: Path) -> None
     assert said in str(error.value)
     assert "\n" not in str(error.value)
     assert not Path("built").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (".nan", "training.target_accuracy is nan: "),
+        ("1e400", "training.target_accuracy is inf: "),
+        ("-.inf", "training.target_accuracy is -inf: "),
+        ("1e-400", "training.target_accuracy is 0.0: "),
+        ("[0.9]", "training.target_accuracy is [0.9]: "),
+        ("{a: {b: [c]}}", "training.target_accuracy is {'a': {'b': [...]}}: "),
+        ("&a [*a]", "training.target_accuracy is [[[...]]]: "),
+        ("!!binary aGVsbG8=", "training.target_accuracy is b'hello': "),
+        ("!!omap [a: 1]", "training.target_accuracy is ordereddict("),
+        ("!unknown 1", "is not YAML"),
+        ("!!python/name:os.system", "is not YAML"),
+        ("!!python/object/new:os.system [touch built]", "is not YAML"),
+    ],
+)
+def test_what_yaml_can_write_is_refused_where_it_is_no_number(
+    value: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "params.yaml"
+    text = FILE.read_text()
+    path.write_text(text.replace("target_accuracy: 0.9", f"target_accuracy: {value}"))
+    assert path.read_text() != text
+    with pytest.raises(ParamsError) as error:
+        params.load(path)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_a_file_with_changed_bytes_is_read_or_refused_in_one_line(data: st.DataObject) -> None:
+    content = bytearray(FILE.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at : at + 1] = data.draw(st.binary(max_size=3))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "params.yaml"
+        path.write_bytes(content)
+        said = ""
+        try:
+            params.load(path)
+        except ParamsError as error:
+            said = str(error)
+        assert not said or said.isprintable()
 
 
 def test_a_value_that_grows_without_end_is_shown_in_short(tmp_path: Path) -> None:

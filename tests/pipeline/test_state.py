@@ -1,5 +1,8 @@
 """Kept runs, journals and locks."""
 
+import json
+import os
+import subprocess
 from pathlib import Path
 
 import filelock
@@ -65,7 +68,22 @@ def test_a_lock_that_is_held_is_told_and_stays_held(folder: Path) -> None:
     assert check_locks().notes == []
 
 
-def test_a_damaged_lock_of_dvc_is_told(folder: Path) -> None:
+@pytest.mark.parametrize("content", ["{", "[]", '{"write": {"a": 1}}', '{"read": {"a": [{}, 1]}}'])
+def test_a_damaged_lock_of_dvc_is_told(content: str, folder: Path) -> None:
     (folder / ".dvc" / "tmp").mkdir(parents=True)
-    (folder / ".dvc" / "tmp" / "rwlock").write_text("{")
+    (folder / ".dvc" / "tmp" / "rwlock").write_text(content)
     assert check_locks().faults[0].what.endswith("rwlock is damaged")
+
+
+def test_a_dvc_that_is_at_work_is_told_and_a_killed_one_is_not(folder: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    rwlock = {
+        "read": {"data/a": [{"pid": gone.pid, "cmd": "dvc repro"}]},
+        "write": {"data/b": {"pid": os.getpid(), "cmd": "dvc repro train"}, "data/c": {}},
+    }
+    (folder / ".dvc" / "tmp").mkdir(parents=True)
+    (folder / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(rwlock))
+    (note,) = check_locks().notes
+    assert note.startswith(f"dvc repro train (process {os.getpid()}) is at work: ")
+    assert check_locks().faults == []

