@@ -109,7 +109,7 @@ def object_of(path: str, made: Path, remote: Path) -> Path:
     with Repo(made) as repo:
         top, _, name = path.partition("/models/")
         (out,) = (out for out in repo.index.outs if str(out) in (path, f"{top}/models"))
-        digest = out.hash_info.value
+        digest: str = out.hash_info.value
         if name:
             digest = out.get_obj().get((name,))[1].value
     return remote / digest[:2] / digest[2:]
