@@ -11,7 +11,7 @@ DEVELOPMENT := .venv/development.stamp
 PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test tables lint vulnerabilities smoke rehearse audit verify claims simulate faults bench bench-repro ui serve wheel lock clean
+.PHONY: help repro pull push test tables lint vulnerabilities smoke rehearse audit verify claims simulate faults bench bench-repro ui serve wheel lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 22
@@ -19,6 +19,14 @@ help: ## list the commands
 repro: $(RUNTIME) ## the main job: fetch, validate, train, search, theory, report; then MLflow is brought up to date
 	LR_CEILING_AHEAD=$${LR_CEILING_AHEAD:-all} dvc repro
 	lr-ceiling log
+
+pull: $(RUNTIME) ## the results of `make repro` from DVC's remote, without training; then MLflow is brought up to date
+	lr-ceiling pull
+	lr-ceiling log
+
+push: $(RUNTIME) ## send the results to DVC's remote `store`, from where others pull them
+	@$(call add,requirements-s3.txt)
+	dvc push --remote store
 
 test: $(DEVELOPMENT) ## every test
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -91,6 +99,7 @@ lock: $(UV_STAMP) ## compile the locks from pyproject.toml: pins stay as they ar
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group peers -c requirements.txt -o requirements-peers.txt
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group pip-audit -c requirements.txt -o requirements-pip-audit.txt
+	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group s3 -c requirements.txt -o requirements-s3.txt
 	echo uv | $(UV) pip compile --quiet $(UPGRADE) $(COMPILE) - -o requirements-uv.txt
 
 clean: ## remove the environment and all undeclared state; results and MLflow's runs stay
@@ -117,6 +126,15 @@ if test -x $(UV); then \
 else \
 	$(BIN)/python -m pip install --quiet --require-hashes $(addprefix --requirement ,$(1)) && \
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .; \
+fi
+endef
+
+# Each time, since syncing one of the other locks removes what this one adds.
+define add
+if test -x $(UV); then \
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement $(1); \
+else \
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(1); \
 fi
 endef
 

@@ -1,1 +1,1 @@
-"""The benchmarks: ours, the alternatives and the floor, side by side in one run of `make bench`."""
+"""The benchmarks of `make bench`: this project, its alternatives, and the floor, side by side."""

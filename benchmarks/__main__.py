@@ -1,4 +1,4 @@
-"""`make bench`: all of reports/benchmark.json but the rows of `make bench-repro`, in one run."""
+"""`make bench`: measures all rows of reports/benchmark.json except those of `make bench-repro`."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack

@@ -1,9 +1,9 @@
-"""How much sooner an answer is there on more workers: the simulated cluster, in virtual time.
+"""How much faster more workers give an answer, on a simulated cluster in virtual time.
 
     python -m benchmarks.cluster --output reports/cluster.json --figure docs/figures/cluster.png
 
-The executor, the drivers and the sampler are the real ones, and no run computes anything. Trainings
-take 40 s, give or take a quarter; one worker in fifty is taken away while it trains.
+The executor, the drivers and the sampler are the real ones; no run computes anything. A training
+takes 40 s, plus or minus a quarter; one training in fifty loses its worker.
 """
 
 import math
@@ -43,7 +43,7 @@ ARMS = 16
 
 @dataclass(frozen=True)
 class Search:
-    """One arm of a made-up network, whose edge follows from its `number`."""
+    """The search of one arm of a simulated network, whose edge follows from its `number`."""
 
     number: int
     lag: int
@@ -58,14 +58,14 @@ class Search:
         return Outcome(stable=stable, cost=1.0 if stable else 0.3)
 
     def trials(self) -> ProblemTrials:
-        """Its trials."""
+        """The trials of this search."""
         question = Question(1e-4, 1.0, 0.3, 15, self.number, self.lag, confirmations=12)
         problem = CallableProblem(self, None, "max")
         return ProblemTrials(problem, question, Parcel.of(problem, None))
 
 
 def searched(searches: Sequence[Search], workers: int, seed: int) -> dict[str, float]:
-    """Search all at once; hours until the last answer, full runs, and runs that were lost."""
+    """Search all arms at once. Gives the hours until the last answer, full runs and lost runs."""
     cluster = SimulatedWorkers(
         seed, workers, WANTED, {}, TAKEN_AWAY,
         lambda rng: SECONDS * rng.lognormvariate(0, SPREAD),
@@ -89,7 +89,7 @@ def searched(searches: Sequence[Search], workers: int, seed: int) -> dict[str, f
 
 
 def median(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The median of each figure, and of how many."""
+    """The median of each figure, and the number of searches."""
     found = {name: round(statistics.median(row[name] for row in rows), 4) for name in rows[0]}
     return {**found, "n": len(rows)}
 
@@ -99,7 +99,7 @@ def median(rows: Sequence[dict[str, float]]) -> dict[str, float]:
 @click.option("--output", type=click.Path(path_type=Path), required=True)
 @click.option("--figure", type=click.Path(path_type=Path), required=True)
 def main(searches: int, output: Path, figure: Path) -> None:
-    """Simulate, write what was found, and draw it."""
+    """Simulate, write the results, and draw the figure."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rows: dict[str, list[dict[str, Any]]] = {"one_arm": [], "many_arms": []}
     for lag in LAGS:
@@ -120,7 +120,7 @@ def main(searches: int, output: Path, figure: Path) -> None:
 
 
 def draw(rows: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Draw the wall time by workers, and what a larger lag costs."""
+    """Draw the wall time by the number of workers, and the cost of a larger lag."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for name, label in (
         ("many_arms", f"{ARMS} arms, lag 4"),

@@ -1,7 +1,7 @@
-"""What more cores give: the real schedule on virtual time, `python -m benchmarks.cores FOLDER`.
+"""The effect of more cores: the real schedule in virtual time. `python -m benchmarks.cores FOLDER`
 
-FOLDER holds a project after `make repro`. Its runs end after the seconds that they took there; the
-studies are driven by the real driver and journal, and their trials are those of the folder.
+FOLDER contains a project after `make repro`. A run takes the seconds that it took there. The real
+driver and journal run the studies, whose trials are those of the folder.
 """
 
 import heapq
@@ -28,7 +28,7 @@ CORES = (1, 2, 4, 8, 16, 32)
 
 
 class VirtualRunner:
-    """Ends each task after as long as it took, on as many cores as are asked for."""
+    """Ends each task after the time that it really took, on a given number of cores."""
 
     def __init__(self, cores: int, known: Mapping[str, tuple[RunResult, float]]) -> None:
         self._cores, self._known = cores, known
@@ -43,7 +43,7 @@ class VirtualRunner:
 
     @property
     def busy(self) -> bool:
-        """Whether any task is under way."""
+        """Whether any task is running."""
         return bool(self._under_way)
 
     def submit(self, task: Task, group: str = "") -> None:
@@ -52,7 +52,7 @@ class VirtualRunner:
         heapq.heappush(self._under_way, (self.now + seconds, next(self._order), task))
 
     def completed(self) -> Ended:
-        """Go on to the moment when the next task ends."""
+        """Advance the time to the end of the next task."""
         self.now, _, task = heapq.heappop(self._under_way)
         result, seconds = self._known[task.spec.key]  # type: ignore[attr-defined]
         return Ended(task, result, self.now - seconds, seconds)
@@ -89,7 +89,7 @@ def main(folder: Path) -> None:
 def makespan(
     folder: Path, values: Params, known: Mapping[str, tuple[RunResult, float]], cores: int
 ) -> float:
-    """Seconds until all runs have ended if the first stage does all of them."""
+    """Seconds until all runs have ended if the first stage executes all of them."""
     splits = folder / "data" / "splits.npz"
     digest = splits_digest(splits)
     audit = AuditReport.read(folder / "reports" / "audit.json").rules
@@ -111,7 +111,7 @@ def makespan(
 
 
 class _Done:
-    """A run that is known already."""
+    """A run whose result is known already."""
 
     def __init__(self, run: RunResult) -> None:
         self.spec = run.spec

@@ -1,7 +1,7 @@
-"""What `find_ceiling` costs beside the runs, and what Keras's own `fit` costs beside the engine.
+"""The overhead of `find_ceiling` beside the runs, and of Keras's own `fit` beside the engine.
 
-`python -m benchmarks.find` asks for the ceiling of the post's network by KerasProblem, a quarter of
-an hour on two cores, and holds it against the engine's in reports/ceilings.json.
+`python -m benchmarks.find` measures the ceiling of the post's network with KerasProblem (a quarter
+of an hour on two cores), and compares it with the engine's in reports/ceilings.json.
 """
 
 import tempfile
@@ -37,31 +37,32 @@ TARGET = 0.9
 
 
 class Clock(Watch):
-    """Keeps when each trial ended."""
+    """Stores the time at which each trial ended."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
 
     def begun(self, *search: object) -> None:
-        """Keep when the first one may start."""
+        """Store the time at which the first trial may start."""
         self.times.append(time.perf_counter())
 
     def ended(self, index: int, ended: Ended, seen: Observation) -> None:
-        """Keep it."""
+        """Store the time of this end."""
         self.times.append(time.perf_counter())
 
 
 def instant(learning_rate: float, seed: int) -> bool:
     """A run that takes no time; half of the seeds are stable at 0.01.
 
-    One in four fails at every learning rate: so there is no lr90, and the budget alone ends it.
+    One run in four fails at every learning rate, so there is no lr90, and only the budget ends the
+    search.
     """
     luck = np.random.default_rng(seed)
     return bool(luck.random() > 0.25 and luck.normal() * 0.15 > np.log10(learning_rate) + 2)
 
 
 def milliseconds(trials: int) -> list[float]:
-    """What each of so many trials took, in a search with a journal."""
+    """Milliseconds of each trial, in a search with a journal and this number of trials."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as executor:
         find_ceiling(
@@ -84,7 +85,7 @@ def milliseconds(trials: int) -> list[float]:
 
 
 def measure_overhead(repeats: int) -> list[Row]:
-    """What a trial costs beside its run when a study has so many."""
+    """The overhead of a trial, for several sizes of the study."""
     # The grid of curves is made once a process.
     milliseconds(1)
     taken = [milliseconds(TRIALS[-1]) for _ in range(repeats)]
@@ -101,7 +102,7 @@ def measure_overhead(repeats: int) -> list[Row]:
 
 
 def measure_keras(repeats: int) -> list[Row]:
-    """Seconds of a run of one epoch of the post's network, from its start to its score."""
+    """Seconds from the start of a run of one epoch of the post's network to its score."""
     digest = splits_digest(SPLITS)
     rows = []
     for variant in ("baseline", "batchnorm"):
@@ -145,7 +146,7 @@ class PostNetwork:
 
 
 def post_problem(variant: Variant, epochs: int) -> KerasProblem:
-    """The post's network as anyone would give it."""
+    """The post's network as a KerasProblem, in the way that a user would write it."""
     x, y = _arrays("train")
     return KerasProblem(
         PostNetwork(variant),
@@ -183,7 +184,7 @@ def _spec(variant: Variant, seed: int, digest: str) -> RunSpec:
 @click.option("--epochs", default=3, show_default=True)
 @click.option("--storage", type=click.Path(path_type=Path), help="a journal to go on from")
 def main(epochs: int, storage: Path | None) -> None:
-    """Ask for the ceiling of the baseline with relu by KerasProblem."""
+    """Measure the ceiling of the baseline with relu with KerasProblem."""
     began = time.perf_counter()
     ceiling = find_ceiling(post_problem("baseline", epochs), low=1e-4, high=1.0, storage=storage)
     click.echo(ceiling.trials.to_string())

@@ -1,4 +1,4 @@
-"""Processes of one way of training: started, pinned a core each, and given orders."""
+"""Starts the processes of one way of training, pins each to a core, and gives them orders."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from lr_ceiling.problems.environment import pinned
 
 @dataclass(frozen=True)
 class Peer:
-    """A way of training: its module in `benchmarks.peers`, and how it is run."""
+    """A way of training: its module in `benchmarks.peers`, and its processes."""
 
     name: str
     module: str
@@ -30,7 +30,7 @@ class Peer:
 
     @property
     def is_installed(self) -> bool:
-        """Whether the environment that it needs is there."""
+        """Whether its environment is installed."""
         return not self.own_environment or PEERS_PYTHON.exists()
 
 
@@ -46,7 +46,7 @@ SINGLE = (KERAS, TORCH, COMPILED, JAX)
 
 
 class Process:
-    """A process of a peer on `core`, or on all cores; ready once `started` has been waited for."""
+    """A process of a peer on `core`, or on all cores; it is ready when `started` has returned."""
 
     def __init__(self, peer: Peer, splits: Path, core: int | None) -> None:
         self._log = SCRATCH / f"{peer.module}-{core}.log"
@@ -71,13 +71,13 @@ class Process:
         self._answer()
 
     def ask(self, order: Order) -> dict[str, Any]:
-        """Have an order executed; raises RuntimeError where the process ended instead."""
+        """Execute an order. Raises RuntimeError if the process ended instead."""
         assert self._process.stdin
         print(json.dumps(asdict(order)), file=self._process.stdin, flush=True)
         return self._answer()
 
     def train(self, order: Order) -> Trained:
-        """Have a run trained."""
+        """Train a run."""
         return Trained(**self.ask(order))
 
     def end(self) -> None:
@@ -97,7 +97,7 @@ class Process:
 class Fleet:
     """All processes of a peer, with the networks of `arms` prepared; a context manager.
 
-    `startup` is how many seconds it took from nothing to there.
+    `startup` is the number of seconds until they were ready.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Fleet:
             process.end()
 
     def train(self, orders: Iterable[Order]) -> tuple[float, list[Trained]]:
-        """Train all, each by the next process that is free; the wall time without the stalls."""
+        """Train each run on the next free process. Gives the wall time without the stalls."""
         waiting = deque(orders)
         began = time.perf_counter()
         with ThreadPoolExecutor(len(self.processes)) as threads:

@@ -1,7 +1,7 @@
-"""What a search and a cell cost beside training, as trials, steps, seeds and cells grow.
+"""The overhead of a search and of a cell, for growing numbers of trials, steps, seeds and cells.
 
-The real loop, sampler, journal, facts and MLflow store; an oracle stands in for the workers, and
-answers at once with results as long as those of real runs.
+The loop, sampler, journal, facts and MLflow store are the real ones. An oracle replaces the
+workers, and answers at once with results of the size of real ones.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 
 def endless_trials(epochs: int) -> ArmTrials:
-    """The trials of a search that neither budget nor result ends."""
+    """The trials of a search that neither its budget nor its result ends."""
     values = params.load(ROOT / "params.yaml")
     template = RunSpec.of(
         values.training.model_copy(update={"epochs": epochs}),
@@ -89,7 +89,7 @@ class Stopwatch:
 
 
 class TimedSampler(BaseSampler):
-    """Any sampler, with a watch on what it does."""
+    """A sampler whose calls are timed."""
 
     def __init__(self, sampler: BaseSampler, watch: Stopwatch) -> None:
         self._sampler = sampler
@@ -121,11 +121,11 @@ class TimedSampler(BaseSampler):
 
 
 class EnoughError(Exception):
-    """The oracle has answered as often as it was to."""
+    """The oracle has given all its answers."""
 
 
 class Oracle:
-    """Stands in for a Runner: `answers` runs end at once, in the order in which they came."""
+    """Replaces a Runner: `answers` runs end at once, in the order of their submission."""
 
     # Always one more: what may start is the study's to say.
     free = 1
@@ -137,7 +137,7 @@ class Oracle:
 
     @property
     def busy(self) -> bool:
-        """Whether any run is under way."""
+        """Whether any run is in progress."""
         return bool(self._waiting)
 
     def submit(self, task: TrainingTask, group: str = "") -> None:
@@ -145,7 +145,7 @@ class Oracle:
         self._waiting.append(task)
 
     def completed(self) -> Ended:
-        """Give the result of the oldest. Raises EnoughError where no answer is left."""
+        """Give the result of the oldest run. Raises EnoughError if no answer is left."""
         if not self._left:
             raise EnoughError
         self._left -= 1
@@ -154,7 +154,7 @@ class Oracle:
 
 
 def answer(spec: RunSpec) -> RunResult:
-    """A result of the size that a run of `spec` has; its label follows a logistic law in log lr."""
+    """A result of the size of a run of `spec`; its label follows a logistic law in log lr."""
     heat = (math.log10(spec.learning_rate) - math.log10(MIDDLE)) / SLOPE
     generator = np.random.default_rng(spec.seed)
     stable = generator.random() < 1 / (1 + math.exp(min(heat, 50)))
@@ -278,7 +278,7 @@ def cells_cost(cells: int, seeds: int, epochs: int, model: Path) -> Cost:
 
 
 def measure_search(trials: int, epochs: int, repeats: int, step_seconds: float) -> Row:
-    """The row of a study of so many trials."""
+    """The row of a study with this number of trials."""
     costs = [search_cost(trials, epochs) for _ in range(repeats)]
     return _row(f"{trials:,} trials, {epochs} epochs", costs, step_seconds)
 
@@ -286,7 +286,7 @@ def measure_search(trials: int, epochs: int, repeats: int, step_seconds: float) 
 def measure_cells(
     cells: int, seeds: int, epochs: int, model: Path, repeats: int, step_seconds: float
 ) -> Row:
-    """The row of a grid of so many cells."""
+    """The row of a grid with this number of cells."""
     costs = [cells_cost(cells, seeds, epochs, model) for _ in range(repeats)]
     return _row(f"{cells} cells x {seeds} seeds, {epochs} epochs", costs, step_seconds)
 
@@ -312,7 +312,7 @@ def _row(of: str, costs: list[Cost], step_seconds: float) -> Row:
 
 @contextlib.contextmanager
 def scratch_project() -> Any:
-    """A folder of its own to work in, with a fresh MLflow store."""
+    """A temporary folder to work in, with a fresh MLflow store."""
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
         # Made and migrated beforehand: it is there once a project, not once a search.
         with tracking.open_store():

@@ -1,4 +1,4 @@
-"""Where things lie: the checkout, the alternatives' environment, scratch space, the report."""
+"""The paths of the checkout, the alternatives' environment, the scratch space and the report."""
 
 from pathlib import Path
 

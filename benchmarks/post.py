@@ -1,7 +1,7 @@
-"""The post's experiment end to end: its three comparisons, both variants, every way of training.
+"""The post's experiment end to end: three comparisons, both variants, every way of training.
 
-Scaled down: each run takes a few steps instead of 5,625, and its evaluation shrinks alike, by
-splits files with fewer validation images.
+It is scaled down: each run takes a few steps instead of 5,625. Its evaluation shrinks by the same
+factor, because the splits files have fewer validation images.
 """
 
 import statistics
@@ -48,10 +48,10 @@ def runs(steps: int) -> list[Order]:
 
 
 def scaled_splits(splits: Path, steps: int, ours: bool) -> Path:
-    """A splits file with as many validation images as `steps` steps' share of all evaluations.
+    """A splits file whose number of validation images is scaled down like `steps`.
 
-    Everyone looks at the whole validation split at an epoch's end. Ours takes samples in between,
-    for which its file holds more images.
+    All ways evaluate the whole validation split at an epoch's end. Ours also evaluates samples in
+    between, so its file has more images.
     """
     whole = dataset.read_splits(splits)
     sampled = CHECK_IMAGES * (EPOCHS * EPOCH // CHECK_STEPS) / EPOCHS if ours else 0
@@ -63,7 +63,7 @@ def scaled_splits(splits: Path, steps: int, ours: bool) -> Path:
 
 
 class OurExperiment:
-    """Our workers as the pipeline has them, warm in the arms given; `startup` seconds it took."""
+    """The pipeline's workers, warmed up for the given arms; this took `startup` seconds."""
 
     def __init__(
         self, splits: Path, processes: int, arms: Sequence[Order], stack: ExitStack
@@ -79,7 +79,7 @@ class OurExperiment:
         self.startup = time.perf_counter() - began
 
     def train(self, orders: Sequence[Order]) -> float:
-        """Train all; the wall time."""
+        """Train all runs. Gives the wall time."""
         began = time.perf_counter()
         self._runner.execute([self._task(order) for order in orders])
         return time.perf_counter() - began
@@ -89,7 +89,7 @@ class OurExperiment:
 
 
 def measure(ours: OurExperiment, fleets: Sequence[Fleet], steps: int, repeats: int) -> list[Row]:
-    """A row a peer; all take turns."""
+    """One row per peer; the peers take turns."""
     orders = runs(steps)
     times: dict[str, list[float]] = {name: [] for name in [OURS.name, *_names(fleets)]}
     stalls: dict[str, list[float]] = {name: [] for name in _names(fleets)}
@@ -124,7 +124,7 @@ def measure(ours: OurExperiment, fleets: Sequence[Fleet], steps: int, repeats: i
 
 
 def check_steps(steps: int) -> int:
-    """Give `steps`. Raises ValueError for a number that the compiled peers can't take."""
+    """Return `steps`. Raises ValueError for a number that the compiled peers can't take."""
     if steps % CHUNK:
         raise ValueError(f"steps is {steps}: it must be a multiple of {CHUNK}")
     return steps

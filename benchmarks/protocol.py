@@ -1,7 +1,7 @@
-"""What a benchmark and the processes that it times say to one another: JSON, a line each.
+"""The protocol between a benchmark and the processes that it times: JSON, one line per message.
 
-A process imports its library, says `{"ready": true}`, then answers an order by a reply until its
-input ends. It needs NumPy alone, since alternatives live in an environment without this project.
+A process imports its library, prints `{"ready": true}`, and then answers each order until its input
+ends. This module needs NumPy alone, because the alternatives' environment has no lr_ceiling.
 """
 
 import json
@@ -32,11 +32,11 @@ Floats: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Order:
-    """What a process is to do with the network of `variant` and `activation`.
+    """An order to a process, for the network of `variant` and `activation`.
 
     `prepare` builds, compiles and warms up; `train` takes `steps` steps, a multiple of CHUNK, from
-    new weights, then evaluates on the validation images; `probabilities` is for comparison: of the
-    first COMPARED images in training mode, with the weights in the file `weights`.
+    new weights, then evaluates on the validation images; `probabilities`, for comparison, gives
+    those of the first COMPARED images in training mode, with the weights in the file `weights`.
     """
 
     action: Literal["prepare", "train", "probabilities"]
@@ -50,7 +50,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Trained:
-    """Seconds spent in training, in evaluation, and in a stall after both; validation accuracy."""
+    """Seconds of training, of evaluation, and of a stall after both; the validation accuracy."""
 
     training: float
     evaluation: float
@@ -60,7 +60,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Data:
-    """Images (n, 28, 28) and labels (n,), uint8; of the validation split all that the file has."""
+    """Images (n, 28, 28) and labels (n,), uint8; all validation images of the file."""
 
     train_images: Array
     train_labels: Array
@@ -78,17 +78,17 @@ class Trainer(Protocol):
     """One way of training the network."""
 
     def prepare(self, order: Order) -> int:
-        """Build, compile and warm up; gives the number of trainable parameters."""
+        """Build, compile and warm up. Gives the number of trainable parameters."""
 
     def train(self, order: Order) -> Trained:
         """Train and evaluate as ordered."""
 
     def probabilities(self, order: Order, weights: list[Floats]) -> Floats:
-        """Probabilities (COMPARED, 10) with `weights` as Keras orders and lays them out."""
+        """Probabilities (COMPARED, 10) with `weights`, in Keras's order and layout."""
 
 
 def batches(order: Order, images: int) -> NDArray[np.int64]:
-    """Indices (steps, BATCH) of the images of each step, without an image twice in a pass."""
+    """Indices (steps, BATCH) of the images of each step; no image occurs twice in a pass."""
     generator = np.random.default_rng(order.seed)
     passes = -(-order.steps * BATCH // images)
     drawn = np.concatenate([generator.permutation(images) for _ in range(passes)])
@@ -96,7 +96,7 @@ def batches(order: Order, images: int) -> NDArray[np.int64]:
 
 
 def glorot(shape: tuple[int, ...], generator: np.random.Generator) -> Floats:
-    """A kernel (..., inputs, outputs) as Keras draws it by default."""
+    """A kernel (..., inputs, outputs), drawn like Keras's default."""
     field = int(np.prod(shape[:-2]))
     limit = float(np.sqrt(6 / (field * (shape[-2] + shape[-1]))))
     return generator.uniform(-limit, limit, shape).astype(np.float32)
@@ -107,7 +107,7 @@ KERNELS = ((3, 3, 1, 32), (3, 3, 32, 64), (3, 3, 64, 64), (576, 64), (64, 10))
 
 
 def initial(order: Order) -> list[Floats]:
-    """Initial weights in Keras's order: of each layer a kernel, then its bias, or norm's two."""
+    """Initial weights in Keras's order: each layer's kernel, then its bias or batch norm's two."""
     generator = np.random.default_rng(order.seed)
     weights = []
     for shape in KERNELS:
@@ -119,7 +119,7 @@ def initial(order: Order) -> list[Floats]:
 
 
 def serve(make: Callable[[Path], Trainer]) -> None:
-    """Answer orders with the trainer that `make` gives for the splits file of the command line."""
+    """Answer orders with the trainer that `make` gives for the command line's splits file."""
     # Libraries print what they like; the answers' way is kept apart.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)

@@ -1,4 +1,4 @@
-"""How much of a full `dvc repro` is training: `python -m benchmarks.repro FOLDER`.
+"""The share of a full `dvc repro` that is training: `python -m benchmarks.repro FOLDER`.
 
 Clones this commit into FOLDER, runs `make repro` there and puts the rows `non-training-share` and
 `cores-busy` into reports/benchmark.json. With `--smoke` the pipeline is that of tests/smoke.py, in
@@ -48,7 +48,7 @@ class Timeline:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--smoke", is_flag=True, help="the small pipeline, to try this out")
 def main(folder: Path, smoke: bool) -> None:
-    """Run the pipeline in FOLDER, which must not be there yet, and measure it."""
+    """Run the pipeline in FOLDER, which must not exist yet, and measure it."""
     if folder.exists():
         raise click.ClickException(f"{folder} is there already: name a new folder")
     # Before the run: who works on goes to another commit meanwhile.
@@ -69,7 +69,7 @@ def run_clone(folder: Path, commit: str) -> Timeline:
 
 
 def run_smoke(folder: Path) -> Timeline:
-    """Lay the small project out, by its own script, and run `dvc repro` anew there."""
+    """Make the small project with its own script, and run `dvc repro` there."""
     smoke = "import sys, smoke, pathlib; smoke.lay_out(pathlib.Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", smoke, str(folder)], cwd=ROOT / "tests", check=True)
     return follow([str(Path(sys.executable).parent / "dvc"), "repro"], folder)
@@ -78,10 +78,10 @@ def run_smoke(folder: Path) -> Timeline:
 def follow(
     command: Sequence[str], folder: Path, first: str | None = None, last: str | None = None
 ) -> Timeline:
-    """Run a command and note when its lines come.
+    """Run a command and note the time of each line that it prints.
 
     The timeline begins with the line `first` and ends with the line `last`, by default with the
-    command itself. Raises RuntimeError where it fails.
+    command itself. Raises RuntimeError if it fails.
     """
     source = ROOT / "data" / "mnist.npz"
     kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
@@ -115,7 +115,7 @@ def follow(
 
 
 def measure(folder: Path, timeline: Timeline, commit: str) -> list[Row]:
-    """The rows: percent of the time without a run, with its biggest items, and of cores busy."""
+    """The rows: percent of the time without a run, with its largest parts, and of busy cores."""
     runs = list(_runs(folder))
     wall = timeline.ended - timeline.began
     items = gaps(timeline, runs)
@@ -141,7 +141,7 @@ def measure(folder: Path, timeline: Timeline, commit: str) -> list[Row]:
 
 
 def busy_share(timeline: Timeline, runs: Sequence[Interval], at_once: int) -> float:
-    """Share of the time of so many cores, while stages train, that runs took."""
+    """The share of the cores' time that runs take while stages train."""
     training = [(start, end) for name, start, end in windows(timeline) if name in TRAINING_STAGES]
     busy = sum(
         max(0.0, min(end, ended) - max(start, started))
@@ -152,7 +152,7 @@ def busy_share(timeline: Timeline, runs: Sequence[Interval], at_once: int) -> fl
 
 
 def windows(timeline: Timeline) -> list[tuple[str, float, float]]:
-    """The kind of each stage, with its beginning and its end; what was before them is one too."""
+    """The kind of each stage with its start and end; the time before the first stage counts too."""
     marks = [("before the first stage", timeline.began), *timeline.stages]
     ends = [when for _, when in marks[1:]] + [timeline.ended]
     return [
@@ -161,7 +161,7 @@ def windows(timeline: Timeline) -> list[tuple[str, float, float]]:
 
 
 def gaps(timeline: Timeline, runs: Sequence[Interval]) -> dict[str, float]:
-    """Seconds in which no run was under way, by kind of stage and place in it."""
+    """Seconds without any run in progress, by kind of stage and place in it."""
     found: dict[str, float] = defaultdict(float)
     for kind, start, end in windows(timeline):
         inside = merged([run for run in runs if start <= run[0] < end])
@@ -177,7 +177,7 @@ def gaps(timeline: Timeline, runs: Sequence[Interval]) -> dict[str, float]:
 
 
 def merged(intervals: Sequence[Interval]) -> list[Interval]:
-    """The same time as intervals that don't overlap, in order."""
+    """The union of the intervals, as intervals that don't overlap, in order."""
     joined: list[Interval] = []
     for start, end in sorted(intervals):
         if joined and start <= joined[-1][1]:

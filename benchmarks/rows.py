@@ -21,10 +21,10 @@ HEADER = ("figure", "ours (least - most)", "against", "its figure (least - most)
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: medians of ours and of what it is held against, both in `unit`.
+    """One figure: the medians of ours and of its reference, both in `unit`.
 
-    `ratio` above 1 means that ours is better. `peer` is a bar where no other way exists, or None.
-    `of` tells rows of one id apart; `extra` are further fields of the JSON.
+    `ratio` above 1 means that ours is better. If no alternative exists, `peer` is a bar or None.
+    `of` distinguishes rows of one id; `extra` are further fields of the JSON.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Row:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Give the row as the report holds it."""
+        """Give the row in the report's form."""
         fields = {name: value for name, value in vars(self).items() if name != "extra"} | self.extra
         return {name: _rounded(value) for name, value in fields.items() if value not in (None, "")}
 
@@ -54,7 +54,7 @@ def against_peer(
     of: str = "",
     **extra: Any,
 ) -> Row:
-    """Give the row of two samples of which the smaller is the better."""
+    """Give the row of two samples; smaller values are better."""
     middle, other = statistics.median(ours), statistics.median(peer)
     return Row(
         id=figure,
@@ -80,7 +80,7 @@ def against_bar(
     more_is_better: bool = False,
     **extra: Any,
 ) -> Row:
-    """Give the row of a sample that is to stay under `bar`, or to reach it."""
+    """Give the row of a sample that must stay below `bar`, or reach it."""
     middle = statistics.median(ours)
     ratio = middle / bar if more_is_better else bar / middle
     return Row(
@@ -98,9 +98,9 @@ def against_bar(
 
 
 def write_report(path: Path, rows: Iterable[Row]) -> None:
-    """Write the report: what an earlier one has of other figures, then the new rows.
+    """Write the report: an earlier report's rows of other figures, then the new rows.
 
-    Rows that were measured on another processor than the figures that are kept name it.
+    New rows name their processor if it is not the one of the kept rows.
     """
     figures = [row.as_json() for row in rows]
     measured = {figure["id"] for figure in figures}
@@ -113,7 +113,7 @@ def write_report(path: Path, rows: Iterable[Row]) -> None:
 
 
 def read_figures(path: Path) -> list[dict[str, Any]]:
-    """Read the rows of a report; none where there is no report."""
+    """Read the rows of a report; an empty list if there is no report."""
     figures: list[dict[str, Any]] = read_json(path)["figures"] if path.exists() else []
     return figures
 
@@ -136,7 +136,7 @@ def cells(figure: dict[str, Any]) -> tuple[str, ...]:
 
 
 def markdown(figures: Iterable[dict[str, Any]]) -> list[str]:
-    """The table as lines of Markdown, a line a figure."""
+    """The table as lines of Markdown, one line per figure."""
     return [f"| {' | '.join(cells(figure))} |" for figure in figures]
 
 
@@ -146,7 +146,7 @@ def print_markdown() -> None:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on; not which machine."""
+    """The kind of machine of the measurement, without its name."""
     cpuinfo = Path("/proc/cpuinfo")
     models = [
         line.partition(":")[2].strip()

@@ -1,4 +1,4 @@
-"""Throughput of one worker and of two, on the same runs."""
+"""The throughput of one worker and of two, on the same runs."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +11,7 @@ BAR = 1.85
 
 
 def measure(splits: Path, steps: int, repeats: int) -> Row:
-    """How many times as many steps a second two workers take; both are kept warm and take turns."""
+    """The ratio of steps per second of two workers to one. Both are warm and take turns."""
     orders = [
         Order("train", v, "relu", seed=seed, steps=steps) for v in VARIANTS for seed in (0, 1)
     ]

@@ -1,4 +1,4 @@
-"""The run that an order of a benchmark is, for our own engine and workers."""
+"""The run specification of a benchmark's order, for this project's engine and workers."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +9,7 @@ from lr_ceiling.mnist.specification import RunSpec
 
 
 def spec_of(order: Order, splits: Path) -> RunSpec:
-    """The order as one epoch of its steps, which nothing ends early."""
+    """The order as a run of one epoch, which nothing ends early."""
     return RunSpec.model_validate(
         {
             "variant": order.variant,

@@ -1,4 +1,4 @@
-"""Real stages as processes: their memory, how long they take to start, and commands that do little.
+"""Measures real stages as processes: memory and start-up time; and commands that do little.
 
 They run in the scratch project of `tests/smoke.py`, after its pipeline has run once.
 """
@@ -34,13 +34,13 @@ class Peaks:
 
 
 def lay_out() -> Path:
-    """Run the smoke pipeline, and give its folder."""
+    """Run the smoke pipeline. Gives its folder."""
     _run([sys.executable, str(ROOT / "tests" / "smoke.py"), str(SMOKE)], ROOT)
     return SMOKE
 
 
 def train_command(folder: Path) -> list[str]:
-    """A `train` stage on the arm that needs most memory, outside the pipeline's outputs."""
+    """A `train` stage on the arm with the largest memory; it writes outside the outputs."""
     _clear(folder)
     return [
         *_stage("train", "batchnorm", "sigmoid"),
@@ -62,8 +62,8 @@ def search_command(folder: Path) -> list[str]:
 def measure(folder: Path, repeats: int) -> list[Row]:
     """The rows of a stage's start, of a worker's and of a driver's memory.
 
-    A start is from nothing to a `train` stage's first run, against a bare import of Keras. Memory
-    is the worse of a `train` and a `search` stage each time, with tracking on.
+    The start-up time ends with a `train` stage's first run, and is compared with a bare import of
+    Keras. Memory is the larger of a `train` and a `search` stage, with tracking on.
     """
     bare = [sys.executable, "-c", "import keras"]
     starts, imports, workers, drivers = [], [], [], []
@@ -85,7 +85,7 @@ def measure(folder: Path, repeats: int) -> list[Row]:
 
 
 def watch(command: Sequence[str], folder: Path) -> Peaks:
-    """Run a stage to its end and give the peaks. Raises RuntimeError where it fails."""
+    """Run a stage to its end and give the peaks. Raises RuntimeError if it fails."""
     driver = worker = 0.0
     with subprocess.Popen(
         command, cwd=folder, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -114,7 +114,7 @@ def commands(folder: Path, repeats: int) -> list[Row]:
 
 
 def timed(command: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> float:
-    """Seconds that a command takes, from nothing. Raises RuntimeError where it fails."""
+    """Seconds of a command, its start included. Raises RuntimeError if it fails."""
     began = time.perf_counter()
     _run(command, folder, environment)
     return time.perf_counter() - began
@@ -167,7 +167,7 @@ def _descendants(process: int) -> list[int]:
 
 
 def _peak(process: int) -> float:
-    """Peak resident memory of a process in GiB; 0 where it has ended."""
+    """Peak resident memory of a process in GiB; 0 if it has ended."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:

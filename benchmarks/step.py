@@ -1,4 +1,4 @@
-"""A training step on one core: ours, every peer that has a single thread, and the floor."""
+"""The time of a training step on one core: ours, all single-threaded peers, and the floor."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ BATCHNORM_BAR = 1.45
 def measure(
     ours: Fleet, floor: Fleet, peers: Sequence[Fleet], steps: int, repeats: int
 ) -> list[Row]:
-    """A row a variant, activation and peer, in ms a step; all take turns on the same core."""
+    """One row per variant, activation and peer, in ms per step. All take turns on one core."""
     fleets = [floor, ours, *peers]
     arms = [(v, a) for a in ACTIVATIONS for v in ("baseline", "batchnorm")]
     times: dict[tuple[str, str, str], list[float]] = {
@@ -50,6 +50,6 @@ def measure(
 
 
 def fastest(figures: Iterable[dict[str, Any]]) -> float:
-    """Seconds of our fastest step in a report's rows, which is the hardest to keep up with."""
+    """Seconds of our fastest step in a report's rows."""
     steps: list[float] = [one["ours"] for one in figures if one["id"].startswith("step-")]
     return min(steps) / 1000

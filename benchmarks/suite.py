@@ -1,4 +1,4 @@
-"""How long the test suite takes: `python -m benchmarks.suite`, alone on the machine.
+"""The wall time of the test suite: `python -m benchmarks.suite`, on an idle machine.
 
 Runs `make test` three times and puts the row `suite-wall` into reports/benchmark.json.
 """
@@ -19,7 +19,7 @@ ID, BAR = "suite-wall", 360.0
 @click.command()
 @click.option("--repeats", default=3, show_default=True)
 def main(repeats: int) -> None:
-    """Time it, and write the row."""
+    """Time the suite, and write the row."""
     row = against_bar(ID, [seconds() for _ in range(repeats)], BAR, "s")
     print_table("the suite", HEADER, [cells(row.as_json())])
     write_report(REPORT, [row])

@@ -1,1 +1,1 @@
-"""Every write that fails, is torn or is the last one: what a small pipeline makes of it."""
+"""Tests of the project with faults: failing writes, power cuts, full disks, kills, bad clusters."""

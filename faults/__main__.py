@@ -1,4 +1,4 @@
-"""`python -m faults`: try every fault at every point, and write what held. It can be stopped."""
+"""`python -m faults`: try every fault at every point, and count the passes. It can be stopped."""
 
 import sys
 import tempfile
@@ -46,9 +46,9 @@ def main(
     kills: int,
     disks: bool,
 ) -> None:
-    """Let the Nth operation on the disk fail, for every N of a small pipeline, and resume.
+    """Run a small pipeline once for every N, and let its Nth operation on the disk fail.
 
-    What was tried is kept in the tally: the same command goes on from there.
+    The results are kept in a file, so the same command continues after an interruption.
     """
     known = Tally(tally)
     end = time.monotonic() + 60 * minutes
@@ -89,14 +89,14 @@ def try_stages(asked: tuple[str, ...], every: int, disks: bool, known: Tally, en
 
 
 class Tries(Protocol):
-    """Something that tries points."""
+    """A campaign: it tries points one by one."""
 
     def wrong(self, point: Point) -> str | None:
-        """What did not hold at a point; None where all did."""
+        """The promise that was broken at a point; None if all were kept."""
 
 
 def try_all(points: Sequence[Point], tries: Tries, known: Tally, end: float) -> None:
-    """Try those that are not known yet, until `end` by the monotonic clock."""
+    """Try the points without a result yet, until the monotonic clock reaches `end`."""
     new = [point for point in points if point not in known]
     for done, point in enumerate(new, 1):
         if time.monotonic() > end:
@@ -110,12 +110,12 @@ def try_all(points: Sequence[Point], tries: Tries, known: Tally, end: float) -> 
 
 
 def needs_mlflow(asked: tuple[str, ...]) -> bool:
-    """Whether a stage is asked for that MLflow takes part in."""
+    """Whether one of the chosen stages uses MLflow."""
     return not asked or not set(asked) <= {*OF_FILES, FIND}
 
 
 def make_database(folder: Path) -> Path:
-    """An empty database of MLflow's, made once: its migrations take 3 s."""
+    """Make an empty MLflow database once, because its migrations take 3 s."""
     # Imported here, once: what is forked has it.
     import lr_ceiling.live.registry  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""Every operation of every stage, under every fault: what was tried, and what held."""
+"""Tries every fault at every operation of every stage, and counts the passes."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ OF_FILES = ("fetch", "train", "search", "report")
 
 @dataclass(frozen=True)
 class Point:
-    """A stage's `at`th operation on the disk, and what happens there."""
+    """A fault at a stage's `at`th operation on the disk."""
 
     stage: str
     kind: str
@@ -29,15 +29,15 @@ class Point:
 
 
 class Campaign:
-    """Tries each point once: the stage under the fault, then the stage again without one.
+    """Tries each point once: runs the stage with the fault, then again without it.
 
-    What must hold: the stage finishes, or ends with one line, or is killed as it was meant to be;
-    no file of an output is there in part; the champion's file is whole; and the second time the
-    stage finishes and leaves, to the byte, what it leaves on a quiet day.
+    A point passes if the stage finishes, ends with a one-line error, or is killed by the fault; if
+    no output file is incomplete; if the champion's file is whole; and if the second run finishes
+    and its outputs are equal, to the byte, to those of a run without faults.
     """
 
     def __init__(self, folder: Path, database: Path | None = None) -> None:
-        """`folder` is for what is tried; `database` an empty one of MLflow's for its stages."""
+        """Work in `folder`; stages that use MLflow get a copy of the empty `database`."""
         self._folder = folder
         self._before: dict[str, Path] = {}
         self._quiet: dict[str, Path] = {}
@@ -59,7 +59,7 @@ class Campaign:
 
     @property
     def place(self) -> Path:
-        """The project's folder, in which each try is."""
+        """The folder of the project in each try."""
         return self._folder / "project"
 
     @property
@@ -68,15 +68,15 @@ class Campaign:
         return list(self._quiet)
 
     def before(self, stage: str) -> Path:
-        """A copy of the project as a stage finds it."""
+        """A copy of the project before a stage."""
         return self._before[stage]
 
     def after(self, stage: str) -> Path:
-        """A copy of the project as a stage leaves it on a quiet day."""
+        """A copy of the project after a stage without faults."""
         return self._quiet[stage]
 
     def points(self, step: Callable[[str], int] = lambda stage: 1) -> Iterator[Point]:
-        """All points, or of a stage every `step`th operation."""
+        """All points; with `step`, only every `step`th operation of a stage."""
         for stage, operations in self._operations.items():
             for at, operation in enumerate(operations, 1):
                 if (at - 1) % step(stage):
@@ -86,14 +86,14 @@ class Campaign:
                         yield Point(stage, operation.kind, fault, at)
 
     def wrong(self, point: Point) -> str | None:
-        """What did not hold at a point; None where all did."""
+        """The promise that was broken at a point; None if all were kept."""
         self._lay_out(self._before[point.stage])
         return self.wrong_here(point, point.fault, point.at)
 
     def wrong_here(
         self, point: Point, fault: str = "none", at: int = 0, then: Callable[[], None] | None = None
     ) -> str | None:
-        """What did not hold in a project that is laid out; `then` ends what is wrong there."""
+        """Like `wrong`, in an existing project; `then` ends the fault before the second run."""
         stage = stages.STAGES[point.stage]
         tried = inject.attempt(stage, self.place, fault, at)
         if then:
@@ -129,7 +129,7 @@ class Campaign:
 
 
 class Tally:
-    """What was tried so far, a line each in a file: a campaign that was stopped goes on."""
+    """The results so far, one line each in a file, so that a stopped campaign can continue."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -143,7 +143,7 @@ class Tally:
         return point in self._wrong
 
     def add(self, point: Point, wrong: str | None) -> None:
-        """Keep what came of a point."""
+        """Store the result of a point."""
         self._wrong[point] = wrong
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
@@ -151,7 +151,7 @@ class Tally:
 
     @property
     def rows(self) -> list[dict[str, str | int]]:
-        """Counts by fault and point, as reports/reliability.json has them."""
+        """The counts by fault and point, in the form of reports/reliability.json."""
         tried: Counter[tuple[str, str]] = Counter()
         held: Counter[tuple[str, str]] = Counter()
         for point, wrong in self._wrong.items():
@@ -170,7 +170,7 @@ class Tally:
 
     @property
     def broken(self) -> list[str]:
-        """What did not hold."""
+        """The broken promises, one line each."""
         return [f"{point}: {wrong}" for point, wrong in self._wrong.items() if wrong]
 
 

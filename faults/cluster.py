@@ -1,6 +1,6 @@
-"""Searches on a cluster on which things go wrong, held against a quiet one.
+"""Compares searches on a simulated cluster with faults with a search without faults.
 
-python -m faults.cluster --seed 17                              one seed, told in full
+python -m faults.cluster --seed 17                              one seed, with every event
 python -m faults.cluster --seeds 20000 --output reports/reliability.json
 """
 
@@ -56,7 +56,7 @@ MEMORY = Path("/dev/shm")
 
 
 def trains(rate: float, seed: int) -> bool:
-    """Whether a network whose edge is blurred would train; it computes nothing."""
+    """Whether a simulated network trains; its edge is blurred, and nothing is computed."""
     return rate < (0.05, 0.1, 0.2)[seed % 3]
 
 
@@ -64,7 +64,8 @@ def trains(rate: float, seed: int) -> bool:
 def answered_once() -> Iterator[None]:
     """Ask the sampler each question once, since all searches of this module ask the same ones.
 
-    It answers by what it is asked alone, which its own tests hold. A search takes a tenth so.
+    Its answer depends on the question alone, as its own tests check. This makes a search ten times
+    faster.
     """
     with ExitStack() as stack:
         for place, name in (
@@ -105,13 +106,13 @@ def asked(**more: Any) -> Ceiling:
 
 @cache
 def quiet() -> Ceiling:
-    """What is said where nothing goes wrong."""
+    """The answer of a search without faults."""
     return asked(executor=SimulatedCluster(0))
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What went wrong under a seed, in how many errors it ended, and how the answer differs."""
+    """The faults of a seed, the errors that ended its search, and a difference of the answer."""
 
     happened: Counter[str]
     errors: tuple[str, ...]
@@ -120,7 +121,7 @@ class Tried:
 
 
 def search(seed: int) -> Tried:
-    """Search on a cluster of this seed, from one journal, until an answer is there."""
+    """Search on this seed's cluster; continue from the journal until there is an answer."""
     faults = KINDS[seed % len(KINDS)]
     happened: Counter[str] = Counter()
     errors: list[str] = []
@@ -151,16 +152,18 @@ def _difference(found: Ceiling, errors: list[str]) -> str | None:
 
 
 def replay(seed: int) -> str:
-    """The command that searches with this seed again."""
+    """The command that repeats the search with this seed."""
     return f"python -m faults.cluster --seed {seed}"
 
 
 @click.command()
-@click.option("--seed", type=int, help="this one alone, told in full")
-@click.option("--seeds", type=int, default=20_000, show_default=True, help="how many")
-@click.option("--output", type=click.Path(path_type=Path), help="the report that gets the counts")
+@click.option("--seed", type=int, help="search with this seed alone, and print every event")
+@click.option("--seeds", type=int, default=20_000, show_default=True, help="number of seeds")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="report to which the counts are added"
+)
 def main(seed: int | None, seeds: int, output: Path | None) -> None:
-    """Search with each seed; exit code 1 where any answer differs."""
+    """Search with each seed. The exit code is 1 if any answer differs."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with answered_once():
         sys.exit(

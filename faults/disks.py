@@ -1,7 +1,7 @@
-"""Faults for real: a small disk that a stage fills, and one that can't be written to.
+"""Real faults: a small disk that a stage fills, and a read-only disk.
 
-Each try has a file system of its own in memory. It is mounted where no other process sees it, and
-is gone with this one, however that ends.
+Each try has its own file system in memory. No other process sees this mount, and it disappears when
+this process ends.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ ENOUGH = "size=256m"
 
 
 def namespace() -> list[str]:
-    """The command that starts a program which may mount; none where there is no such."""
+    """The command that starts a program with the right to mount; empty if there is none."""
     command = ["unshare", "--map-root-user", "--mount"]
     return command if _works([*command, "true"]) else []
 
@@ -47,14 +47,14 @@ class Disks:
         self._campaign = campaign
 
     def points(self) -> Iterator[Point]:
-        """All points: disks of several sizes, and one that is read-only."""
+        """All points: disks of several sizes, and a read-only one."""
         for stage in self._campaign.stages:
             for percent in PERCENT:
                 yield Point(stage, "small disk", FULL, percent)
             yield Point(stage, "small disk", READ_ONLY, 0)
 
     def wrong(self, point: Point) -> str | None:
-        """What did not hold at a point; None where all did."""
+        """The promise that was broken at a point; None if all were kept."""
         before, after = self._campaign.before(point.stage), self._campaign.after(point.stage)
         used = _pages(before)
         room = used + math.ceil(point.at / 100 * (_pages(after) - used))

@@ -1,7 +1,7 @@
-"""The layer of faults: a library of C under this process, compiled from shim.c once.
+"""Injects faults with a C library that is compiled from shim.c once and preloaded.
 
-`python -m faults` starts itself anew with the library preloaded. A stage then runs in a process
-that is forked with everything imported, so that one try costs milliseconds.
+`python -m faults` restarts itself with the library preloaded. A stage then runs in a forked process
+in which everything is imported already, so one try takes milliseconds.
 """
 
 import ctypes
@@ -35,7 +35,7 @@ FINISHED, TOLD, RAISED = 0, 3, 4
 
 @dataclass(frozen=True)
 class Operation:
-    """Something that was done to the disk: what, to which path, and what was there before."""
+    """One operation on the disk: its kind, its path, and the content before it."""
 
     kind: str
     path: str
@@ -45,7 +45,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Try:
-    """How a stage ended under a fault: an exit code (negative: a signal), and what it said."""
+    """How a stage with a fault ended: its exit code (negative: a signal) and its output."""
 
     code: int
     said: str
@@ -53,12 +53,12 @@ class Try:
 
 
 def preloaded() -> bool:
-    """Whether the layer lies under this process."""
+    """Whether the library is preloaded in this process."""
     return hasattr(ctypes.CDLL(None), "faults_arm")
 
 
 def compile_layer(folder: Path) -> Path:
-    """The library, compiled unless it is there. Raises LrCeilingError without a C compiler."""
+    """Compile the library if it is missing. Raises LrCeilingError without a C compiler."""
     name = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
     library = folder / f"faults-{name}.so"
     if library.exists():
@@ -75,16 +75,16 @@ def compile_layer(folder: Path) -> Path:
 
 
 def start_anew(folder: Path, under: Sequence[str] = ()) -> None:
-    """Let this program begin anew with the layer under it, and started by the command `under`."""
+    """Restart this program with the library preloaded, by means of the command `under`."""
     os.environ["LD_PRELOAD"] = str(compile_layer(folder))
     command = [*under, sys.executable, *sys.orig_argv[1:]]
     os.execvp(command[0], command)
 
 
 def attempt(stage: Callable[[], None], folder: Path, fault: str = "none", at: int = 0) -> Try:
-    """Run a stage in `folder` in a process of its own, the `at`th operation on the disk failing.
+    """Run a stage in `folder` in its own process, and let its `at`th operation on the disk fail.
 
-    After a power cut the folder holds what was synced, and no more.
+    After a power cut the folder contains only what was synced.
     """
     with tempfile.TemporaryDirectory() as aside:
         said, trace, shadow = (Path(aside) / name for name in ("said", "trace", "shadow"))
@@ -142,7 +142,7 @@ def _operation(line: str) -> Operation:
 
 
 def _lose_unsynced(folder: Path, operations: tuple[Operation, ...], shadow: Path) -> None:
-    """Take back what a disk may not hold yet: content and renames that nobody synced."""
+    """Undo what a power cut may lose: content and renames that were not synced."""
     renamed: dict[Path, int] = {}
     for operation in operations:
         path = folder / operation.path

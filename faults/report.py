@@ -1,4 +1,4 @@
-"""reports/reliability.json: what was tried, and what held."""
+"""reports/reliability.json: the number of tries of each fault, and of those that passed."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ CLUSTER = "search on a cluster, simulated"
 
 
 class FaultCount(Record):
-    """How often a fault was tried at a point, and how often all that must hold did."""
+    """How often a fault was tried at a point, and how often all promises were kept."""
 
     fault: str
     point: str
@@ -33,7 +33,7 @@ class ReliabilityReport(Report):
 def put(
     output: Path, rows: Iterable[FaultCount], is_ours: Callable[[FaultCount], bool]
 ) -> ReliabilityReport:
-    """Write counts in place of those that `is_ours` knows; what others have counted stays."""
+    """Replace the counts for which `is_ours` is true, and keep all others."""
     before = ReliabilityReport.read(output).faults if output.exists() else ()
     others = [row for row in before if not is_ours(row)]
     faults = sorted((*others, *rows), key=lambda row: (row.point, row.fault))

@@ -1,10 +1,11 @@
-"""Faults for real: a search with its workers is killed at random moments, and run again.
+"""Real faults: a search and its workers are killed at random moments, and started again.
 
-It held if the killed search said no more than one line and left no process, and the second one
-finished with the quiet one's answer, from a journal in which each trial ended once.
+A try passes if the killed search printed at most one line and left no process, and if the second
+search gave the answer of an undisturbed one, from a journal in which each trial ended once.
 
 A driver that gets SIGKILL can't remove its semaphores. Python's resource tracker, a process that
-outlives the driver, does that and warns of it. These lines alone are allowed, after SIGKILL alone.
+outlives the driver, removes them and prints a warning. Only these lines are allowed in addition,
+and only after SIGKILL.
 """
 
 import contextlib
@@ -71,12 +72,12 @@ KILLS: dict[str, Callable[[int], None]] = {
 
 
 def points(count: int) -> Iterator[Point]:
-    """`count` random moments of each kind."""
+    """`count` random moments for each kind of kill."""
     return (Point(FIND, "random moment", fault, at) for at in range(count) for fault in KILLS)
 
 
 class Searches:
-    """A quiet search to hold others against."""
+    """The undisturbed search, to which the others are compared."""
 
     def __init__(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +89,7 @@ class Searches:
             self._lines = _lines(Path(folder) / "journal")
 
     def wrong(self, point: Point) -> str | None:
-        """What did not hold at a point; None where all did."""
+        """The promise that was broken at a point; None if all were kept."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             process = self._start(folder)
@@ -117,7 +118,7 @@ class Searches:
         return None
 
     def _await_moment(self, process: "subprocess.Popen[str]", point: Point, journal: Path) -> None:
-        """Wait until the journal is so long, however slow the machine is, and a little more."""
+        """Wait until the journal has a random length, and then a little longer."""
         chance = random.Random(f"{point.fault} {point.at}")
         lines = chance.randrange(1, self._lines + 1)
         _wait(
@@ -168,7 +169,7 @@ def _lines(journal: Path) -> int:
 
 
 def _ended_trials(journal: Path) -> list[int]:
-    """The indices of the trials that ended; one that ended twice is there twice."""
+    """The indices of the ended trials; a trial that ended twice appears twice."""
     storage = JournalStorage(JournalFileBackend(str(journal)))
     (study,) = storage.get_all_studies()
     trials = storage.get_all_trials(study._study_id, states=[TrialState.COMPLETE])
@@ -176,7 +177,7 @@ def _ended_trials(journal: Path) -> list[int]:
 
 
 def _workers(process: int) -> list[int]:
-    """The processes that a server has forked for this driver."""
+    """The worker processes of this driver."""
     return [worker for child in _children(process) for worker in _children(child)]
 
 

@@ -1,7 +1,7 @@
-"""A cluster in virtual time, on which whatever can go wrong does, as a seed decides.
+"""A cluster in virtual time, with random faults of every kind that follow from a seed.
 
-It stands in for the network and the machines alone: calls are pickled and executed as real workers
-do it, and the executor, the driver, the journal and the sampler above it are the real ones.
+Only the network and the machines are simulated. Calls are pickled and executed like on real
+workers, and the executor, the driver, the journal and the sampler are the real ones.
 """
 
 import heapq
@@ -34,12 +34,12 @@ PATIENCE = 600.0
 
 
 class DriverKilledError(Exception):
-    """The driver is gone."""
+    """The simulated driver was killed."""
 
 
 @dataclass(frozen=True)
 class Faults:
-    """How often what goes wrong: by attempt the first ones, the others by worker and by wait."""
+    """The rates of the faults: the first ones per attempt, the others per worker and per wait."""
 
     dies: float = 0
     hangs: float = 0
@@ -79,9 +79,9 @@ class _Waiting:
 
 
 class SimulatedWorkers:
-    """So many workers, in virtual time; `happened` counts what went wrong.
+    """Simulated workers in virtual time; `happened` counts the faults.
 
-    `seconds` gives how long a run takes, of its own random numbers.
+    `seconds` draws the duration of a run from its own random numbers.
     """
 
     name = "the simulated scheduler"
@@ -112,7 +112,7 @@ class SimulatedWorkers:
             self._join()
 
     def start(self, attempt: str, call: bytes, without: Collection[str]) -> "Future[Reply]":
-        """Let a worker execute a call, once one is free."""
+        """Submit a call to the next free worker."""
         if self._gone:
             raise SchedulerGoneError(f"{self.name} is gone")
         waiting = _Waiting(attempt, call, frozenset(without))
@@ -120,20 +120,20 @@ class SimulatedWorkers:
         return waiting.future
 
     def news(self) -> list[Told | Started]:
-        """What was told since."""
+        """The messages since the last call."""
         news, self._news = self._news, []
         return news
 
     def present(self) -> Collection[str]:
-        """The workers that are there."""
+        """The present workers."""
         return list(self._machines)
 
     def clock(self) -> float:
-        """Virtual seconds."""
+        """The present time in virtual seconds."""
         return self.now
 
     def wait(self, futures: Collection["Future[Reply]"], seconds: float) -> None:
-        """Let time pass until something happens."""
+        """Advance the time to the next event."""
         if self._happens(self._faults.driver_dies, "driver killed"):
             raise DriverKilledError
         if self._happens(self._faults.scheduler_goes, "scheduler gone"):
@@ -251,7 +251,7 @@ def _other(told: Told) -> Told:
 
 
 class SimulatedCluster:
-    """Gives `find_ceiling` such workers: what went wrong is in `happened`, what was told `said`."""
+    """Gives `find_ceiling` these workers. `happened` counts the faults, `said` keeps messages."""
 
     def __init__(self, seed: int, count: int = 3, faults: Faults = QUIET) -> None:
         self.happened: Counter[str] = Counter()
@@ -260,7 +260,7 @@ class SimulatedCluster:
 
     @contextmanager
     def opened(self, needs: Needs) -> Iterator[RemoteExecutor]:
-        """An executor on them."""
+        """Make an executor on the workers."""
         wanted = needs.wanted()
         carried = {digest: path for path, digest in needs.files.carried.items()}
         workers = SimulatedWorkers(self._seed, self._count, wanted, carried, self._faults)

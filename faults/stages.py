@@ -1,4 +1,4 @@
-"""A small made-up pipeline of the project's own parts: what a stage does, without the training."""
+"""A small pipeline of the project's real parts: what the stages do, without the training."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ DATABASE = Path("mlruns/mlflow.db")
 
 
 class Inline(Executor):
-    """Runs a task where it is submitted: the driver alone writes, and always in the same order."""
+    """Runs a task in the process that submits it, so the order of the writes is always the same."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run it now."""
@@ -38,12 +38,12 @@ class Inline(Executor):
 
 
 def fetch() -> None:
-    """A file of bytes."""
+    """Write a file of bytes."""
     write_bytes(Path("data/input.bin"), bytes(range(256)) * 32)
 
 
 def train() -> None:
-    """Two runs with their models: kept in the store, then laid out for the next stages."""
+    """Store two runs with their models, then write them out for the next stages."""
     store = RunStore(Path("state/runs"))
     runs = [store.find(_spec(seed), test=True, model=True) or _train(seed, store) for seed in SEEDS]
     copy_models(runs, store, MODELS)
@@ -51,7 +51,7 @@ def train() -> None:
 
 
 def search() -> None:
-    """A search of a few runs in a journal."""
+    """Search with a few runs and a journal."""
     found = find_ceiling(
         _network, low=1e-3, high=1, budget=1, confirmations=0, usable=False, executor=Inline(),
         storage="state/search/arm.journal", progress=False,
@@ -60,7 +60,7 @@ def search() -> None:
 
 
 def report() -> None:
-    """Two reports of what the others left."""
+    """Write two reports on the outputs of the other stages."""
     runs = read_runs(TRAIN / "runs.json")
     content = {
         "labels": [run.label for run in runs],
@@ -71,7 +71,7 @@ def report() -> None:
 
 
 def log() -> None:
-    """The runs and their models, sent to MLflow."""
+    """Log the runs and their models to MLflow."""
     from lr_ceiling import tracking
 
     with tracking.open_store() as store:
@@ -80,7 +80,7 @@ def log() -> None:
 
 
 def promote() -> None:
-    """Both models put forward and promoted, one after the other, each if it isn't live yet."""
+    """Register and promote both models, one after the other, unless they were live already."""
     from lr_ceiling.execution.files import sha256_of
     from lr_ceiling.live.registry import SHA256, Registry, one_at_a_time
     from lr_ceiling.tracking import open_store
@@ -109,7 +109,7 @@ STAGES: dict[str, Callable[[], None]] = {
 
 
 def outputs(folder: Path) -> dict[str, str]:
-    """The digest of every file that a stage has made for others."""
+    """The digest of every output of a stage."""
     files = [path for room in ("data", "reports") for path in sorted((folder / room).rglob("*"))]
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -119,7 +119,7 @@ def outputs(folder: Path) -> dict[str, str]:
 
 
 def logged(folder: Path) -> list[tuple[object, ...]]:
-    """What MLflow holds: runs that are there with their metrics, and the registry's aliases."""
+    """The contents of MLflow: its runs with their metrics, and the registry's aliases."""
     with sqlite3.connect(folder / DATABASE) as database:
         runs = database.execute(
             "SELECT name, status, (SELECT count(*) FROM metrics m WHERE m.run_uuid = r.run_uuid) "
@@ -133,9 +133,9 @@ def logged(folder: Path) -> list[tuple[object, ...]]:
 
 
 def live(folder: Path) -> str | None:
-    """The digest of the live model's file, which is there; None where no model is live yet.
+    """The digest of the live model's file; None if no model is live yet.
 
-    Raises ValueError where a champion's file is not what was registered.
+    Raises ValueError if the champion's file is not the registered one.
     """
     with sqlite3.connect(folder / DATABASE) as database:
         found = database.execute(
@@ -154,7 +154,7 @@ def live(folder: Path) -> str | None:
 
 
 def _network(learning_rate: float, seed: int) -> bool:
-    """Trains up to about 0.05, and there by luck."""
+    """Whether it trains: it does up to about 0.05; near this edge chance decides."""
     return math.log10(learning_rate) + 0.2 * math.sin(seed) < -1.3
 
 

@@ -130,6 +130,8 @@ mv state/outcome.json state/retrain.json
 mv state/outcome.md state/retrain.md
 grep -q '"decision": null' outcome.json && exit 1
 test "$2" = --quick || echo "seeds: $4" > params.yaml
+echo "$@" > model
+.venv/bin/dvc add --quiet model
 """
 MAKEFILE = """.venv/development.stamp:
 \tmkdir -p .venv/bin
@@ -137,6 +139,8 @@ MAKEFILE = """.venv/development.stamp:
 \tcp lr-ceiling .venv/bin
 lint test tables:
 \ttest ! -e broken-$@
+push:
+\t.venv/bin/dvc push --remote store
 """
 
 
@@ -188,6 +192,8 @@ def retraining_project(tmp_path: Path) -> Rehearsal:
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
     dvc = Path(sys.executable).with_name("dvc")
     subprocess.run([dvc, "init", "--quiet"], cwd=project, check=True)
+    with (project / ".dvc" / "config").open("a") as config:
+        config.write(f"['remote \"store\"']\n    url = {tmp_path / 'store'}\n")
     made = Rehearsal(tmp_path / "github")
     commit(project)
     made.begin(project)
@@ -233,8 +239,12 @@ def test_a_retraining_tells_those_who_must_know(retraining_project: Rehearsal) -
     assert bodies(rehearsal) == []
     assert (rehearsal.artifact(good, "state") / "state.tar").exists()
 
+    # Its results are where others can pull them.
+    assert stored(rehearsal) == ["retrain --full --seeds 3\n"]
+
     quick = come_to(rehearsal, outcome("promoted"), form="quick")
     assert quick.succeeded
+    assert stored(rehearsal) == ["retrain --full --seeds 3\n"]
     assert len(rehearsal.kept("pulls")[0]["bodies"]) == 1
     assert rehearsal.artifact(quick, "state-quick").exists()
     assert not rehearsal.artifact(quick, "state").exists()
@@ -269,6 +279,12 @@ def test_a_retraining_tells_those_who_must_know(retraining_project: Rehearsal) -
     assert len(rehearsal.kept("pulls")[0]["bodies"]) == 3
     assert not rehearsal.artifact(broken, "state").exists()
     assert len(bodies(rehearsal)) == 5
+
+
+def stored(rehearsal: Rehearsal) -> list[str]:
+    """The results in the object store."""
+    files = (rehearsal.folder.parent / "store" / "files").rglob("*")
+    return [path.read_text() for path in files if path.is_file()]
 
 
 @pytest.fixture

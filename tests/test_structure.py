@@ -57,7 +57,7 @@ HOMES = {
     "great_expectations": {"evidence.validation.expectations"},
     "rich": {"execution.progress", "pipeline.terminal"},
     "PIL": {"live.picture"},
-    "dvc": set(),
+    "dvc": {"pipeline.commands.pull"},
 }
 
 

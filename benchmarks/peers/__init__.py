@@ -1,1 +1,1 @@
-"""What is timed: ours, each alternative and the floor, a process each that speaks `protocol`."""
+"""The timed ways of training: ours, each alternative, and the floor; one process each."""

@@ -1,4 +1,4 @@
-"""Ours: `training.fit`, as a worker calls it."""
+"""This project's way: `training.fit`, called like in a worker."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from lr_ceiling.mnist.results import RunResult
 
 
 class Engine:
-    """Runs as a worker of the pipeline executes them."""
+    """Executes runs like a worker of the pipeline."""
 
     def __init__(self, splits: Path) -> None:
         engine.configure()
@@ -23,7 +23,7 @@ class Engine:
         return self._fit(order, []).parameters
 
     def train(self, order: Order) -> Trained:
-        """Train a run; its time is that between its first call of steps and its last."""
+        """Train a run. Its time lies between its first and its last call of steps."""
         calls: list[tuple[int, float]] = []
         began = time.perf_counter()
         result = self._fit(order, calls)
@@ -33,7 +33,7 @@ class Engine:
         return Trained(training_seconds, whole - training_seconds, result.validation_accuracy)
 
     def probabilities(self, order: Order, weights: list[Floats]) -> Floats:
-        """Give what the engine's own path computes."""
+        """Give the probabilities of the engine's own path."""
         model = network.build(order.variant, order.activation, seed=0)  # type: ignore[arg-type]
         for variable, value in zip(model.trainable_variables, weights, strict=True):
             variable.assign(value)

@@ -15,7 +15,7 @@ OUTPUTS = (26 * 26, 11 * 11, 3 * 3, 1, 1)
 
 
 def step_flops() -> int:
-    """FLOPs of a training step on a batch: forward, and both gradients, of every product.
+    """FLOPs of a training step on a batch: each product forward, and its two gradients.
 
     The first layer needs no gradient of its input. All else (pooling, activation, batch norm,
     Adam) counts as free.
@@ -25,7 +25,7 @@ def step_flops() -> int:
 
 
 class Floor:
-    """Does as many products as the steps ordered amount to."""
+    """Computes products that cost as many FLOPs as the ordered steps."""
 
     def __init__(self, splits: Path) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -48,7 +48,7 @@ class Floor:
         return Trained(seconds / products * order.steps * step_flops() / PRODUCT, 0.0, 0.0)
 
     def probabilities(self, order: Order, weights: list[Floats]) -> Floats:
-        """Refuse: a matrix product is no network."""
+        """Raise an error, because a matrix product predicts nothing."""
         raise NotImplementedError("the floor has no network")
 
 

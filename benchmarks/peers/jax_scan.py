@@ -1,7 +1,7 @@
 """JAX: many steps in one compiled `scan`.
 
-XLA's own convolutions are slow on a CPU (113 ms a step in a `scan`, 14 ms without): a convolution
-is a matrix product of the shifted image here, and a pooling a maximum over a reshaped axis.
+XLA's own convolutions are slow on a CPU (113 ms per step in a `scan`, 14 ms without). So here a
+convolution is a matrix product of the shifted image, and a pooling a maximum over a reshaped axis.
 """
 
 import os
@@ -164,7 +164,7 @@ class Scan:
         return Trained(trained - began, time.perf_counter() - trained, accuracy)
 
     def probabilities(self, order: Order, weights: list[Floats]) -> Floats:
-        """Give what these functions compute."""
+        """Give the probabilities of these functions."""
         layers = as_layers(order.variant, weights)
         averages = [[0.0, 1.0] for _ in layers]
         logits, _ = logits_of(order.activation, layers, averages, self._images[:COMPARED], True)

@@ -1,7 +1,8 @@
-"""Keras `fit` on arrays in memory, by its fastest options.
+"""Keras's `fit` on arrays in memory, with its fastest options.
 
-Many steps a call (`steps_per_execution`), batches gathered by index, and tf.data's autotune off,
-which stalls every `fit` at its end. No XLA: on a CPU its convolutions are many times slower.
+It takes many steps per call (`steps_per_execution`), gathers batches by index, and switches off
+tf.data's autotune, which stalls every `fit` at its end. It does not use XLA, whose convolutions are
+many times slower on a CPU.
 """
 
 import time
@@ -58,7 +59,7 @@ class Arrays:
         self._models: dict[tuple[str, str], keras.Model] = {}
 
     def as_keras(self, images: Array, labels: Array) -> tuple[Floats, Floats]:
-        """Images (n, 28, 28, 1) in [0, 1] and one-hot labels (n, 10), as the post has them."""
+        """Images (n, 28, 28, 1) in [0, 1] and one-hot labels (n, 10), like in the post."""
         scaled: Floats = images[..., np.newaxis].astype(np.float32) / np.float32(255)
         return scaled, keras.utils.to_categorical(labels, 10)
 
@@ -77,7 +78,7 @@ class Arrays:
         return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
     def train(self, order: Order) -> Trained:
-        """Train the order's model anew, from initial weights and an optimizer without memory."""
+        """Train the order's model from initial weights and with a new optimizer."""
         model = self._models[order.variant, order.activation]
         _reset(model, order)
         times = Times()
@@ -96,20 +97,20 @@ class Arrays:
         )
 
     def batches(self, order: Order) -> Any:
-        """Give the training batches as `fit` takes them."""
+        """Give the training batches in a form that `fit` takes."""
         chosen = batches(order, len(self.images))
         return _without_autotune(
             tf.data.Dataset.from_tensor_slices(chosen).map(_gather(*self._tensors))
         )
 
     def validation_data(self) -> Any:
-        """Give the validation images as `fit` takes them."""
+        """Give the validation images in a form that `fit` takes."""
         return _without_autotune(
             tf.data.Dataset.from_tensor_slices(self.validation).batch(EVALUATION_BATCH)
         )
 
     def probabilities(self, order: Order, weights: list[Floats]) -> Floats:
-        """Give what Keras's layers compute."""
+        """Give the probabilities of Keras's layers."""
         model = network.build(order.variant, order.activation, seed=0)  # type: ignore[arg-type]
         for variable, value in zip(model.trainable_variables, weights, strict=True):
             variable.assign(value)

@@ -1,4 +1,4 @@
-"""The notebook's own way: a Python generator of batches into Keras `fit`, with all its defaults."""
+"""The post's own way: Keras's `fit` with all its defaults, on a Python generator of batches."""
 
 from collections.abc import Iterator
 from typing import Any

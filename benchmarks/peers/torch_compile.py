@@ -10,7 +10,7 @@ from benchmarks.protocol import serve
 
 
 class Compiled(Eager):
-    """Eager's, its loss compiled by `torch.compile`."""
+    """The eager way, with a loss compiled by `torch.compile`."""
 
     def loss_of(self, model: nn.Sequential) -> Loss:
         """Compile the loss, gradients included."""

@@ -77,7 +77,7 @@ def _as_torch(weight: Floats) -> Floats:
 
 
 class Eager:
-    """A model an arm, used again by each run."""
+    """One model per arm, which all its runs reuse."""
 
     def __init__(self, splits: Path) -> None:
         torch.set_num_threads(1)
@@ -121,7 +121,7 @@ class Eager:
         return Trained(trained - began, time.perf_counter() - trained, accuracy)
 
     def probabilities(self, order: Order, weights: list[Floats]) -> Floats:
-        """Give what PyTorch's layers compute."""
+        """Give the probabilities of PyTorch's layers."""
         model = build(order.variant, order.activation).train()
         set_weights(model, weights)
         with torch.no_grad():

@@ -112,6 +112,11 @@ GROUPS = {
             "--validation reports/validation.json --verification reports/verification.json "
             "--claims reports/claims.json --output reports",
         ),
+        "pull": Entry(
+            "commands.pull",
+            "Fetch all results from DVC's remote, instead of computing them.",
+            "lr-ceiling pull",
+        ),
         "log": Entry(
             "commands.log",
             "Log all runs and studies that MLflow does not hold yet.",

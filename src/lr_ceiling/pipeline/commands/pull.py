@@ -1,0 +1,129 @@
+"""`lr-ceiling pull`: fetches the results that dvc.lock names, instead of computing them."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from lr_ceiling.errors import PipelineError, one_line_errors
+
+if TYPE_CHECKING:
+    from dvc.output import Output
+    from dvc.repo import Repo
+
+# DVC and its parts log failures with tracebacks; this command tells them in one line.
+LOGGERS = ("dvc", "dvc_data", "dvc_objects")
+# A message names so many files at most.
+SHOWN = 3
+INSTEAD = "`make repro` computes the results instead"
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Overwrite results that were changed here.")
+@one_line_errors
+def main(force: bool) -> None:
+    """Fetch all results that dvc.lock names from DVC's default remote, without training.
+
+    Each object is checked against its digest. Results that are here already are not fetched again.
+    """
+    # Imported here because dvc takes 1 s to import.
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        with Repo() as repo:
+            remote = _remote(repo)
+            fetched = _fetch(repo, remote)
+            repo.checkout(force=force)
+            outputs = len(_cached(repo))
+    except DvcException as error:
+        raise PipelineError(" ".join(str(error).split())) from None
+    click.echo(f"{fetched} objects fetched; all {outputs} outputs of dvc.lock are here")
+
+
+def _remote(repo: "Repo") -> str:
+    name: str | None = repo.config["core"].get("remote")
+    if name is None:
+        raise PipelineError(
+            "no remote is set: `dvc remote add --default results <address>` sets one; " + INSTEAD
+        )
+    return name
+
+
+def _fetch(repo: "Repo", remote: str) -> int:
+    """Fetch into DVC's cache what it lacks. Raises PipelineError if it still lacks something."""
+    from dvc.exceptions import DownloadError
+    from dvc_objects.errors import ObjectFormatError
+
+    try:
+        # With `verify` DVC compares digests, and removes objects that differ from the cache.
+        fetched: int = repo.fetch(config={"remote": {remote: {"verify": True}}})
+    except (DownloadError, ObjectFormatError):
+        # Some objects came and others did not. The check below finds the others.
+        fetched = 0
+    lacking = _lacking(repo)
+    if lacking:
+        raise PipelineError(f"{_fault(repo, remote, lacking)}; {INSTEAD}")
+    return fetched
+
+
+def _cached(repo: "Repo") -> list["Output"]:
+    """The outputs that are in DVC's cache; git holds the others."""
+    return [out for out in repo.index.outs if out.use_cache]
+
+
+def _lacking(repo: "Repo") -> dict[str, str]:
+    """The objects that DVC's cache lacks: the digest of each, and the file or folder it is for."""
+    paths: dict[str, str] = {}
+    for out in _cached(repo):
+        paths |= _objects(out)
+    held = set(repo.cache.local.oids_exist(list(paths)))
+    return {digest: path for digest, path in paths.items() if digest not in held}
+
+
+def _objects(out: "Output") -> dict[str, str]:
+    """The digests of an output and, if the cache has the list of its files, of these."""
+    from dvc_data.hashfile.tree import Tree
+    from dvc_objects.errors import ObjectFormatError
+
+    found = {out.hash_info.value: str(out)}
+    if not out.hash_info.isdir:
+        return found
+    try:
+        files = Tree.load(out.cache, out.hash_info)
+    except (FileNotFoundError, ObjectFormatError):
+        return found
+    return found | {info.value: "/".join((str(out), *key)) for key, _, info in files}
+
+
+def _fault(repo: "Repo", remote: str, lacking: Mapping[str, str]) -> str:
+    """Say why objects did not come: the remote can't be read, lacks them, or damaged them."""
+    store = repo.cloud.get_remote_odb(remote)
+    address = repo.config["remote"][remote]["url"]
+    there = set(store.oids_exist(list(lacking)))
+    missing = {digest: path for digest, path in lacking.items() if digest not in there}
+    damaged = [path for digest, path in lacking.items() if digest in there]
+    faults = [f"has damaged copies of {_named(damaged)}"] if damaged else []
+    if missing:
+        try:
+            # To DVC a remote that does not answer is an empty one; this request tells them apart.
+            store.fs.cat_file(store.oid_to_path(next(iter(missing))), end=1)
+        except FileNotFoundError:
+            faults.append(f"lacks {_named(list(missing.values()))}")
+        # Each kind of remote raises errors of its own.
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            return f"the remote {address} can't be read: {reason}"
+    return f"the remote {address} {' and '.join(faults)}"
+
+
+def _named(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return ", ".join(paths[:SHOWN]) + more
+
+
+if __name__ == "__main__":
+    main()
