@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from conftest import is_alive, wait_until
 from lr_ceiling.errors import WorkerError
 from lr_ceiling.execution.executor import local_executor
-from lr_ceiling.execution.runner import Ended, Runner, Task, work
+from lr_ceiling.execution.runner import Ended, Report, Runner, Task, work
 from tasks import Failing, Square, Suicidal
 
 TESTS = Path(__file__).parents[1]
@@ -116,6 +117,22 @@ def test_no_executor_is_started_before_the_first_task() -> None:
 def test_any_executor_will_do() -> None:
     with Runner(lambda: ThreadPoolExecutor(2), 2) as runner:
         assert [ended.result for ended in runner.execute([Square(2), Square(3)])] == [4, 9]
+
+
+class ClockSetBack:
+    """Sets the clock of its process back by an hour."""
+
+    def __call__(self, report: Report) -> None:
+        real = time.time
+        time.time = lambda: real() - 3600
+
+
+def test_a_clock_that_is_set_back_changes_no_duration(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Put back after the test, since the task runs in a thread of this process.
+    monkeypatch.setattr("time.time", time.time)
+    with Runner(lambda: ThreadPoolExecutor(1), 1) as runner:
+        (ended,) = runner.execute([ClockSetBack()])
+    assert 0 <= ended.seconds < 600
 
 
 def test_a_task_that_always_ends_its_process_is_given_up() -> None:

@@ -258,7 +258,8 @@ def work(runner: Runner, own: Mapping[str, Source], ahead: Mapping[str, Source])
 
 def _call(task: Task, progress: Path) -> _Outcome:
     check_worker()
-    started = time.time()
+    # The clock may be set back meanwhile.
+    started, begun = time.time(), time.monotonic()
     with contextlib.ExitStack() as stack:
         report: Report = lambda steps: None  # noqa: E731
         # On other machines this folder is missing, and there is no progress to report to.
@@ -270,7 +271,7 @@ def _call(task: Task, progress: Path) -> _Outcome:
                 file.write(STEPS.pack(steps))
 
         result = task(report)
-    return result, started, time.time() - started
+    return result, started, time.monotonic() - begun
 
 
 def _reported(progress: Path) -> int:
