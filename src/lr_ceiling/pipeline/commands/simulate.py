@@ -21,7 +21,11 @@ from lr_ceiling.simulation.scoring import is_current, simulate
 
 @click.command()
 @click.option(
-    "--studies", type=click.IntRange(min=2), default=1000, show_default=True, help="per oracle"
+    "--studies",
+    type=click.IntRange(min=2),
+    default=1000,
+    show_default=True,
+    help="studies per network",
 )
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
 @one_line_errors
