@@ -21,14 +21,14 @@ GRIDS = ((1, 4, 3), (8, 4, 3))
 
 
 @click.command()
-@click.option("--steps", default=375, show_default=True, help="of each run of the experiment")
-@click.option("--repeats", default=5, show_default=True, help="of every figure")
-@click.option("--step-repeats", default=9, show_default=True, help="of the figures of a step")
+@click.option("--steps", default=375, show_default=True, help="steps of each run of the experiment")
+@click.option("--repeats", default=5, show_default=True, help="measurements of every figure")
+@click.option("--step-repeats", default=9, show_default=True, help="measurements of a step's time")
 @click.option(
     "--only",
     type=click.Choice(["training", "scaling", "stages", "overhead", "find"]),
     multiple=True,
-    help="measure just this; the other figures stay",
+    help="measure this part alone, and keep the other figures",
 )
 def main(steps: int, repeats: int, step_repeats: int, only: tuple[str, ...]) -> None:
     """Measure, show a table after each part, and write the report."""

@@ -95,7 +95,9 @@ def median(rows: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 @click.command()
-@click.option("--searches", type=int, default=4, show_default=True, help="of one arm, a lag")
+@click.option(
+    "--searches", type=int, default=4, show_default=True, help="searches of one arm per lag"
+)
 @click.option("--output", type=click.Path(path_type=Path), required=True)
 @click.option("--figure", type=click.Path(path_type=Path), required=True)
 def main(searches: int, output: Path, figure: Path) -> None:

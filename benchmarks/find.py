@@ -182,7 +182,9 @@ def _spec(variant: Variant, seed: int, digest: str) -> RunSpec:
 
 @click.command()
 @click.option("--epochs", default=3, show_default=True)
-@click.option("--storage", type=click.Path(path_type=Path), help="a journal to go on from")
+@click.option(
+    "--storage", type=click.Path(path_type=Path), help="journal of the trials, to continue later"
+)
 def main(epochs: int, storage: Path | None) -> None:
     """Measure the ceiling of the baseline with relu with KerasProblem."""
     began = time.perf_counter()

@@ -46,7 +46,7 @@ class Timeline:
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--smoke", is_flag=True, help="the small pipeline, to try this out")
+@click.option("--smoke", is_flag=True, help="run the small pipeline, to try this command")
 def main(folder: Path, smoke: bool) -> None:
     """Run the pipeline in FOLDER, which must not exist yet, and measure it."""
     if folder.exists():

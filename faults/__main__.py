@@ -25,8 +25,15 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.option("--output", type=FILE, default="reports/reliability.json", show_default=True)
 @click.option("--tally", type=FILE, default="state/faults/tally.jsonl", show_default=True)
-@click.option("--minutes", type=float, default=float("inf"), help="end after so many; default: all")
-@click.option("--every", type=click.IntRange(1), default=1, help="of the operations; default: 1")
+@click.option(
+    "--minutes",
+    type=float,
+    default=float("inf"),
+    help="stop after this time; default: try everything",
+)
+@click.option(
+    "--every", type=click.IntRange(1), default=1, help="try every Nth operation; default: 1"
+)
 @click.option(
     "--stage",
     "asked",
@@ -34,8 +41,8 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     multiple=True,
     help="only these stages; find is the killed searches; default: all",
 )
-@click.option("--kills", default=50, show_default=True, help="random moments of each kind")
-@click.option("--disks/--no-disks", default=True, help="small and read-only ones, for real")
+@click.option("--kills", default=50, show_default=True, help="random moments per kind of kill")
+@click.option("--disks/--no-disks", default=True, help="also try real disks, small and read-only")
 @one_line_errors
 def main(
     output: Path,

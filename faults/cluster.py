@@ -159,9 +159,7 @@ def replay(seed: int) -> str:
 @click.command()
 @click.option("--seed", type=int, help="search with this seed alone, and print every event")
 @click.option("--seeds", type=int, default=20_000, show_default=True, help="number of seeds")
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="report to which the counts are added"
-)
+@click.option("--output", type=click.Path(path_type=Path), help="report that gets the counts")
 def main(seed: int | None, seeds: int, output: Path | None) -> None:
     """Search with each seed. The exit code is 1 if any answer differs."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)

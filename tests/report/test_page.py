@@ -205,7 +205,7 @@ def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Pat
         "seeds: baseline, relu; batch norm, relu." in (project / "reports/index.html").read_text()
     )
     text = (complete / "reports/index.html").read_text()
-    assert "Not held against fresh seeds: batch norm, relu." in text
+    assert "Not verified by fresh seeds: batch norm, relu." in text
     assert "<td>7 of 8</td><td>5 to 8</td><td>44%</td><td>-</td><td>yes</td>" in text
     assert "4 of 4 counts lie in their interval. On average an interval allowed 44%" in text
     assert "some suggestion</th><td>0.2</td><td>0 of 8</td><td>0.250</td>" in text
@@ -220,7 +220,7 @@ def test_reports_of_other_params_or_ceilings_are_not_these(complete: Path, tmp_p
         write_json(project / "reports/claims.json", TESTED | {"subject": "another"})
         make_report(project)
         text = (project / "reports/index.html").read_text()
-        assert "Not held against fresh seeds: baseline, relu; batch norm, relu" in text
+        assert "Not verified by fresh seeds: baseline, relu; batch norm, relu" in text
         assert "7 of 8" not in text
         assert "Not run with these params: twelve seeds a cell, more activations" in text
         claims = read_json(project / "reports/comparison.json")["claims"]

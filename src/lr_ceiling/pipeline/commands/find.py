@@ -28,7 +28,13 @@ NAME = "__problem__"
 @click.option("--target", type=float, help="the score that a stable run must reach")
 @click.option("--mode", type=click.Choice(["max", "min"]), default="max", show_default=True)
 @click.option("--budget", type=float, default=15, show_default=True, help="maximum full runs")
-@click.option("--interval", type=float, default=0.3, show_default=True, help="decades, to stop at")
+@click.option(
+    "--interval",
+    type=float,
+    default=0.3,
+    show_default=True,
+    help="stop at this width of lr90's interval, in decades",
+)
 @click.option(
     "--confirmations", type=int, default=12, show_default=True, help="maximum fresh seeds"
 )
@@ -42,8 +48,10 @@ NAME = "__problem__"
 @click.option("--scheduler", help="address of a Dask scheduler for the runs: tcp://host:8786")
 @click.option("--strict", is_flag=True, help="refuse workers that compute other last digits")
 @click.option("--time-out", type=float, help="seconds until a second worker gets the same run")
-@click.option("--storage", type=click.Path(path_type=Path), help="a journal, to continue later")
-@click.option("--json", "output", type=click.Path(path_type=Path), help="a file for the answer")
+@click.option(
+    "--storage", type=click.Path(path_type=Path), help="journal of the trials, to continue later"
+)
+@click.option("--json", "output", type=click.Path(path_type=Path), help="file for the answer")
 @click.option("--quiet", is_flag=True, help="show no progress")
 @one_line_errors
 def main(

@@ -26,15 +26,15 @@ MAX_POLL = 86_400
     type=click.FloatRange(0, MAX_POLL),
     default=10,
     show_default=True,
-    help="how often to ask the registry who is live; 0 is never",
+    help="time between two checks for a new champion; 0: no checks",
 )
 @one_line_errors
 def main(host: str, port: int, poll: float) -> None:
     """Serve the live version; after a promotion or rollback the new one takes over.
 
     POST /invocations takes {"inputs": images}, images (n, 28, 28, 1) in [0, 1], and gives
-    {"predictions": probabilities}, (n, 10). GET /ping tells that it is up, GET /metrics what it has
-    answered.
+    {"predictions": probabilities}, (n, 10). GET /ping answers while the server is up, and
+    GET /metrics counts the answers.
     """
     name = params.load().promote.model
     pin()

@@ -23,7 +23,11 @@ from lr_ceiling.simulation.scoring import compared, digest_now, simulate
 
 @click.command()
 @click.option(
-    "--studies", type=click.IntRange(min=2), default=1000, show_default=True, help="per oracle"
+    "--studies",
+    type=click.IntRange(min=2),
+    default=1000,
+    show_default=True,
+    help="studies per network",
 )
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
 @click.option(

@@ -38,7 +38,9 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.command()
 @click.argument("splits", type=click.Path(path_type=Path))
 @click.option("--search", type=FOLDER, required=True, help="the arms' folders")
-@click.option("--audit", type=click.Path(path_type=Path), required=True, help="early calls' audit")
+@click.option(
+    "--audit", type=click.Path(path_type=Path), required=True, help="report of `lr-ceiling audit`"
+)
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="the report")
 @click.option("--state", type=FOLDER, required=True, help="folder of runs")
 @one_line_errors
