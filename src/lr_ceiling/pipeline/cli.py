@@ -154,7 +154,7 @@ GROUPS = {
         "simulate": Entry(
             "commands.simulate",
             "Test the search on simulated networks whose ceilings are known.",
-            "lr-ceiling simulate --output reports/simulation.json",
+            "lr-ceiling simulate --output reports/simulation.json --state state/simulation",
         ),
     },
     "The live model": {
