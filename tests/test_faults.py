@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 from faults.campaign import Point, Tally
 from faults.report import ReliabilityReport
+from faults.signals import TRACKER
 
 # In a process with the layer: what each fault makes of a file that is written twice.
 PROBE = """
@@ -106,6 +107,17 @@ def test_a_sample_of_points_holds(asked: str, layer: Path) -> None:
     lines = tally.read_text()
     assert python("-m", "faults", *arguments).returncode == 0
     assert tally.read_text() == lines
+
+
+def test_the_resource_trackers_warning_is_known_and_nothing_else() -> None:
+    leak = (
+        "import multiprocessing, os, signal; lock = multiprocessing.get_context('spawn').Lock(); "
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    said = python("-c", leak).stderr
+    assert "leaked semaphore" in said
+    assert TRACKER.sub("", said) == ""
+    assert TRACKER.sub("", f"{said}error: one line") == "error: one line"
 
 
 def test_what_did_not_hold_is_counted(tmp_path: Path) -> None:
