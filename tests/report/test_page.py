@@ -197,7 +197,7 @@ def test_figures_are_files_too(project: Path) -> None:
 def test_range_tests_are_drawn_where_they_were_tried(project: Path, complete: Path) -> None:
     assert not (project / "reports/figures/range-tests.png").exists()
     assert (complete / "reports/figures/range-tests.png").exists()
-    assert "what each range test says" in (complete / "reports/index.html").read_text()
+    assert "the choice of each range test" in (complete / "reports/index.html").read_text()
 
 
 def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Path) -> None:

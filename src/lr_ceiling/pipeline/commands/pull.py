@@ -56,12 +56,11 @@ def _remote(repo: "Repo") -> str:
 def _fetch(repo: "Repo", remote: str) -> int:
     """Fetch into DVC's cache what it lacks. Raises PipelineError if it still lacks something."""
     from dvc.exceptions import DownloadError
-    from dvc_objects.errors import ObjectFormatError
 
     try:
         # With `verify` DVC compares digests, and removes objects that differ from the cache.
         fetched: int = repo.fetch(config={"remote": {remote: {"verify": True}}})
-    except (DownloadError, ObjectFormatError):
+    except DownloadError:
         # Some objects came and others did not. The check below finds the others.
         fetched = 0
     lacking = _lacking(repo)
@@ -86,17 +85,9 @@ def _lacking(repo: "Repo") -> dict[str, str]:
 
 def _objects(out: "Output") -> dict[str, str]:
     """The digests of an output and, if the cache has the list of its files, of these."""
-    from dvc_data.hashfile.tree import Tree
-    from dvc_objects.errors import ObjectFormatError
-
     found = {out.hash_info.value: str(out)}
-    if not out.hash_info.isdir:
-        return found
-    try:
-        files = Tree.load(out.cache, out.hash_info)
-    except (FileNotFoundError, ObjectFormatError):
-        return found
-    return found | {info.value: "/".join((str(out), *key)) for key, _, info in files}
+    files = out.get_obj() if out.hash_info.isdir else None
+    return found | {info.value: "/".join((str(out), *key)) for key, _, info in files or ()}
 
 
 def _fault(repo: "Repo", remote: str, lacking: Mapping[str, str]) -> str:
