@@ -93,11 +93,11 @@ def test_arms_come_in_the_order_of_the_studies() -> None:
 def test_rows_are_for_people() -> None:
     arms = ARMS[1:]
     assert point_rows(arms)[1] == (
-        "batchnorm relu, lr90 low", "9,000", "18 of 20", "15 to 20", "29%", "-", "yes",
+        "batch norm, relu: lr90 low", "9,000", "18 of 20", "15 to 20", "29%", "-", "yes",
     )  # fmt: skip
     assert finder_rows(arms) == [
-        ("batchnorm relu, fastai edge", "12,350", "2 of 5", "0.500"),
-        ("batchnorm relu, keras edge: never stopped", "10", "0 of 5", "-"),
+        ("batch norm, relu: fastai edge", "12,350", "2 of 5", "50%"),
+        ("batch norm, relu: keras edge, never stopped", "10", "0 of 5", "-"),
     ]
     assert points_in_words(arms[0].points).startswith(
         "18 of 20 at usable 0.006, predicted 15 to 20, 18 of 20 at lr90 low 9,000, predicted "

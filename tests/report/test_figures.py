@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 
 from conftest import small_belief, small_run, small_study
 from lr_ceiling.evidence.measurement import Measurement
-from lr_ceiling.evidence.records import Arm, Ratio, TriedFinder
+from lr_ceiling.evidence.records import VARIANTS, Arm, Ratio, TriedFinder
 from lr_ceiling.mnist.specification import Variant
 from lr_ceiling.report import figures
 from lr_ceiling.report.figures import LABEL_MARKS
-from lr_ceiling.report.words import VARIANTS, in_short
+from lr_ceiling.report.words import in_short
 from lr_ceiling.search.estimates import NOTHING
 from lr_ceiling.search.posterior import NO_CALLS, Observation, Range
 

@@ -16,6 +16,9 @@ from lr_ceiling.problems.judge import Label
 from lr_ceiling.search.estimates import Belief, Checks, Estimate
 from lr_ceiling.search.posterior import Calls, Tally
 
+# The variants as people name them.
+VARIANTS: dict[Variant, str] = {"baseline": "baseline", "batchnorm": "batch norm"}
+
 
 class EarlyDecisions(Record):
     """The number of trials that calls ended, of audited calls, and of wrong ones among these."""

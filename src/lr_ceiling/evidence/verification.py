@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from lr_ceiling.evidence.records import Study, TriedFinder, VerifiedArm, VerifiedPoint
+from lr_ceiling.evidence.records import VARIANTS, Study, TriedFinder, VerifiedArm, VerifiedPoint
 from lr_ceiling.rounding import short
 
 # The name of lr90's lower limit in reports.
@@ -51,7 +51,7 @@ def point_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
     """Observed and predicted numbers of stable seeds at each point: rows under POINT_COLUMNS."""
     return [
         (
-            f"{arm.variant} {arm.activation}, {point.at}",
+            f"{VARIANTS[arm.variant]}, {arm.activation}: {point.at}",
             short(point.learning_rate, 4),
             f"{point.stable} of {point.seeds}",
             "{} to {}".format(*point.predicted),
@@ -68,10 +68,10 @@ def finder_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
     """Numbers of stable seeds at the rates of range tests: rows under FINDER_COLUMNS."""
     return [
         (
-            f"{arm.variant} {arm.activation}, {one.name}{_ending(one)}",
+            f"{VARIANTS[arm.variant]}, {arm.activation}: {one.name}{_ending(one)}",
             short(one.learning_rate, 4),
             f"{one.stable} of {one.seeds}",
-            "-" if one.probability is None else f"{one.probability:.3f}",
+            "-" if one.probability is None else f"{one.probability:.0%}",
         )
         for arm in arms
         for one in arm.finders
@@ -98,7 +98,7 @@ def summary(arms: Sequence[VerifiedArm]) -> str:
 
 
 def _ending(finder: TriedFinder) -> str:
-    return ": never stopped" if finder.name.endswith("edge") and not finder.stopped else ""
+    return ", never stopped" if finder.name.endswith("edge") and not finder.stopped else ""
 
 
 def points_in_words(points: Sequence[VerifiedPoint]) -> str:

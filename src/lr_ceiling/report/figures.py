@@ -19,6 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from lr_ceiling.evidence.comparison import mean_by_step, training_curve, validation_curve
 from lr_ceiling.evidence.measurement import Measurement
 from lr_ceiling.evidence.records import (
+    VARIANTS,
     Arm,
     Ratio,
     Study,
@@ -31,7 +32,6 @@ from lr_ceiling.mnist.results import RunResult, read_runs
 from lr_ceiling.mnist.specification import Variant
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.report.words import (
-    VARIANTS,
     ceiling_in_short,
     decimal,
     in_short,

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lr_ceiling.evidence.records import ArmCeilings, Claim, Ratio
+from lr_ceiling.evidence.records import VARIANTS, ArmCeilings, Claim, Ratio
 from lr_ceiling.report.words import (
-    VARIANTS,
     in_short,
     in_times,
     likely,

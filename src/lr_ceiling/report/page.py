@@ -178,7 +178,10 @@ def percent(accuracy: Spread) -> str:
 
 
 def median_steps(steps: Sequence[int | None]) -> str:
-    """The median, as words, where some runs never got there; the later one of an even number."""
+    """The median in words. None is a run that never got there, and counts as the latest.
+
+    Of an even number of runs, the later of the two in the middle counts.
+    """
     reached = sorted(step for step in steps if step is not None)
     middle = len(steps) // 2
     return f"{reached[middle]:,}" if middle < len(reached) else "never"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lr_ceiling.evidence.records import (
+    VARIANTS,
     ArmCeilings,
     CellSummary,
     Claim,
@@ -17,11 +18,9 @@ from lr_ceiling.evidence.records import (
     Surest,
     UsableRate,
 )
-from lr_ceiling.mnist.specification import Variant
 from lr_ceiling.rounding import short, significant
 from lr_ceiling.search.estimates import LIKELY, Estimate
 
-VARIANTS: dict[Variant, str] = {"baseline": "baseline", "batchnorm": "batch norm"}
 # The IPCC's scale of likelihood: from which probability on a word is used.
 LIKELIHOOD = (
     (0.99, "almost certain"),

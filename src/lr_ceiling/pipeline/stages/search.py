@@ -34,7 +34,9 @@ from lr_ceiling.search.posterior import Observation
 @click.argument("splits", type=click.Path(path_type=Path))
 @click.option("--variant", required=True, help="baseline or batchnorm")
 @click.option("--activation", required=True, help="relu, sigmoid, tanh, ...")
-@click.option("--audit", type=click.Path(path_type=Path), required=True, help="early calls' audit")
+@click.option(
+    "--audit", type=click.Path(path_type=Path), required=True, help="the audit of early calls"
+)
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="folder of trials")
 @click.option("--state", type=click.Path(path_type=Path), required=True, help="folder of journals")
 @quiet_option
