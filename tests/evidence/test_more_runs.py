@@ -52,3 +52,6 @@ def test_a_run_in_words() -> None:
         "baseline relu lr=0.003 seed=0, initial scale 30: slow at accuracy 0.950"
     )
     assert "scale" not in more_runs.in_words(small_run())
+    # Moving averages lag, but the label is of the weights.
+    lagging = small_run(variant="batchnorm", validation_accuracy=0.5, reestimated_accuracy=0.987)
+    assert more_runs.in_words(lagging).endswith("stable at accuracy 0.987")

@@ -108,7 +108,8 @@ def activation_cells(template: RunSpec, seeds: Sequence[int]) -> list[list[RunSp
 def in_words(run: RunSummary) -> str:
     """The result of a run, in words."""
     scale = "" if run.spec.init_scale == 1 else f", initial scale {short(run.spec.init_scale, 3)}"
-    return f"{run.spec.name}{scale}: {run.label} at accuracy {run.validation_accuracy:.3f}"
+    # The accuracy that the label was decided by.
+    return f"{run.spec.name}{scale}: {run.label} at accuracy {run.accuracy_by_weights:.3f}"
 
 
 def _seeded(template: RunSpec, cell: Cell, seeds: Iterable[int]) -> list[RunSpec]:
