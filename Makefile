@@ -49,7 +49,7 @@ lint: $(DEVELOPMENT) ## style, types, dependencies, security rules, and the GitH
 vulnerabilities: | $(BIN)/python ## look up known vulnerabilities of all locked packages
 	@$(BIN)/python -m venv .venv/pip-audit
 	@.venv/pip-audit/bin/python -m pip install --quiet --require-hashes --requirement requirements-pip-audit.txt
-	.venv/pip-audit/bin/pip-audit --strict --require-hashes --disable-pip $(addprefix -r ,$(filter-out requirements-uv.txt,$(wildcard requirements*.txt)))
+	.venv/pip-audit/bin/pip-audit --strict --require-hashes --disable-pip $(addprefix -r ,$(wildcard requirements*.txt))
 
 smoke: $(RUNTIME) ## the same pipeline on small budgets, in state/smoke
 	python tests/smoke.py state/smoke
@@ -64,7 +64,7 @@ audit: $(RUNTIME) data/splits.npz ## let runs run on that the judge would end; c
 verify: $(RUNTIME) data/splits.npz ## fresh seeds at the ceilings, about an hour; can be stopped and goes on
 	lr-ceiling verify data/splits.npz --search data/search --audit reports/audit.json --output reports/verification.json --state state/runs
 
-claims: $(RUNTIME) data/splits.npz ## the claims that need more runs, 40 minutes; can be stopped and goes on
+claims: $(RUNTIME) data/splits.npz ## the claims that need more runs, 40 to 80 minutes; can be stopped and goes on
 	lr-ceiling claims data/splits.npz --train data/train --output reports/claims.json --state state/runs
 
 simulate: $(RUNTIME) ## hold the search against networks whose ceilings are known, hours; can be stopped and goes on

@@ -172,3 +172,33 @@ def test_a_driver_that_is_stopped_while_processes_start_says_one_line(
     # The pipes end with the last process that was started.
     assert driver.communicate(timeout=300) == ("stopped\n", "")
     assert driver.returncode == 0
+
+
+def test_an_ignored_signal_takes_no_others_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, lambda number, frame: heard.append(number))
+    try:
+        with executor._held_back(signal.SIGUSR1, signal.SIGUSR2):
+            signal.raise_signal(signal.SIGUSR1)
+            signal.raise_signal(signal.SIGUSR2)
+            assert heard == []
+        assert heard == [signal.SIGUSR2]
+        assert signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+
+
+def test_a_second_signal_without_a_handler_ends_the_process_at_once() -> None:
+    script = """
+import signal
+from lr_ceiling.execution.executor import _held_back
+with _held_back(signal.SIGINT, signal.SIGTERM):
+    signal.raise_signal(signal.SIGTERM)
+    print("held", flush=True)
+    signal.raise_signal(signal.SIGTERM)
+    print("ignored", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "held\n", "")

@@ -10,6 +10,7 @@ from threading import Thread
 import dvc_http
 import pytest
 from click.testing import CliRunner, Result
+from dvc.exceptions import DownloadError
 from dvc.repo import Repo
 
 from lr_ceiling.pipeline.commands import pull
@@ -168,6 +169,46 @@ def test_a_remote_that_does_not_answer_is_named(project: Path) -> None:
 def test_a_remote_that_refuses_is_named(project: Path) -> None:
     for address in served(Refusing):
         assert fault(pulled(address)).startswith(f"the remote {address} can't be read: 403, ")
+
+
+def test_no_message_has_the_password_of_a_remote(project: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
+        port = closed.server_port
+    told = fault(pulled(f"http://user:secret@127.0.0.1:{port}"))
+    assert told.startswith(f"the remote http://127.0.0.1:{port} can't be read: ")
+    assert "secret" not in told
+
+
+def test_a_cache_that_can_not_be_written_is_not_the_remotes_fault(
+    project: Path, address: str
+) -> None:
+    cache = project / ".dvc" / "cache" / "files"
+    cache.parent.mkdir(parents=True)
+    cache.write_text("")
+    assert "Not a directory" in fault(pulled(address))
+
+
+def test_objects_that_come_and_are_not_kept_are_told(
+    project: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object, **named: object) -> None:
+        raise DownloadError(4)
+
+    monkeypatch.setattr(Repo, "fetch", full)
+    told = fault(pulled(address))
+    assert told.startswith("data/models, data/runs can't be kept in DVC's cache: is the disk full?")
+
+
+def test_a_stage_that_was_never_run_is_named(project: Path, address: str) -> None:
+    Path("dvc.yaml").write_text(STAGE + "  other:\n    cmd: echo 4 > new\n    outs: [new]\n")
+    assert fault(pulled(address)) == "dvc.lock doesn't have new: `dvc repro` makes it"
+
+
+def test_a_remote_without_an_address_is_told(project: Path) -> None:
+    with Repo() as repo, repo.config.edit("repo") as config:
+        config["core"]["remote"] = "results"
+    told = fault(CliRunner().invoke(pull.main))
+    assert told.startswith("the remote results has no address: `dvc remote add results <address>`")
 
 
 def test_without_a_remote_it_says_how_to_set_one(project: Path) -> None:

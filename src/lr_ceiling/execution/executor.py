@@ -91,28 +91,38 @@ def _start_server() -> None:
 
 @contextlib.contextmanager
 def _held_back(*numbers: int) -> Iterator[None]:
-    """Hold back these signals until the block ends, in the main thread."""
+    """Hold back the first of these signals until the block ends, in the main thread.
+
+    A second one is obeyed at once.
+    """
     came: list[int] = []
     # Python handles signals in the main thread alone.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in numbers}
+    # An ignored signal stays ignored, and a handler that is not Python's (None) can't be put back.
+    held = [n for n, handler in before.items() if handler not in (None, signal.SIG_IGN)]
 
     def note(number: int, frame: types.FrameType | None) -> None:
-        handler = before[number]
-        if came and callable(handler):
-            handler(number, frame)
         came.append(number)
+        if len(came) == 1:
+            return
+        handler = before[number]
+        if callable(handler):
+            handler(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
-    for number in numbers:
-        signal.signal(number, note)
     try:
+        for number in held:
+            signal.signal(number, note)
         yield
     finally:
-        for number, handler in before.items():
-            # None is a handler that is not Python's.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        # The first one last: Ctrl-C must not interrupt this.
+        for number in reversed(held):
+            signal.signal(number, before[number])
         for number in came[:1]:
             signal.raise_signal(number)
 

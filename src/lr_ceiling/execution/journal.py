@@ -21,6 +21,8 @@ from lr_ceiling.search.sampler import INDEX
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+# Errors of Optuna, and of JSON, for lines that Optuna did not write.
+DAMAGED = (ValueError, KeyError, AttributeError, TypeError, AssertionError, RecursionError)
 # The first bytes of an Optuna journal.
 BEGIN = b'{"op_code":'
 
@@ -75,8 +77,8 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
     A new study gets `name`. An existing study is found under any name, since its file may have been
     renamed. Effects of a kill are repaired: a half-written last line is cut off, and trials that
     were in progress are set to FAIL, so that the driver runs them again. Raises ResultsError if the
-    journal is damaged or is another kind of file, and StudyError if no driver made its study. Both
-    files stay unchanged.
+    journal is damaged or is another kind of file, and StudyError if no driver made its study. Apart
+    from a half-written last line, both files stay unchanged.
     """
     _check_kind(journal)
     with _writing(journal):
@@ -99,8 +101,7 @@ def load_study(journal: Path, name: str, sampler: BaseSampler) -> Study:
             study = optuna.create_study(
                 study_name=name, storage=storage, sampler=sampler, direction="maximize"
             )
-    # Optuna's errors for a line that it did not write.
-    except (ValueError, KeyError, AttributeError, TypeError, AssertionError) as error:
+    except DAMAGED as error:
         reason = " ".join(str(error).split())[:100]
         raise ResultsError(f"{journal} is damaged ({reason}): remove it and run again") from None
     if any(INDEX not in trial.user_attrs for trial in study.get_trials(deepcopy=False)):

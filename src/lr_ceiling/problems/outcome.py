@@ -17,9 +17,10 @@ class Outcome:
 
     Attributes:
         stable: whether the run trained.
-        score: its score, in units of its own; None if it is not finite. If the problem ends runs
-            that it predicts to succeed, the runs that it doesn't predict are worse than most. Then
-            give None to all but those that a random draw before their start lets run to the end.
+        score: its score, in units of its own; None if it is not finite. If your problem ends runs
+            early because they will succeed, the runs that go on are worse than average. Then decide
+            by a random draw before each run whether it goes to the end, and give a score for those
+            alone.
         label: how it ended, in one word.
         cost: its cost in full runs, above 0: 0.5 for a run that ended half way.
         as_saved: the score of the saved model, if it differs from `score`: batch norm then uses the

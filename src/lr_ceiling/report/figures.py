@@ -184,7 +184,7 @@ def ceilings_of_arms(arms: Mapping[Arm, Measurement], ratios: Sequence[Ratio] = 
 def range_tests_of_arms(
     arms: Mapping[Arm, Measurement], tried: Mapping[Arm, Sequence[TriedFinder]]
 ) -> Figure:
-    """What range tests say of each arm, under up to where it trains, on a log axis.
+    """The ceiling of each arm, and under it the rates that range tests choose, on a log axis.
 
     A bar is lr90's 95% interval. The marks of a range test are coloured by how many fresh seeds
     were stable there; an arrow is the end of a sweep that never stopped.

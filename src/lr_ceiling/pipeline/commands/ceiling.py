@@ -11,6 +11,7 @@ from lr_ceiling.report.schemas import CeilingsReport
 from lr_ceiling.report.words import (
     in_times,
     lr90_times,
+    network,
     no_accuracy_lost_up_to,
     points,
     trains_up_to,
@@ -57,14 +58,14 @@ def main(variant: str | None, activation: str | None, ceilings: Path) -> None:
 
 def row(arm: ArmCeilings) -> tuple[str, str, str]:
     """An arm as a row under COLUMNS."""
-    return f"{arm.variant} {arm.activation}", no_accuracy_lost_up_to(arm), trains_up_to(arm)
+    return network(arm), no_accuracy_lost_up_to(arm), trains_up_to(arm)
 
 
 def in_times_of(ratio: Ratio) -> str:
-    """The ratio of batch norm's learning rates to the baseline's, if runs bound both."""
+    """The ratio of batch norm's learning rates to the baseline's, or its one known limit."""
     known = {
-        "no accuracy lost up to": ratio.usable and ratio.usable.estimate and in_times(ratio.usable),
-        "trains up to": ratio.lr90.estimate and lr90_times(ratio),
+        "no accuracy lost up to": ratio.usable and in_times(ratio.usable),
+        "trains up to": lr90_times(ratio),
     }
     told = [f"{what} {times or 'not bounded'}" for what, times in known.items()]
     return f"{ratio.activation}, batch norm's over the baseline's: {'; '.join(told)}"

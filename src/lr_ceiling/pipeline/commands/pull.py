@@ -1,5 +1,6 @@
 """`lr-ceiling pull`: fetches the results that dvc.lock names, instead of computing them."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 LOGGERS = ("dvc", "dvc_data", "dvc_objects")
 # A message names so many files at most.
 SHOWN = 3
+# Hexadecimal digits of an MD5. The name of a folder's object has a suffix.
+MD5 = 32
 INSTEAD = "`make repro` computes the results instead"
 
 
@@ -36,11 +39,15 @@ def main(force: bool) -> None:
     try:
         with Repo() as repo:
             remote = _remote(repo)
+            outputs = len(_cached(repo))
             fetched = _fetch(repo, remote)
             repo.checkout(force=force)
-            outputs = len(_cached(repo))
-    except DvcException as error:
-        raise PipelineError(" ".join(str(error).split())) from None
+    # DVC passes on errors of the cache's folder, and of a kind of remote that is not installed.
+    except (DvcException, PipelineError, OSError, ImportError) as error:
+        # Imported here because it imports MLflow. A remote's address may hold a password.
+        from lr_ceiling.tracking.credentials import hide
+
+        raise PipelineError(hide(" ".join(str(error).split()))) from None
     click.echo(f"{fetched} objects fetched; all {outputs} outputs of dvc.lock are here")
 
 
@@ -49,6 +56,10 @@ def _remote(repo: "Repo") -> str:
     if name is None:
         raise PipelineError(
             "no remote is set: `dvc remote add --default results <address>` sets one; " + INSTEAD
+        )
+    if name not in repo.config["remote"]:
+        raise PipelineError(
+            f"the remote {name} has no address: `dvc remote add {name} <address>` gives it one"
         )
     return name
 
@@ -70,8 +81,12 @@ def _fetch(repo: "Repo", remote: str) -> int:
 
 
 def _cached(repo: "Repo") -> list["Output"]:
-    """The outputs that are in DVC's cache; git holds the others."""
-    return [out for out in repo.index.outs if out.use_cache]
+    """The outputs that are in DVC's cache; git holds the others. Raises PipelineError."""
+    cached = [out for out in repo.index.outs if out.use_cache]
+    unknown = [str(out) for out in cached if not out.hash_info.value]
+    if unknown:
+        raise PipelineError(f"dvc.lock doesn't have {_named(unknown)}: `dvc repro` makes it")
+    return cached
 
 
 def _lacking(repo: "Repo") -> dict[str, str]:
@@ -91,23 +106,28 @@ def _objects(out: "Output") -> dict[str, str]:
 
 
 def _fault(repo: "Repo", remote: str, lacking: Mapping[str, str]) -> str:
-    """Say why objects did not come: the remote can't be read, lacks them, or damaged them."""
-    store = repo.cloud.get_remote_odb(remote)
+    """Say why objects did not come."""
+    objects = repo.cloud.get_remote_odb(remote)
     address = repo.config["remote"][remote]["url"]
-    there = set(store.oids_exist(list(lacking)))
-    missing = {digest: path for digest, path in lacking.items() if digest not in there}
-    damaged = [path for digest, path in lacking.items() if digest in there]
-    faults = [f"has damaged copies of {_named(damaged)}"] if damaged else []
-    if missing:
-        try:
+    missing, damaged = [], []
+    try:
+        for digest, path in lacking.items():
             # To DVC a remote that does not answer is an empty one; this request tells them apart.
-            store.fs.cat_file(store.oid_to_path(next(iter(missing))), end=1)
-        except FileNotFoundError:
-            faults.append(f"lacks {_named(list(missing.values()))}")
-        # Each kind of remote raises errors of its own.
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            return f"the remote {address} can't be read: {reason}"
+            try:
+                content = objects.fs.cat_file(objects.oid_to_path(digest))
+            except FileNotFoundError:
+                missing.append(path)
+                continue
+            if hashlib.md5(content, usedforsecurity=False).hexdigest() != digest[:MD5]:
+                damaged.append(path)
+    # Each kind of remote raises errors of its own.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return f"the remote {address} can't be read: {reason}"
+    faults = [f"has damaged copies of {_named(damaged)}"] if damaged else []
+    faults += [f"lacks {_named(missing)}"] if missing else []
+    if not faults:
+        return f"{_named(list(lacking.values()))} can't be kept in DVC's cache: is the disk full?"
     return f"the remote {address} {' and '.join(faults)}"
 
 

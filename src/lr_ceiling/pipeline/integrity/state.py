@@ -92,7 +92,8 @@ def _holders(rwlock: Mapping[str, Mapping[str, Any]]) -> set[tuple[int, str]]:
 def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    # No process has a number that large.
+    except (ProcessLookupError, OverflowError):
         return False
     # It is another user's.
     except PermissionError:

@@ -133,7 +133,8 @@ def read_keras(url: str, sha256: str, timeout_seconds: float) -> Arrays:
 def download(url: str, timeout_seconds: float) -> bytes:
     """The bytes at `url`, 16 MB at most, with a progress bar on a terminal.
 
-    Raises SourceError if they are not complete within `timeout_seconds`, or if a web page comes.
+    Raises SourceError if they are not complete within `timeout_seconds`, twice that if the server
+    is silent at last, or if a web page comes.
     """
     deadline = time.monotonic() + timeout_seconds
     content = bytearray()
