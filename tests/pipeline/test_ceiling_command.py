@@ -40,8 +40,8 @@ def test_each_network_has_a_row_with_two_learning_rates(tmp_path: Path) -> None:
     arms = [make_arm("baseline"), make_arm()]
     shown = ask(tmp_path, arms=arms)
     assert shown.exit_code == 0
-    for variant in ("baseline", "batchnorm"):
-        (line,) = (line for line in shown.stdout.splitlines() if f"{variant} relu" in line)
+    for name in ("baseline, relu", "batch norm, relu"):
+        (line,) = (line for line in shown.stdout.splitlines() if f" {name} " in line)
         assert "0.006 (0.003 to 0.012)" in line
         assert "0.01 (0.005 to 0.02)" in line
     assert (
@@ -53,8 +53,8 @@ def test_each_network_has_a_row_with_two_learning_rates(tmp_path: Path) -> None:
 def test_one_network_alone_has_no_ratio(tmp_path: Path) -> None:
     arms = [make_arm("baseline"), make_arm()]
     shown = ask(tmp_path, "--variant", "batchnorm", "--activation", "relu", arms=arms)
-    assert "batchnorm relu" in shown.stdout
-    assert "baseline relu" not in shown.stdout
+    assert "batch norm, relu" in shown.stdout
+    assert "baseline, relu" not in shown.stdout
     assert "times" not in shown.stdout
 
 

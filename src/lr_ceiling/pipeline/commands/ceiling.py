@@ -62,12 +62,15 @@ def row(arm: ArmCeilings) -> tuple[str, str, str]:
 
 
 def in_times_of(ratio: Ratio) -> str:
-    """The ratio of batch norm's learning rates to the baseline's, or its one known limit."""
+    """The ratio of batch norm's learning rates to the baseline's.
+
+    Where no ceiling was found, the highest tried rate would set the ratio of lr90.
+    """
     known = {
         "no accuracy lost up to": ratio.usable and in_times(ratio.usable),
-        "trains up to": lr90_times(ratio),
+        "trains up to": ratio.lr90.estimate and lr90_times(ratio),
     }
-    told = [f"{what} {times or 'not bounded'}" for what, times in known.items()]
+    told = [f"{what} {times or 'not bounded from above'}" for what, times in known.items()]
     return f"{ratio.activation}, batch norm's over the baseline's: {'; '.join(told)}"
 
 
