@@ -11,6 +11,7 @@ from conftest import ROOT, arm_of, small_run
 from lr_ceiling.evidence.records import Ratio
 from lr_ceiling.pipeline.commands import ceiling
 from lr_ceiling.report.schemas import CeilingsReport
+from lr_ceiling.report.words import network
 from lr_ceiling.search.estimates import NOTHING as UNBOUNDED
 from lr_ceiling.search.estimates import Estimate
 
@@ -77,7 +78,7 @@ def test_the_projects_own_report_is_read() -> None:
     shown = CliRunner().invoke(ceiling.main, ["--ceilings", str(path)])
     assert shown.exit_code == 0
     for arm in CeilingsReport.read(path).arms:
-        assert f"{arm.variant} {arm.activation}" in shown.stdout
+        assert f" {network(arm)} " in shown.stdout
 
 
 @pytest.mark.parametrize(
