@@ -43,7 +43,7 @@ def test_a_second_writer_is_refused_and_the_lock_ends_with_the_first() -> None:
     [
         (audit, "splits --state s"),
         (claims, "splits --train t --state s"),
-        (simulate, ""),
+        (simulate, "--state s"),
         (verify, "splits --search t --audit a --state s"),
     ],
     ids=["audit", "claims", "simulate", "verify"],

@@ -208,7 +208,7 @@ def test_it_says_whether_the_ceilings_were_verified(project: Path, complete: Pat
     assert "Not verified by fresh seeds: batch norm, relu." in text
     assert "<td>7 of 8</td><td>5 to 8</td><td>44%</td><td>-</td><td>yes</td>" in text
     assert "4 of 4 counts lie in their interval. On average an interval allowed 44%" in text
-    assert "some suggestion</th><td>0.2</td><td>0 of 8</td><td>0.250</td>" in text
+    assert "some suggestion</th><td>0.2</td><td>0 of 8</td><td>25%</td>" in text
 
 
 def test_reports_of_other_params_or_ceilings_are_not_these(complete: Path, tmp_path: Path) -> None:
