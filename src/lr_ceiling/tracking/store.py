@@ -237,7 +237,7 @@ class Store:
         """Whether this result is there whole; what else bears its key is removed."""
         whole = False
         for run in self._of_key(experiment, identity["key"]):
-            if run.info.status == "FINISHED" and identity.items() <= run.data.tags.items():
+            if _is_whole(run, identity):
                 whole = True
             elif not self._is_being_logged(run):
                 self._remove(experiment, run)
@@ -255,11 +255,8 @@ class Store:
         """Of equal results that several checkouts have logged at the same time, keep one."""
         if self._logger is None:
             return
-        equal = [
-            run
-            for run in self._of_key(experiment, identity["key"])
-            if run.info.status == "FINISHED" and identity.items() <= run.data.tags.items()
-        ]
+        found = self._of_key(experiment, identity["key"])
+        equal = [run for run in found if _is_whole(run, identity)]
         # By its number, so that all of them keep the same one.
         for run in sorted(equal, key=lambda run: str(run.info.run_id))[1:]:
             # The registry's models belong to their runs.
@@ -312,6 +309,11 @@ class Store:
         dataset = Dataset("mnist", digest[:16], "local", json.dumps({"sha256": digest}))
         context = InputTag("mlflow.data.context", "training")
         _insert(self._client.log_inputs, run.info.run_id, [DatasetInput(dataset, [context])])
+
+
+def _is_whole(run: Run, identity: Mapping[str, str]) -> bool:
+    """Whether a run is logged to its end and holds this result."""
+    return run.info.status == "FINISHED" and identity.items() <= run.data.tags.items()
 
 
 def _insert(call: Callable[..., None], *arguments: object) -> None:
