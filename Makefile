@@ -58,19 +58,19 @@ smoke: $(RUNTIME) ## the same pipeline on small budgets, in state/smoke
 rehearse: $(DEVELOPMENT) ## two weeks of a GitHub workflow here: WORKFLOW=retrain
 	python tests/rehearse.py $(or $(WORKFLOW),retrain) state/rehearsal $(or $(WHAT),weeks)
 
-audit: $(RUNTIME) data/splits.npz ## let runs run on that the judge would end; can be stopped and goes on
+audit: $(RUNTIME) data/splits.npz ## continue runs that the judge would end, and count its errors; can be stopped and continued
 	lr-ceiling audit data/splits.npz --output reports/audit.json --state state/runs
 
-verify: $(RUNTIME) data/splits.npz ## fresh seeds at the ceilings, about an hour; can be stopped and goes on
+verify: $(RUNTIME) data/splits.npz ## fresh seeds at the ceilings, about an hour; can be stopped and continued
 	lr-ceiling verify data/splits.npz --search data/search --audit reports/audit.json --output reports/verification.json --state state/runs
 
-claims: $(RUNTIME) data/splits.npz ## the claims that need more runs, 40 to 80 minutes; can be stopped and goes on
+claims: $(RUNTIME) data/splits.npz ## the claims that need more runs, 40 to 80 minutes; can be stopped and continued
 	lr-ceiling claims data/splits.npz --train data/train --output reports/claims.json --state state/runs
 
-simulate: $(RUNTIME) ## hold the search against networks whose ceilings are known, hours; can be stopped and goes on
+simulate: $(RUNTIME) ## test the search on networks whose ceilings are known, hours; can be stopped and continued
 	lr-ceiling simulate --output reports/simulation.json --state state/simulation
 
-faults: $(RUNTIME) ## every write that fails, is torn or the last one, in a small pipeline; hours, can be stopped
+faults: $(RUNTIME) ## make each disk write of a small pipeline fail, tear, or be the last; hours, can be stopped and continued
 	python -m faults
 	python -m faults.cluster --output reports/reliability.json
 

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import filelock
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
+from waiting import WAIT_SECONDS
+
 # Debian's, GitHub's images', and what Google's own package is called.
 NAMES = ("chromium", "google-chrome", "google-chrome-stable", "chromium-browser")
 # Without these it looks up hosts of its maker at each start.
@@ -32,8 +34,6 @@ NEEDED = "install Debian's package chromium, or Google Chrome"
 PATIENT = ("-o", "DPkg::Lock::Timeout=300")
 # Of what apt-get says, the end tells why it failed.
 LAST_LINES = 5
-# What is waited for may be a minute's work of one core, shared with other tests.
-WAIT_SECONDS = 60.0
 AXE = "axe-core@4.14.1"
 AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 STATE = Path(__file__).parents[1] / "state" / "tests"

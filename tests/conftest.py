@@ -6,8 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import product
@@ -23,7 +22,7 @@ from playwright.sync_api import Browser
 from ruamel.yaml import YAML
 
 import wheels
-from browser import WAIT_SECONDS, Watched, started_chromium, watched_page
+from browser import Watched, started_chromium, watched_page
 from lr_ceiling import tracking
 from lr_ceiling.errors import DatasetError
 from lr_ceiling.evidence.records import (
@@ -607,13 +606,3 @@ def in_a_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end; in a thread, since the tests' browser has a loop in this one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = WAIT_SECONDS) -> bool:
-    """Wait for `condition`, for so long at most; whether it came true."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import wait_until
+from waiting import wait_until
 
 
 @dataclass(frozen=True)

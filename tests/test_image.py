@@ -11,11 +11,12 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 
-from conftest import ROOT, wait_until
+from conftest import ROOT
 from lr_ceiling import tracking
 from lr_ceiling.execution.files import sha256_of
 from lr_ceiling.live.registry import SHA256, Registry
 from lr_ceiling.mnist.results import RunResult
+from waiting import wait_until
 
 DOCKERFILE = ROOT / "Dockerfile"
 IMAGE = "lr-ceiling:test"

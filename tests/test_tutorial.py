@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import pytest
 
-from browser import WAIT_SECONDS
 from conftest import ROOT, SMALL_PIPELINE, keep_work, run_command
 from lr_ceiling.pipeline.cli import main
 from smoke import OUTSIDE, change_params, run, search_path
+from waiting import WAIT_SECONDS
 
 PAGE = ROOT / "docs" / "tutorial.md"
 # Where the page's reader has the project.

@@ -51,6 +51,17 @@ def test_the_wheel_holds_the_package_and_asks_for_little(installed: tuple[Path, 
     assert set(told.get_all("Provides-Extra") or ()) == {"plot", "keras", "cluster", "pipeline"}
 
 
+def test_the_librarys_tests_need_nothing_else(python: Path, tmp_path: Path) -> None:
+    """Workflows run them on other systems, in an environment of the wheel and these."""
+    site = Path(pytest.__file__).parents[1]
+    names = "pytest _pytest py.py pluggy iniconfig packaging pygments hypothesis sortedcontainers"
+    for name in [*names.split(), *(path.name for path in site.glob("_hypothesis_*.py"))]:
+        (tmp_path / name).symlink_to(site / name)
+    command = [str(python), "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    shown = call([*command, "@tests/library.txt"], ROOT, {"PYTHONPATH": str(tmp_path)}).stdout
+    assert re.search(r"\d{3} tests collected", shown) or re.search(r"\d{3}/\d+ tests", shown), shown
+
+
 def test_the_lock_has_the_pipelines_tensorflow() -> None:
     (bound,) = PROJECT["tool"]["uv"]["override-dependencies"]
     assert (

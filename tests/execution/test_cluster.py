@@ -16,7 +16,7 @@ import dask
 import pytest
 from distributed import Client, LocalCluster, WorkerPlugin
 
-from conftest import in_a_loop, wait_until
+from conftest import in_a_loop
 from dask_processes import LOOPBACK, Host, Processes, dask_processes, two_hosts
 from lr_ceiling import Ceiling, DaskCluster, find_ceiling
 from lr_ceiling.errors import LockedError, ParamsError, WorkerError
@@ -25,6 +25,7 @@ from lr_ceiling.execution.admission import Told, Versioned
 from lr_ceiling.execution.cluster import NAME, cluster_of
 from lr_ceiling.execution.progress import Watch
 from lr_ceiling.execution.remote import SchedulerGoneError
+from waiting import wait_until
 
 Runs = Callable[[float, int], bool]
 
@@ -195,7 +196,11 @@ def test_what_a_killed_driver_left_is_removed_by_the_next_one(client: Client) ->
     class Left(WorkerPlugin):  # type: ignore[misc]
         pass
 
-    client.register_plugin(Left(), name=f"{NAME}:Client-that-is-gone:0")
+    name = f"{NAME}:Client-that-is-gone:0"
+    client.register_plugin(Left(), name=name)
+    assert name in client.run_on_scheduler(
+        lambda dask_scheduler: list(dask_scheduler.worker_plugins)
+    )
     asked(plain(), executor=client, budget=1)
     left = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins))
     assert not [name for name in left if name.startswith(NAME)]

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from conftest import wait_until
 from lr_ceiling.execution import executor
 from lr_ceiling.execution.executor import cores, cpu_quota, local_executor
+from waiting import wait_until
 
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 PREPARATION = """
 import os
 import time
@@ -69,7 +70,8 @@ def test_cores_are_those_of_affinity_and_quota(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor, "CGROUP", tmp_path)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
+    # macOS and Windows have none.
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     assert cores() == 8
     (tmp_path / "cpu.max").write_text("250000 100000")
     assert cores() == 3
@@ -150,6 +152,7 @@ except KeyboardInterrupt:
 """
 
 
+@POSIX
 @pytest.mark.parametrize("to_all", [True, False], ids=["Ctrl-C", "SIGTERM"])
 def test_a_driver_that_is_stopped_while_processes_start_says_one_line(
     to_all: bool, tmp_path: Path
@@ -174,7 +177,8 @@ def test_a_driver_that_is_stopped_while_processes_start_says_one_line(
     assert driver.returncode == 0
 
 
-def test_an_ignored_signal_takes_no_others_place(monkeypatch: pytest.MonkeyPatch) -> None:
+@POSIX
+def test_an_ignored_signal_takes_no_others_place() -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGUSR2, lambda number, frame: heard.append(number))
@@ -190,6 +194,7 @@ def test_an_ignored_signal_takes_no_others_place(monkeypatch: pytest.MonkeyPatch
         signal.signal(signal.SIGUSR2, signal.SIG_DFL)
 
 
+@POSIX
 def test_a_second_signal_without_a_handler_ends_the_process_at_once() -> None:
     script = """
 import signal

@@ -37,15 +37,9 @@ def _answered_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def happened() -> Counter[str]:
-    return Counter()
-
-
 @pytest.mark.parametrize("kind", range(len(KINDS)))
-def test_whatever_happens_on_a_cluster_the_runs_are_those_of_a_quiet_one(
-    kind: int, happened: Counter[str]
-) -> None:
+def test_whatever_happens_on_a_cluster_the_runs_are_those_of_a_quiet_one(kind: int) -> None:
+    happened: Counter[str] = Counter()
     for seed in range(kind, SEEDS, len(KINDS)):
         found = search(seed)
         assert found.difference is None, f"{found.difference}\n  {replay(seed)}"

@@ -18,11 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import is_alive, wait_until
+from conftest import is_alive
 from lr_ceiling.errors import WorkerError
 from lr_ceiling.execution.executor import local_executor
 from lr_ceiling.execution.runner import Ended, Report, Runner, Task, work
 from tasks import Failing, Square, Suicidal
+from waiting import wait_until
 
 TESTS = Path(__file__).parents[1]
 

@@ -129,9 +129,7 @@ def test_a_study_that_another_driver_has_open_is_left_to_its_own_stage(
             assert set(third.spare) == {CELLS[1], "theory"}
 
 
-def test_what_fails_ahead_is_left_to_its_own_stage(
-    small_splits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fails_ahead_is_left_to_its_own_stage(small_splits: Path, tmp_path: Path) -> None:
     project = make_project(tmp_path)
     # A folder in the way: no finding of theory can be kept.
     (project / "state").mkdir()

@@ -12,9 +12,9 @@ import cloudpickle
 import pytest
 from click.testing import CliRunner
 
-from conftest import wait_until
 from lr_ceiling.pipeline.cli import main
 from lr_ceiling.pipeline.commands.find import NAME, load_problem
+from waiting import wait_until
 
 PROBLEM = """
 from __future__ import annotations

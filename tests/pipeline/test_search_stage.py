@@ -14,13 +14,14 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from conftest import children_of, is_alive, run_command, small_project, small_study, wait_until
+from conftest import children_of, is_alive, run_command, small_project, small_study
 from lr_ceiling.evidence.records import Study
 from lr_ceiling.execution.files import read_json, write_json
 from lr_ceiling.mnist.results import read_runs
 from lr_ceiling.pipeline.stages import search as stage
 from lr_ceiling.pipeline.stages.search import main
 from lr_ceiling.search.schedule import PARTS
+from waiting import wait_until
 
 OUTPUT = Path("data/search/baseline-relu")
 # A run is called dead at its second probe, after 500 steps.

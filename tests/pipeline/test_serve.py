@@ -19,8 +19,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from browser import WAIT_SECONDS
-from conftest import ROOT, wait_until
+from conftest import ROOT
 from hostile import hostile
 from lr_ceiling import tracking
 from lr_ceiling.execution.files import sha256_of
@@ -31,6 +30,7 @@ from lr_ceiling.mnist import dataset
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.pipeline.commands import serve
 from registering import promote
+from waiting import WAIT_SECONDS, wait_until
 
 
 class Answer(NamedTuple):

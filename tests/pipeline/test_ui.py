@@ -15,11 +15,12 @@ import pytest
 from click.testing import CliRunner
 from playwright.sync_api import Page, expect
 
-from browser import WAIT_SECONDS, Watched
-from conftest import children_of, is_alive, small_run, wait_until
+from browser import Watched
+from conftest import children_of, is_alive, small_run
 from lr_ceiling import tracking
 from lr_ceiling.mnist.results import Check, Curve, RunResult
 from lr_ceiling.pipeline.commands import ui as command
+from waiting import WAIT_SECONDS, wait_until
 
 STEPS = tuple(range(25, 525, 25))
 COLOURS = {"baseline": "#d55e00", "batchnorm": "#0072b2"}

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import wait_until
 from logged import client, count_rows, free_port, log_search, logged_runs, make_run, trials
 from lr_ceiling import tracking
 from lr_ceiling.errors import TrackingError
 from lr_ceiling.execution.provenance import SWITCH
 from lr_ceiling.mnist.results import write_runs
+from waiting import wait_until
 
 
 def test_a_new_store_has_no_empty_experiment(project: Path) -> None:

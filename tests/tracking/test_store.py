@@ -13,13 +13,13 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
 
-from conftest import wait_until
 from logged import STUDY, client, free_port, log_search, log_train, logged_runs, make_run, trials
 from lr_ceiling import tracking
 from lr_ceiling.execution import provenance
 from lr_ceiling.mnist.specification import RunSpec
 from lr_ceiling.tracking import Logged
 from lr_ceiling.tracking.store import LOGGER, Store
+from waiting import wait_until
 
 
 @pytest.fixture(scope="session")
