@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,17 @@ def test_a_file_too_many_and_one_too_few_are_named() -> None:
     assert found.startswith("data/models/b, data/models/c is not what make made")
 
 
+def test_a_folder_in_the_place_of_a_file_and_the_reverse_are_told() -> None:
+    Path("data/file").unlink()
+    Path("data/file").mkdir()
+    shutil.rmtree("data/models")
+    Path("data/models").write_text("a")
+    assert faults() == [
+        f"{path} is not what make made: `dvc checkout --force {path}` puts it back"
+        for path in ("data/models", "data/file")
+    ]
+
+
 def test_what_is_missing_and_not_in_the_cache_is_made_again() -> None:
     shutil.rmtree("data/models")
     assert faults() == ["data/models is missing: `dvc checkout --force data/models` puts it back"]
@@ -90,6 +103,19 @@ def test_a_damaged_cache_restores_nothing() -> None:
     # Otherwise DVC would put the damaged object in the place of what the stage made.
     (fault,) = faults()
     assert fault == f"data/models is not what make made: `rm -f {path} && dvc repro make` makes it"
+
+
+def test_what_a_killed_dvc_left_in_the_cache_is_no_damage() -> None:
+    folder = next(Path(".dvc/cache/files/md5").iterdir())
+    (folder / ".Zx9_c1PVz-0.tmp").write_bytes(b"half")
+    part = check_cache()
+    assert (part.seen, part.faults) == (4, [])
+    (note,) = part.notes
+    command = "find .dvc/cache/files/md5 -name '*.tmp' -delete"
+    assert note.startswith("1 half-written files in .dvc/cache/files/md5: ")
+    assert f"`{command}`" in note
+    subprocess.run(shlex.split(command), check=True)
+    assert check_cache().notes == []
 
 
 def test_a_damaged_object_of_a_folder_goes_before_the_folder_is_made_again() -> None:
@@ -119,7 +145,19 @@ def test_a_fresh_clone_has_no_fault_but_in_its_reports() -> None:
     ]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "stages: {make: {outs: [{}]}}", "{", "\x00", "3"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{",
+        "\x00",
+        "3",
+        "stages: {make: {outs: [{}]}}",
+        "stages: {make: {outs: [{path: '', md5: ab}]}}",
+        "stages: {make: {outs: [{path: data/file, md5: 12}]}}",
+    ],
+)
 def test_a_damaged_lock_is_told(content: str) -> None:
     Path("dvc.lock").write_text(content)
     assert faults() == ["dvc.lock is damaged: `git restore dvc.lock`"]

@@ -134,6 +134,25 @@ def test_what_is_here_needs_no_remote(project: Path, address: str, remote: Path)
     assert (project / "data/runs").read_text() == "3\n"
 
 
+@pytest.mark.parametrize("path", ["data/runs", "data/models/two", "data/models"])
+def test_a_damaged_object_of_the_cache_is_fetched_again(
+    path: str, made: Path, project: Path, address: str
+) -> None:
+    assert pulled(address).exit_code == 0
+    stored = object_of(path, made, project / ".dvc/cache/files/md5")
+    intact = stored.read_bytes()
+    stored.chmod(0o644)
+    stored.write_bytes(b"[{}]")
+    # DVC trusts what is read-only.
+    stored.chmod(0o444)
+    shutil.rmtree(project / "data")
+    result = pulled(address)
+    assert result.stdout.startswith("1 objects fetched; ")
+    assert stored.read_bytes() == intact
+    assert (project / "data/models/two").read_text() == "2\n"
+    assert (project / "data/runs").read_text() == "3\n"
+
+
 def test_a_changed_result_is_overwritten_by_force_alone(project: Path, address: str) -> None:
     (project / "data").mkdir()
     (project / "data/runs").write_text("mine\n")
@@ -143,13 +162,24 @@ def test_a_changed_result_is_overwritten_by_force_alone(project: Path, address: 
     assert (project / "data/runs").read_text() == "3\n"
 
 
-@pytest.mark.parametrize("path", ["data/runs", "data/models/two", "data/models"])
+@pytest.mark.parametrize(
+    ("path", "damage"),
+    [
+        ("data/runs", b"[]"),
+        ("data/models/two", b"[]"),
+        ("data/models", b"[]"),
+        ("data/models", b"<html>"),
+        ("data/models", b'[{"md5'),
+        ("data/models", b"[1]"),
+        ("data/models", b"[{}]"),
+    ],
+)
 def test_an_object_that_is_missing_or_damaged_is_named(
-    path: str, made: Path, project: Path, address: str, remote: Path
+    path: str, damage: bytes, made: Path, project: Path, address: str, remote: Path
 ) -> None:
     stored = object_of(path, made, remote)
     intact = stored.read_bytes()
-    stored.write_bytes(b"[]")
+    stored.write_bytes(damage)
     told = fault(pulled(address))
     assert told.startswith(f"the remote {address} has damaged copies of {path}; `make repro`")
     stored.unlink()
@@ -188,15 +218,32 @@ def test_a_cache_that_can_not_be_written_is_not_the_remotes_fault(
     assert "Not a directory" in fault(pulled(address))
 
 
-def test_objects_that_come_and_are_not_kept_are_told(
+def test_objects_that_do_not_come_though_the_remote_has_them_are_told(
     project: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*given: object, **named: object) -> None:
+    def cut_off(*given: object, **named: object) -> None:
         raise DownloadError(4)
 
-    monkeypatch.setattr(Repo, "fetch", full)
-    told = fault(pulled(address))
-    assert told.startswith("data/models, data/runs can't be kept in DVC's cache: is the disk full?")
+    with monkeypatch.context() as passing:
+        passing.setattr(Repo, "fetch", cut_off)
+        told = fault(pulled(address))
+    assert told.startswith(
+        f"data/models, data/runs did not come, but the remote {address} has sound copies: "
+        "try again, and if it fails again, look whether the disk is full; `make repro`"
+    )
+    assert pulled(address).exit_code == 0
+
+
+def test_an_error_without_a_cause_in_the_objects_is_a_bug(
+    project: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pulled(address).exit_code == 0
+
+    def broken(*given: object, **named: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(Repo, "fetch", broken)
+    assert isinstance(pulled(address).exception, KeyError)
 
 
 def test_a_stage_that_was_never_run_is_named(project: Path, address: str) -> None:

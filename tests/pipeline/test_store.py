@@ -3,6 +3,9 @@
 import shutil
 from pathlib import Path
 
+import filelock
+import pytest
+
 from lr_ceiling import tracking
 from lr_ceiling.live.registry import Registry
 from lr_ceiling.pipeline.integrity.store import check_store
@@ -34,6 +37,18 @@ def test_a_damaged_database_is_kept(project: Path) -> None:
     (fault,) = check_store("digits").faults
     assert fault.what.startswith(f"{database} is damaged (")
     assert fault.mending.startswith("keep it")
+
+
+def test_a_store_that_is_busy_is_no_fault(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lr_ceiling.tracking.connection.LOCK_SECONDS", 0.01)
+    lock = project / "mlruns" / "mlflow.lock"
+    with filelock.FileLock(lock):
+        part = check_store("digits")
+    assert part.faults == []
+    assert part.notes == [
+        f"the versions of digits are not checked, since another process has held {lock} for 0.01 s:"
+        " check again when it has ended"
+    ]
 
 
 def test_a_store_that_is_not_there_yet_is_no_fault(project: Path) -> None:

@@ -5,13 +5,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Experiment
+from mlflow.store.tracking.dbmodels.models import SqlExperimentTag
+from sqlalchemy import Connection, event, insert
 
 from logged import STUDY, client, free_port, log_search, log_train, logged_runs, make_run, trials
 from lr_ceiling import tracking
@@ -252,14 +254,91 @@ def test_a_run_that_another_checkout_is_logging_stays(
     client(project).update_run(run.info.run_id, status="RUNNING")
     second = store_of(project / "b", project, monkeypatch)
     assert second.log_compare([make_run()]) == Logged(1, 0)
-    client(project).update_run(run.info.run_id, status="FINISHED")
-    both = [one.info.run_id for one in logged_runs(client(project), "compare")]
-    assert len(both) == 2
-    identity = {name: run.data.tags[name] for name in ("key", "result")}
-    for store in (first, second):
-        store._keep_one(run.info.experiment_id, identity)
-    (kept,) = logged_runs(client(project), "compare")
-    assert kept.info.run_id == min(both)
+    assert len(logged_runs(client(project), "compare")) == 2
+
+
+class Together(MlflowClient):
+    """A client whose runs end just after the run `other` of another checkout.
+
+    That many of the two are `registered` by then, those with the larger numbers first.
+    """
+
+    other: str
+    registered: int
+    both: list[str]
+
+    def set_terminated(
+        self, run_id: str, status: str | None = None, end_time: int | None = None
+    ) -> None:
+        super().set_terminated(self.other, "FINISHED")
+        super().set_terminated(run_id, status, end_time)
+        self.both = sorted((self.other, run_id))
+        for number in self.both[2 - self.registered :]:
+            self.create_model_version("digits", f"runs:/{number}/model", run_id=number)
+
+
+def log_run_of(store: Store) -> Logged:
+    return store.log_compare([make_run()])
+
+
+def log_study_of(store: Store) -> Logged:
+    return store.log_search("batchnorm-relu", STUDY, trials(2))
+
+
+@pytest.mark.parametrize(
+    ("log", "experiment", "registered"),
+    [
+        (log_run_of, "compare", 0),
+        (log_run_of, "compare", 1),
+        (log_run_of, "compare", 2),
+        (log_study_of, "search", 0),
+    ],
+)
+def test_of_equal_results_that_are_logged_at_once_one_stays_and_all_registered_ones(
+    log: Callable[[Store], Logged],
+    experiment: str,
+    registered: int,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = store_of(project / "a", project, monkeypatch)
+    new = log(first).new
+    run_id = parents(project, experiment)[0]
+    client(project).update_run(run_id, status="RUNNING")
+    together = Together(f"sqlite:///{project}/mlruns/mlflow.db")
+    together.other, together.registered = run_id, registered
+    together.create_registered_model("digits")
+    assert log(store_of(project / "b", project, monkeypatch, together)) == Logged(new, 0)
+    kept = together.both[2 - registered :] or together.both[:1]
+    assert parents(project, experiment) == kept
+    runs = logged_runs(client(project), experiment)
+    assert {run.data.tags.get("mlflow.parentRunId", run.info.run_id) for run in runs} == {*kept}
+    assert log(first) == Logged(0, new)
+
+
+def parents(project: Path, experiment: str) -> list[str]:
+    """The numbers of the runs, without the trials of studies."""
+    runs = logged_runs(client(project), experiment)
+    return sorted(str(run.info.run_id) for run in runs if "mlflow.parentRunId" not in run.data.tags)
+
+
+def test_a_tag_that_another_checkout_sets_meanwhile_is_no_fault(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client(project).create_experiment("compare")
+    overtaken = []
+
+    def overtake(mapper: object, connection: Connection, tag: SqlExperimentTag) -> None:
+        row = {"experiment_id": tag.experiment_id, "key": tag.key, "value": tag.value}
+        connection.execute(insert(SqlExperimentTag).values(row))
+        overtaken.append(tag.key)
+
+    event.listen(SqlExperimentTag, "before_insert", overtake, once=True)
+    assert log_run_of(store_of(project / "a", project, monkeypatch)) == Logged(1, 0)
+    found = client(project).get_experiment_by_name("compare")
+    assert found
+    assert {*overtaken} <= found.tags.keys()
+    assert len(overtaken) == 1
 
 
 def test_what_a_logger_of_another_checkout_left_is_removed_after_an_hour(
@@ -273,6 +352,32 @@ def test_what_a_logger_of_another_checkout_left_is_removed_after_an_hour(
     store_of(project / "b", project, monkeypatch).log_compare([make_run()])
     (again,) = logged_runs(client(project), "compare")
     assert again.info.run_id != run.info.run_id
+
+
+class Late(MlflowClient):
+    """A client whose deletions come after another checkout's, and after a `mlflow gc`."""
+
+    def delete_run(self, run_id: str) -> None:
+        self._tracking_client.store._hard_delete_run(run_id)
+        super().delete_run(run_id)
+
+    def delete_logged_model(self, model_id: str) -> None:
+        self._tracking_client.store._hard_delete_logged_model(model_id)
+        super().delete_logged_model(model_id)
+
+
+def test_what_another_checkout_has_removed_meanwhile_is_no_fault(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "seed-0.keras").write_bytes(b"no test loads this one")
+    late = store_of(
+        project / "a", project, monkeypatch, Late(f"sqlite:///{project}/mlruns/mlflow.db")
+    )
+    for accuracy in (0.97, 0.98):
+        assert late.log_train("cell", [make_run(accuracy=accuracy)], project) == Logged(1, 0)
+        study = STUDY | {"highest_stable": accuracy}
+        assert late.log_search("batchnorm-relu", study, trials(2)) == Logged(2, 0)
+    assert len(parents(project, "train")) == len(parents(project, "search")) == 1
 
 
 class Slower(MlflowClient):

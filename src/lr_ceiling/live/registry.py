@@ -9,14 +9,14 @@ import contextlib
 import os
 import tempfile
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 # Before mlflow, which reads the settings made there while it is imported.
 from lr_ceiling.execution.files import sha256_of
 
-from lr_ceiling.tracking import Store, hide, is_same, resolve, store_uri  # isort: skip
+from lr_ceiling.tracking import Store, allowing, hide, is_same, resolve, store_uri  # isort: skip
 
 import mlflow
 from mlflow import MlflowClient, pyfunc
@@ -91,7 +91,7 @@ class Registry:
 
         `tags` hold the SHA-256 of its file.
         """
-        with _allowing("RESOURCE_ALREADY_EXISTS"):
+        with allowing("RESOURCE_ALREADY_EXISTS"):
             self._client.create_registered_model(self.name)
         known = [
             version.number
@@ -208,22 +208,13 @@ class Registry:
         return next(version for version in self.history() if version.number == number)
 
     def _aliases(self) -> dict[str, int]:
-        with _allowing("RESOURCE_DOES_NOT_EXIST"):
+        with allowing("RESOURCE_DOES_NOT_EXIST"):
             aliases = self._client.get_registered_model(self.name).aliases
             return {alias: int(number) for alias, number in aliases.items()}
         return {}
 
     def _set(self, alias: Alias, number: int) -> None:
         self._client.set_registered_model_alias(self.name, alias, str(number))
-
-
-@contextlib.contextmanager
-def _allowing(code: str) -> Iterator[None]:
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code != code:
-            raise
 
 
 def one_at_a_time() -> contextlib.AbstractContextManager[None]:

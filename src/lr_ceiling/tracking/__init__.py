@@ -26,12 +26,13 @@ from lr_ceiling.tracking.connection import mirror, open_store  # noqa: E402
 from lr_ceiling.tracking.credentials import hide  # noqa: E402
 from lr_ceiling.tracking.links import Page  # noqa: E402
 from lr_ceiling.tracking.location import database_of, is_same, resolve, store_uri  # noqa: E402
-from lr_ceiling.tracking.store import Logged, Store  # noqa: E402
+from lr_ceiling.tracking.store import Logged, Store, allowing  # noqa: E402
 
 __all__ = [
     "Logged",
     "Page",
     "Store",
+    "allowing",
     "database_of",
     "hide",
     "is_same",

@@ -7,10 +7,11 @@ Several checkouts may log to one server at once. There, a run that another one i
 where both have logged the same result, one is kept.
 """
 
+import contextlib
 import json
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -256,12 +257,18 @@ class Store:
         if self._logger is None:
             return
         found = self._of_key(experiment, identity["key"])
-        equal = [run for run in found if _is_whole(run, identity)]
-        # By its number, so that all of them keep the same one.
-        for run in sorted(equal, key=lambda run: str(run.info.run_id))[1:]:
-            # The registry's models belong to their runs.
-            if not self._client.search_model_versions(f"run_id = '{run.info.run_id}'"):
-                self._remove(experiment, run)
+        equal = {str(run.info.run_id): run for run in found if _is_whole(run, identity)}
+        if len(equal) < 2:
+            return
+        # The registry's models belong to their runs.
+        registered = {number for number in equal if self._is_registered(number)}
+        others = sorted(equal.keys() - registered)
+        # By its number, so that all checkouts keep the same one.
+        for number in others if registered else others[1:]:
+            self._remove(experiment, equal[number])
+
+    def _is_registered(self, run_id: str) -> bool:
+        return bool(self._client.search_model_versions(f"run_id = '{run_id}'"))
 
     def _of_key(self, experiment: str, key: str) -> list[Run]:
         """The runs of a key, without the trials of studies."""
@@ -275,12 +282,12 @@ class Store:
         run_id = run.info.run_id
         # Children first: killed in the middle of this, the parent is still there to find them by.
         for child in self._search(experiment, f"tags.`mlflow.parentRunId` = '{run_id}'"):
-            self._client.delete_run(child.info.run_id)
+            _delete(self._client.delete_run, child.info.run_id)
         for model in self._client.search_logged_models(
             [experiment], filter_string=f"source_run_id = '{run_id}'"
         ):
-            self._client.delete_logged_model(model.model_id)
-        self._client.delete_run(run_id)
+            _delete(self._client.delete_logged_model, model.model_id)
+        _delete(self._client.delete_run, run_id)
 
     def _start(
         self, experiment: str, name: str, facts: Facts | None, tags: Mapping[str, str]
@@ -325,6 +332,22 @@ def _insert(call: Callable[..., None], *arguments: object) -> None:
         if error.error_code != "BAD_REQUEST":
             raise
         call(*arguments)
+
+
+def _delete(call: Callable[[str], None], number: str) -> None:
+    """Call a method that deletes something, which another checkout may have just deleted."""
+    with allowing("RESOURCE_DOES_NOT_EXIST"):
+        call(number)
+
+
+@contextlib.contextmanager
+def allowing(code: str) -> Iterator[None]:
+    """Pass over an error of MLflow that has this code."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != code:
+            raise
 
 
 def _identity(key: str, *result: object) -> dict[str, str]:

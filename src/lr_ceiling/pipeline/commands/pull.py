@@ -3,11 +3,13 @@
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from lr_ceiling.errors import PipelineError, one_line_errors
+from lr_ceiling.pipeline.integrity.outputs import is_sound
 
 if TYPE_CHECKING:
     from dvc.output import Output
@@ -66,17 +68,28 @@ def _remote(repo: "Repo") -> str:
 
 def _fetch(repo: "Repo", remote: str) -> int:
     """Fetch into DVC's cache what it lacks. Raises PipelineError if it still lacks something."""
-    from dvc.exceptions import DownloadError
+    from dvc.exceptions import DownloadError, DvcException
 
+    # DVC trusts each object that is there and read-only, so the damaged ones must go.
+    for digest in _lacking(repo):
+        _object(repo, digest).unlink(missing_ok=True)
+    unforeseen = None
     try:
         # With `verify` DVC compares digests, and removes objects that differ from the cache.
         fetched: int = repo.fetch(config={"remote": {remote: {"verify": True}}})
     except DownloadError:
         # Some objects came and others did not. The check below finds the others.
         fetched = 0
+    except (DvcException, OSError, ImportError):
+        raise
+    # A folder's list that is torn on the remote: what DVC's parts raise depends on its content.
+    except Exception as error:
+        fetched, unforeseen = 0, error
     lacking = _lacking(repo)
     if lacking:
         raise PipelineError(f"{_fault(repo, remote, lacking)}; {INSTEAD}")
+    if unforeseen:
+        raise unforeseen
     return fetched
 
 
@@ -90,19 +103,24 @@ def _cached(repo: "Repo") -> list["Output"]:
 
 
 def _lacking(repo: "Repo") -> dict[str, str]:
-    """The objects that DVC's cache lacks: the digest of each, and the file or folder it is for."""
-    paths: dict[str, str] = {}
+    """The objects that DVC's cache lacks, or has damaged: the digest of each, and what it is for.
+
+    The files of a folder are known only if the cache has the list of them.
+    """
+    lacking = {}
     for out in _cached(repo):
-        paths |= _objects(out)
-    held = set(repo.cache.local.oids_exist(list(paths)))
-    return {digest: path for digest, path in paths.items() if digest not in held}
+        digest = out.hash_info.value
+        if not is_sound(_object(repo, digest)):
+            lacking[digest] = str(out)
+        elif out.hash_info.isdir:
+            for key, _, info in out.get_obj():
+                if not is_sound(_object(repo, info.value)):
+                    lacking[info.value] = "/".join((str(out), *key))
+    return lacking
 
 
-def _objects(out: "Output") -> dict[str, str]:
-    """The digests of an output and, if the cache has the list of its files, of these."""
-    found = {out.hash_info.value: str(out)}
-    files = out.get_obj() if out.hash_info.isdir else None
-    return found | {info.value: "/".join((str(out), *key)) for key, _, info in files or ()}
+def _object(repo: "Repo", digest: str) -> Path:
+    return Path(repo.cache.local.oid_to_path(digest))
 
 
 def _fault(repo: "Repo", remote: str, lacking: Mapping[str, str]) -> str:
@@ -127,7 +145,10 @@ def _fault(repo: "Repo", remote: str, lacking: Mapping[str, str]) -> str:
     faults = [f"has damaged copies of {_named(damaged)}"] if damaged else []
     faults += [f"lacks {_named(missing)}"] if missing else []
     if not faults:
-        return f"{_named(list(lacking.values()))} can't be kept in DVC's cache: is the disk full?"
+        return (
+            f"{_named(list(lacking.values()))} did not come, but the remote {address} has sound "
+            "copies: try again, and if it fails again, look whether the disk is full"
+        )
     return f"the remote {address} {' and '.join(faults)}"
 
 

@@ -14,6 +14,8 @@ from lr_ceiling.pipeline.integrity.part import Part
 LOCK = Path("dvc.lock")
 CACHE = Path(".dvc/cache/files/md5")
 FOLDER = ".dir"
+# What DVC leaves in its cache when it is killed in the middle of a download.
+HALF_WRITTEN = ".tmp"
 
 
 class _Output(NamedTuple):
@@ -36,7 +38,7 @@ def check_outputs() -> Part:
     part.seen = len(outputs)
     kept_by_git, made = _divided(outputs)
     if made and not any(output.path.exists() for output in made):
-        if any(CACHE.glob("??/*")):
+        if _kept():
             part.blame(f"no output of {LOCK} is here", "`dvc checkout` puts them back")
         else:
             part.notes.append("no output is here yet: `make repro` makes them")
@@ -49,20 +51,39 @@ def check_outputs() -> Part:
 def check_cache() -> Part:
     """Check that each object of DVC's cache has the digest in its name."""
     part = Part("cache")
-    for path in sorted(CACHE.glob("??/*")):
+    for path in _kept():
         part.seen += 1
-        if not _is_sound(path):
+        if not is_sound(path):
             part.blame(
                 f"{path} is damaged",
                 f"`rm -f {path} && dvc repro` makes it again, or `dvc commit --force` from data/",
             )
+    left = len(list(CACHE.glob(f"??/*{HALF_WRITTEN}")))
+    if left:
+        part.notes.append(
+            f"{left} half-written files in {CACHE}: `find {CACHE} -name '*{HALF_WRITTEN}' -delete` "
+            "removes them when no `dvc` is at work"
+        )
     return part
+
+
+def is_sound(path: Path) -> bool:
+    """Whether an object of DVC's cache is there and has the digest in its name."""
+    return _md5(path) == path.parent.name + path.name.removesuffix(FOLDER)
+
+
+def _kept() -> list[Path]:
+    """The objects of DVC's cache."""
+    return sorted(path for path in CACHE.glob("??/*") if path.suffix != HALF_WRITTEN)
 
 
 def _outputs(lock: Mapping[str, Any]) -> Iterator[_Output]:
     for stage, entry in lock["stages"].items():
         for out in entry.get("outs", ()):
-            yield _Output(stage, Path(out["path"]), out["md5"])
+            output = _Output(stage, Path(out["path"]), out["md5"])
+            if not output.path.parts or not isinstance(output.md5, str):
+                raise ValueError(f"{out} names no output")
+            yield output
 
 
 def _divided(outputs: Sequence[_Output]) -> tuple[list[_Output], list[_Output]]:
@@ -96,27 +117,22 @@ def _mending(output: _Output) -> str:
     if _is_committed(output.path):
         return f"`git restore {output.path}`, or `dvc repro {output.stage}` makes it"
     # DVC puts a damaged object into data/ again, even if the stage has made the output anew.
-    damaged = [str(path) for path in _objects(output.md5) if path.exists() and not _is_sound(path)]
+    damaged = [str(path) for path in _objects(output.md5) if path.exists() and not is_sound(path)]
     first = f"rm -f {' '.join(damaged)} && " if damaged else ""
     return f"`{first}dvc repro {output.stage}` makes it"
 
 
 def _is_cached(md5: str) -> bool:
     """Whether the cache holds the whole output."""
-    return all(_is_sound(path) for path in _objects(md5))
+    return all(is_sound(path) for path in _objects(md5))
 
 
 def _objects(md5: str) -> list[Path]:
     """The objects of an output in DVC's cache; of a folder also its files, if they are known."""
     path = _object(md5)
-    if not md5.endswith(FOLDER) or not _is_sound(path):
+    if not md5.endswith(FOLDER) or not is_sound(path):
         return [path]
     return [path, *(_object(entry["md5"]) for entry in json.loads(path.read_bytes()))]
-
-
-def _is_sound(path: Path) -> bool:
-    """Whether an object is there and has the digest in its name."""
-    return _md5(path) == path.parent.name + path.name.removesuffix(FOLDER)
 
 
 def _object(md5: str) -> Path:
@@ -148,7 +164,8 @@ def _folder_digest(listed: Mapping[str, str | None]) -> str:
 def _differing(listed: Mapping[str, str | None], output: _Output) -> list[str]:
     """The changed files of a folder; empty if the original digests are unknown."""
     path = _object(output.md5)
-    if not _is_sound(path):
+    # A folder may stand in the place of a file, which has no list.
+    if not output.md5.endswith(FOLDER) or not is_sound(path):
         return []
     made = {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_bytes())}
     return sorted(name for name in made.keys() | listed if made.get(name) != listed.get(name))

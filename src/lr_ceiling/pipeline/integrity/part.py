@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from lr_ceiling.errors import LrCeilingError
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -26,3 +28,9 @@ class Part:
     def blame(self, what: str, mending: str) -> None:
         """Add a fault."""
         self.faults.append(Fault(what, mending))
+
+    def blame_for(self, error: LrCeilingError, mending: str) -> None:
+        """Add the fault that an error tells, with `mending` if the error names no remedy."""
+        # A message gives its remedy last.
+        what, colon, remedy = str(error).rpartition(": ")
+        self.blame(*((what, remedy) if colon else (str(error), mending)))

@@ -78,7 +78,7 @@ def _splits_digest(path: Path, part: Part) -> str | None:
     try:
         return splits_digest(path)
     except DatasetError as error:
-        part.blame(*_halves(error))
+        part.blame_for(error, REPRO)
         return None
 
 
@@ -86,14 +86,8 @@ def _read(read: Callable[[Path], Found], path: Path, part: Part) -> Found | None
     try:
         return read(path)
     except LrCeilingError as error:
-        part.blame(*_halves(error))
+        part.blame_for(error, REPRO)
         return None
-
-
-def _halves(error: LrCeilingError) -> tuple[str, str]:
-    """The fault and the remedy, which messages give in this order."""
-    what, colon, mending = str(error).rpartition(": ")
-    return (what, mending) if colon else (str(error), REPRO)
 
 
 def _folders(folder: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 # Before live's registry, since importing mlflow reads the settings that this import makes.
 from lr_ceiling.tracking import database_of, open_store, store_uri  # isort: skip
 
-from lr_ceiling.errors import LrCeilingError, RegistryError
+from lr_ceiling.errors import LockedError, LrCeilingError, RegistryError
 from lr_ceiling.execution.files import sha256_of
 from lr_ceiling.live import last_known
 from lr_ceiling.live.registry import MENDING, SHA256, STORE, Registry, Version
@@ -39,9 +39,12 @@ def check_store(name: str) -> Part:
     # The record can't be read.
     except ValueError as error:
         part.blame(str(error), "put it back; it tells which model was live last")
+    except LockedError as error:
+        part.notes.append(
+            f"the versions of {name} are not checked, since {error}: check again when it has ended"
+        )
     except LrCeilingError as error:
-        what, _, mending = str(error).partition(": ")
-        part.blame(what, mending)
+        part.blame_for(error, f"let {STORE} name a store that answers")
     return part
 
 
