@@ -10,6 +10,7 @@ import os
 
 import keras
 import numpy as np
+from keras import layers
 
 from lr_ceiling import KerasProblem, find_ceiling
 
@@ -22,12 +23,8 @@ else:
 
 def build_model() -> keras.Model:
     """A new compiled network; the search sets its learning rate."""
-    layers = [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Flatten(),
-        keras.layers.Dense(64, "relu"),
-    ]
-    model = keras.Sequential([keras.Input((28, 28)), *layers, keras.layers.Dense(10, "softmax")])
+    hidden = [layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(64, "relu")]
+    model = keras.Sequential([keras.Input((28, 28)), *hidden, layers.Dense(10, "softmax")])
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
