@@ -1,7 +1,8 @@
 """Real faults: a search and its workers are killed at random moments, and started again.
 
-A try passes if the killed search printed at most one line and left no process, and if the second
-search gave the answer of an undisturbed one, from a journal in which each trial ended once.
+A try passes if the killed search ended because of the kill, printed at most one line and left no
+process, and if the second search gave the answer of an undisturbed one, from a journal in which
+each trial ended once. A search that ends before the kill is no try: another moment is taken.
 
 A driver that gets SIGKILL can't remove its semaphores. Python's resource tracker, a process that
 outlives the driver, removes them and prints a warning. Only these lines are allowed in addition,
@@ -45,6 +46,12 @@ TRACKER = re.compile(
 )
 # A search that takes longer after a kill hangs.
 PATIENCE_SECONDS = 600
+# Its workers see that the driver is gone within half a second, on a quiet machine.
+LEAVING_SECONDS = 30
+# In the journal, the end of a trial.
+TRIAL_ENDS = b'"op_code":6'
+# Moments that are tried, in case the search ends before them.
+MOMENTS = 10
 # About as long as a run.
 JITTER_SECONDS = 0.1
 POLL_SECONDS = 0.005
@@ -80,79 +87,108 @@ class Searches:
     """The undisturbed search, to which the others are compared."""
 
     def __init__(self) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            code, said = self._finish(self._start(Path(folder)))
-            if code:
-                raise RuntimeError(said)
-            self._answer = json.loads((Path(folder) / "answer.json").read_text())
-            self._trials = _ended_trials(Path(folder) / "journal")
-            self._lines = _lines(Path(folder) / "journal")
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            wrong = after_kill(_start(folder), WORKER, folder)
+            if wrong:
+                raise RuntimeError(wrong)
+            self._answer = json.loads((folder / "answer.json").read_text())
+            self._trials = _ended_trials(folder / "journal")
+            self._journal = (folder / "journal").read_bytes()
 
     def wrong(self, point: Point) -> str | None:
         """The promise that was broken at a point; None if all were kept."""
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            process = self._start(folder)
-            self._await_moment(process, point, folder / "journal")
-            # The driver that is gone has no children to be found by.
-            started = [process.pid, *_below(process.pid)]
-            # It may have ended by itself meanwhile, and a worker with it.
-            with contextlib.suppress(ProcessLookupError, IndexError):
-                KILLS[point.fault](process.pid)
-            code, said = self._finish(process)
-            if point.fault == DRIVER:
-                said = TRACKER.sub("", said)
-            if "Traceback" in said or len(said.splitlines()) > 1:
-                return f"it ends with {code}: {said[-500:]}"
-            if point.fault == WORKER and code:
-                return f"it ends with {code}: {said[-500:]}"
-            if not _wait(lambda: not any(map(_is_alive, started)), 30):
-                return "it leaves processes behind"
-            code, said = self._finish(self._start(folder))
-            if code:
-                return f"the second one ends with {code}: {said[-500:]}"
-            if json.loads((folder / "answer.json").read_text()) != self._answer:
-                return "the second one has another answer"
-            if _ended_trials(folder / "journal") != self._trials:
-                return f"the trials that ended are {_ended_trials(folder / 'journal')}"
+        chance = random.Random(f"{point.fault} {point.at}")
+        for _ in range(MOMENTS):
+            with tempfile.TemporaryDirectory() as name:
+                process = _start(Path(name))
+                if self._strike(process, point.fault, Path(name) / "journal", chance):
+                    return after_kill(process, point.fault, Path(name)) or self._again(Path(name))
+                process.wait(PATIENCE_SECONDS)
+        raise RuntimeError(f"{point}: all of {MOMENTS} searches ended before the kill")
+
+    def _strike(
+        self,
+        process: "subprocess.Popen[bytes]",
+        fault: str,
+        journal: Path,
+        chance: random.Random,
+    ) -> bool:
+        """Kill when the journal has a random length. Whether there was something left to kill."""
+        lines = chance.randrange(1, self._journal.count(b"\n"))
+
+        def is_reached() -> bool:
+            return _read(journal).count(b"\n") >= lines and (
+                fault != WORKER or bool(_workers(process.pid))
+            )
+
+        _wait(lambda: process.poll() is not None or is_reached(), PATIENCE_SECONDS)
+        time.sleep(chance.random() * JITTER_SECONDS)
+        has_ended = _read(journal).count(TRIAL_ENDS) >= self._journal.count(TRIAL_ENDS)
+        if process.poll() is not None or has_ended or not is_reached():
+            return False
+        # A worker may be gone since.
+        try:
+            KILLS[fault](process.pid)
+        except (ProcessLookupError, IndexError):
+            return False
+        return True
+
+    def _again(self, folder: Path) -> str | None:
+        """What is wrong with the search that goes on after a kill."""
+        wrong = after_kill(_start(folder), WORKER, folder)
+        if wrong:
+            return f"the second one: {wrong}"
+        if json.loads((folder / "answer.json").read_text()) != self._answer:
+            return "the second one has another answer"
+        if _ended_trials(folder / "journal") != self._trials:
+            return f"the trials that ended are {_ended_trials(folder / 'journal')}"
         return None
 
-    def _await_moment(self, process: "subprocess.Popen[str]", point: Point, journal: Path) -> None:
-        """Wait until the journal has a random length, and then a little longer."""
-        chance = random.Random(f"{point.fault} {point.at}")
-        lines = chance.randrange(1, self._lines + 1)
-        _wait(
-            lambda: (
-                process.poll() is not None
-                or (
-                    _lines(journal) >= lines
-                    and (point.fault != WORKER or bool(_workers(process.pid)))
-                )
-            ),
-            PATIENCE_SECONDS,
-        )
-        time.sleep(chance.random() * JITTER_SECONDS)
 
-    def _start(self, folder: Path) -> "subprocess.Popen[str]":
-        places = ["--storage", str(folder / "journal"), "--json", str(folder / "answer.json")]
+def after_kill(
+    process: "subprocess.Popen[bytes]",
+    fault: str,
+    folder: Path,
+    patience: float = PATIENCE_SECONDS,
+    leaving: float = LEAVING_SECONDS,
+) -> str | None:
+    """What a killed driver does wrong: it hangs, or leaves processes, or ends in another way.
+
+    `process` leads a session, and its stderr is `folder`/stderr. After the kill of a worker, the
+    driver must finish.
+    """
+    code, is_alone = None, False
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        code = process.wait(patience)
+        is_alone = _wait(lambda: not _session(process.pid), leaving)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if code is None:
+        process.wait()
+        return "it hangs"
+    if not is_alone:
+        return "it leaves processes behind"
+    said = (folder / "stderr").read_text().strip()
+    if fault == DRIVER:
+        said = TRACKER.sub("", said)
+    is_right = {WORKER: code == 0, DRIVER: code == -signal.SIGKILL}.get(fault, code != 0)
+    if "Traceback" in said or len(said.splitlines()) > 1 or not is_right:
+        return f"it ends with {code}: {said[-500:]}"
+    return None
+
+
+def _start(folder: Path) -> "subprocess.Popen[bytes]":
+    places = ["--storage", str(folder / "journal"), "--json", str(folder / "answer.json")]
+    with (folder / "stderr").open("wb") as stderr:
         return subprocess.Popen(
             [sys.executable, "-m", "lr_ceiling.pipeline.cli", *COMMAND.split(), *places],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=stderr,
             env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
             start_new_session=True,
         )
-
-    @staticmethod
-    def _finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
-        try:
-            _, said = process.communicate(timeout=PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            return -1, "it hangs"
-        return process.returncode, said.strip()
 
 
 def _wait(is_so: Callable[[], bool], seconds: float) -> bool:
@@ -164,8 +200,8 @@ def _wait(is_so: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def _lines(journal: Path) -> int:
-    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+def _read(journal: Path) -> bytes:
+    return journal.read_bytes() if journal.exists() else b""
 
 
 def _ended_trials(journal: Path) -> list[int]:
@@ -189,14 +225,13 @@ def _children(process: int) -> list[int]:
         return []
 
 
-def _below(process: int) -> Iterator[int]:
-    for child in _children(process):
-        yield child
-        yield from _below(child)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        return " Z " not in Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return False
+def _session(leader: int) -> list[int]:
+    """The living processes of the session that this process leads or led."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # After the name, in brackets: state, parent, group, session.
+            state, _, _, session = path.read_text().rpartition(") ")[2].split()[:4]
+            if int(session) == leader and state != "Z":
+                found.append(int(path.parent.name))
+    return found
