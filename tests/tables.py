@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lr_ceiling.evidence import verification
-from lr_ceiling.evidence.records import Claim
+from lr_ceiling.evidence.records import Claim, network
 from lr_ceiling.report import side_by_side
 from lr_ceiling.report.page import counts, median_steps, percent
 from lr_ceiling.report.schemas import (
@@ -28,7 +28,6 @@ from lr_ceiling.report.words import (
     in_times,
     keeps_up,
     lr90_times,
-    network,
     no_accuracy_lost_up_to,
     pooled_runs,
     spent,

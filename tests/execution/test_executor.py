@@ -195,6 +195,33 @@ def test_an_ignored_signal_takes_no_others_place() -> None:
 
 
 @POSIX
+def test_a_signal_that_comes_while_handlers_are_put_back_keeps_none_of_them_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stopped(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    put_back = signal.signal
+
+    def interrupted(number: int, handler: object) -> object:
+        found = put_back(number, handler)  # type: ignore[arg-type]
+        if handler is stopped:
+            signal.raise_signal(number)
+        return found
+
+    before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR2, stopped)
+    try:
+        with pytest.raises(KeyboardInterrupt), executor._held_back(signal.SIGUSR1, signal.SIGUSR2):
+            monkeypatch.setattr(signal, "signal", interrupted)
+        assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+    finally:
+        monkeypatch.undo()
+        signal.signal(signal.SIGUSR1, before)
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+
+
+@POSIX
 def test_a_second_signal_without_a_handler_ends_the_process_at_once() -> None:
     script = """
 import signal

@@ -8,10 +8,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from conftest import ROOT, arm_of, small_run
-from lr_ceiling.evidence.records import Ratio
+from lr_ceiling.evidence.records import Ratio, network
 from lr_ceiling.pipeline.commands import ceiling
 from lr_ceiling.report.schemas import CeilingsReport
-from lr_ceiling.report.words import network
 from lr_ceiling.search.estimates import NOTHING as UNBOUNDED
 from lr_ceiling.search.estimates import Estimate
 

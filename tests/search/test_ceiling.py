@@ -13,7 +13,8 @@ from optuna.study import Study
 from optuna.trial import create_trial
 
 from lr_ceiling.errors import StudyError
-from lr_ceiling.search.ceiling import LOSS, Ceiling, ceiling_of
+from lr_ceiling.search.ceiling import LOSS, SURE, Ceiling, ceiling_of
+from lr_ceiling.search.estimates import LIKELY
 from lr_ceiling.search.posterior import Observation
 from lr_ceiling.search.sampler import EXPECTED, OBSERVATION, PART
 
@@ -176,6 +177,14 @@ def graded(us: list[float], loss: float | None) -> Ceiling:
         study.add_trial(trial)
     study.set_user_attr(LOSS, loss)
     return ceiling_of(study)
+
+
+def test_a_ceiling_that_may_not_exist_is_told_with_its_probability() -> None:
+    found = ceiling_of(study_of(EDGE + MORE + [(0.002, False)]))
+    assert LIKELY < found.exists < SURE
+    assert found.reason is None
+    doubt = f", if any learning rate trains nine times in ten (probability {found.exists:.2f})"
+    assert str(found) == f"trains up to {found.lr90.in_words(digits=3)}{doubt}; 13 trials"
 
 
 US = [float(u) for u in np.linspace(-4, -0.6, 34)]

@@ -521,3 +521,8 @@ def read_belief(path: Path) -> Belief:
 
 
 Arm = tuple[Variant, Activation]
+
+
+def network(one: Study | CellSummary | VerifiedArm) -> str:
+    """An arm as people name it."""
+    return f"{VARIANTS[one.variant]}, {one.activation}"

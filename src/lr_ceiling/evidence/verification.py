@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from lr_ceiling.evidence.records import VARIANTS, Study, TriedFinder, VerifiedArm, VerifiedPoint
+from lr_ceiling.evidence.records import Study, TriedFinder, VerifiedArm, VerifiedPoint, network
 from lr_ceiling.rounding import short
 
 # The name of lr90's lower limit in reports.
@@ -51,7 +51,7 @@ def point_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
     """Observed and predicted numbers of stable seeds at each point: rows under POINT_COLUMNS."""
     return [
         (
-            f"{VARIANTS[arm.variant]}, {arm.activation}: {point.at}",
+            f"{network(arm)}: {point.at}",
             short(point.learning_rate, 4),
             f"{point.stable} of {point.seeds}",
             "{} to {}".format(*point.predicted),
@@ -68,7 +68,7 @@ def finder_rows(arms: Sequence[VerifiedArm]) -> list[tuple[str, ...]]:
     """Numbers of stable seeds at the rates of range tests: rows under FINDER_COLUMNS."""
     return [
         (
-            f"{VARIANTS[arm.variant]}, {arm.activation}: {one.name}{_ending(one)}",
+            f"{network(arm)}: {one.name}{_ending(one)}",
             short(one.learning_rate, 4),
             f"{one.stable} of {one.seeds}",
             "-" if one.probability is None else f"{one.probability:.0%}",

@@ -120,9 +120,10 @@ def _held_back(*numbers: int) -> Iterator[None]:
             signal.signal(number, note)
         yield
     finally:
-        # The first one last: Ctrl-C must not interrupt this.
-        for number in reversed(held):
-            signal.signal(number, before[number])
+        with contextlib.ExitStack() as stack:
+            for number in held:
+                # Even if the handler of another one, put back already, raises meanwhile.
+                stack.callback(signal.signal, number, before[number])
         for number in came[:1]:
             signal.raise_signal(number)
 

@@ -24,6 +24,7 @@ from lr_ceiling.evidence.records import (
     Ratio,
     Study,
     TriedFinder,
+    network,
     read_belief,
     read_study,
 )
@@ -36,7 +37,6 @@ from lr_ceiling.report.words import (
     decimal,
     in_short,
     likely,
-    network,
 )
 from lr_ceiling.rounding import short
 from lr_ceiling.search.estimates import LIKELY, Belief, Estimate

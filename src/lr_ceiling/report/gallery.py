@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lr_ceiling.evidence.comparison import around
-from lr_ceiling.evidence.records import VerifiedArm
+from lr_ceiling.evidence.records import VerifiedArm, network
 from lr_ceiling.report import figures
 from lr_ceiling.report.findings import Findings, Runs, name_of
-from lr_ceiling.report.words import network
 
 
 def draw(folder: Path, found: Findings, verified: Sequence[VerifiedArm]) -> list[str]:

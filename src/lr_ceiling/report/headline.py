@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lr_ceiling.evidence.records import VARIANTS, ArmCeilings, Claim, Ratio
+from lr_ceiling.evidence.records import VARIANTS, ArmCeilings, Claim, Ratio, network
 from lr_ceiling.report.words import (
     in_short,
     in_times,
     likely,
-    network,
     no_accuracy_lost_up_to,
     points,
     trains_up_to,

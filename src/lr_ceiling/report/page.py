@@ -17,6 +17,7 @@ from lr_ceiling.evidence.records import (
     Spread,
     Study,
     VerifiedArm,
+    network,
 )
 from lr_ceiling.problems.judge import Label
 from lr_ceiling.report.figures import PALETTE
@@ -40,7 +41,6 @@ from lr_ceiling.report.words import (
     in_words,
     keeps_up,
     likely,
-    network,
     no_accuracy_lost_up_to,
     over,
     plain,

@@ -5,9 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lr_ceiling.evidence.records import (
-    VARIANTS,
     ArmCeilings,
-    CellSummary,
     Claim,
     Confirmed,
     Lag,
@@ -32,11 +30,6 @@ LIKELIHOOD = (
 )
 # What is smaller is told as smaller than it, in place of a row of zeros.
 SMALLEST = 1e-6
-
-
-def network(one: Study | CellSummary) -> str:
-    """An arm as people name it."""
-    return f"{VARIANTS[one.variant]}, {one.activation}"
 
 
 def likely(probability: float) -> str:

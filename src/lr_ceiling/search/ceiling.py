@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 # The study's attribute with the audited early calls, for later readers of the study.
 CALLS = "calls"
+# If lr90 exists with a lower probability than this, the line of the answer says so. Of simulated
+# networks that train at most 85 times in 100, 38 of 60 get an lr90, at .64 on average.
+SURE = 0.9
 # The study's attribute with the allowed loss of score at the usable rate.
 LOSS = "loss"
 # The study's attribute with the mode, "min", if lower scores are better.
@@ -271,9 +274,14 @@ class Ceiling:
         usable = self.usable.in_words(digits=3)
         begins = "usable is" if self.usable.ci95[0] is None else "no accuracy lost up to"
         told = [] if usable is None else [f"{begins} {usable}"]
-        if self.reason is None:
-            return "; ".join([f"trains up to {self.lr90.in_words(digits=3)}", *told, trials])
-        return "; ".join([self.reason, *told])
+        if self.reason is not None:
+            return "; ".join([self.reason, *told])
+        doubt = (
+            f", if any learning rate trains nine times in ten (probability {self.exists:.2f})"
+            if self.exists < SURE
+            else ""
+        )
+        return "; ".join([f"trains up to {self.lr90.in_words(digits=3)}{doubt}", *told, trials])
 
     def __repr__(self) -> str:
         return f"<Ceiling: {self}>"

@@ -5,13 +5,12 @@ from pathlib import Path
 import click
 
 from lr_ceiling.errors import ResultsError, one_line_errors
-from lr_ceiling.evidence.records import ArmCeilings, Ratio
+from lr_ceiling.evidence.records import ArmCeilings, Ratio, network
 from lr_ceiling.pipeline.terminal import print_table
 from lr_ceiling.report.schemas import CeilingsReport
 from lr_ceiling.report.words import (
     in_times,
     lr90_times,
-    network,
     no_accuracy_lost_up_to,
     points,
     trains_up_to,

@@ -26,7 +26,13 @@ NAME = "__problem__"
 @click.option("--low", type=float, required=True, help="the ceiling is expected above it")
 @click.option("--high", type=float, required=True, help="the ceiling is expected below it")
 @click.option("--target", type=float, help="the score that a stable run must reach")
-@click.option("--mode", type=click.Choice(["max", "min"]), default="max", show_default=True)
+@click.option(
+    "--mode",
+    type=click.Choice(["max", "min"]),
+    default="max",
+    show_default=True,
+    help="whether higher or lower scores are better",
+)
 @click.option("--budget", type=float, default=15, show_default=True, help="maximum full runs")
 @click.option(
     "--interval",
@@ -36,17 +42,25 @@ NAME = "__problem__"
     help="stop at this width of lr90's interval, in decades",
 )
 @click.option(
-    "--confirmations", type=int, default=12, show_default=True, help="maximum fresh seeds"
+    "--confirmations",
+    type=int,
+    default=12,
+    show_default=True,
+    help="maximum runs that confirm lr90",
 )
 @click.option(
-    "--usable", type=int, default=6, show_default=True, help="maximum runs below the edge"
+    "--usable",
+    type=int,
+    default=6,
+    show_default=True,
+    help="maximum runs that search for the usable rate; 0: none",
 )
 @click.option("--loss", type=float, help="allowed loss of score; default: 0.01 for mode max")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="chooses the runs' seeds")
 @click.option("--lag", type=int, default=4, show_default=True, help="maximum runs in progress")
 @click.option("--workers", type=int, help="runs at once; default: one per core")
 @click.option("--scheduler", help="address of a Dask scheduler for the runs: tcp://host:8786")
-@click.option("--strict", is_flag=True, help="refuse workers that compute other last digits")
+@click.option("--strict", is_flag=True, help="refuse workers with another kind of processor")
 @click.option("--time-out", type=float, help="seconds until a second worker gets the same run")
 @click.option(
     "--storage", type=click.Path(path_type=Path), help="journal of the trials, to continue later"
