@@ -46,9 +46,9 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @one_line_errors
 @one_writer
 def main(splits: Path, search: Path, audit: Path, output: Path, state: Path) -> None:
-    """Verify every arm, then try range tests. Results in the report or the state are not run again.
+    """Verify every arm, then try range tests. Runs that are kept in the state are not run again.
 
-    Points and range tests of a report made under the same conditions count even without their runs.
+    Results in an existing report are reused if their conditions are the same.
     """
     values = params.load()
     rules, digest = AuditReport.read(audit).rules, splits_digest(splits)
