@@ -186,10 +186,16 @@ def test_a_client_and_its_executor_are_its_cluster(client: Client, local: Ceilin
     assert asked(plain(), executor=client.get_executor()).runs == local.runs
     assert client.status == "running"
     # Nothing of ours is left there.
-    left = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins))
-    assert not [name for name in left if name.startswith(NAME)]
+    assert not [name for name in worker_plugins(client) if name.startswith(NAME)]
     with ThreadPoolExecutor(1) as threads:
         assert cluster_of(threads) is None
+
+
+def worker_plugins(client: Client) -> list[str]:
+    names: list[str] = client.run_on_scheduler(
+        lambda dask_scheduler: list(dask_scheduler.worker_plugins)
+    )
+    return names
 
 
 def test_what_a_killed_driver_left_is_removed_by_the_next_one(client: Client) -> None:
@@ -198,12 +204,9 @@ def test_what_a_killed_driver_left_is_removed_by_the_next_one(client: Client) ->
 
     name = f"{NAME}:Client-that-is-gone:0"
     client.register_plugin(Left(), name=name)
-    assert name in client.run_on_scheduler(
-        lambda dask_scheduler: list(dask_scheduler.worker_plugins)
-    )
+    assert name in worker_plugins(client)
     asked(plain(), executor=client, budget=1)
-    left = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins))
-    assert not [name for name in left if name.startswith(NAME)]
+    assert not [name for name in worker_plugins(client) if name.startswith(NAME)]
 
 
 def test_a_worker_that_joins_later_gets_the_data_and_takes_runs(client: Client) -> None:

@@ -59,16 +59,17 @@ def test_what_is_needed_later_is_imported_while_tasks_run(
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "needed_later.py").write_text("")
     (tmp_path / "broken_later.py").write_text("raise ValueError")
-    imported: list[bool] = []
+    imported: list[tuple[int, bool]] = []
 
     def on_steps(steps: Mapping[str, int]) -> None:
-        imported.append("needed_later" in sys.modules)
+        imported.append((sum(steps.values()), "needed_later" in sys.modules))
 
     with workers(1, on_steps, ["needed_later"]) as runner:
         assert "needed_later" not in sys.modules
         runner.execute([Square(3, wait=1.2)])
-    # Not as late as the end.
-    assert imported[-1]
+    # Not before the first steps, and not as late as the end.
+    assert not any(found for steps, found in imported if steps == 0)
+    assert imported[-1][1]
     with workers(1, needed_later=["broken_later"]) as runner:
         runner.execute([Square(3)])
     with pytest.raises(ValueError):  # noqa: PT011
