@@ -92,7 +92,7 @@ def test_the_layer_finds_a_careless_write(layer: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", ["--stage fetch --stage train --stage report --every 11", "--stage search --every 60"]
+    "asked", ["--stage fetch --stage train --stage report --every 20", "--stage search --every 80"]
 )
 def test_a_sample_of_points_holds(asked: str, layer: Path) -> None:
     output, tally = layer / "reliability.json", layer / "tally.jsonl"

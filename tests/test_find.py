@@ -42,7 +42,8 @@ def trains(rate: float, seed: int) -> bool:
 
 def search(problem: Any, **arguments: Any) -> Ceiling:
     """A small search in threads of this process, unless it is told otherwise."""
-    asked = {"low": 1e-3, "high": 1.0, "budget": 4, "progress": False} | arguments
+    small = {"budget": 4, "confirmations": 2, "progress": False}
+    asked = {"low": 1e-3, "high": 1.0} | small | arguments
     if "executor" in asked or "workers" in asked:
         return find_ceiling(problem, **asked)
     with ThreadPoolExecutor(1) as threads:
@@ -145,7 +146,8 @@ print("began", flush=True)
 def train(learning_rate, seed):
     return learning_rate < edge
 
-print(find_ceiling(train, low=1e-3, high=1, budget=4, workers=2, progress=False).to_json())
+small = {"budget": 4, "confirmations": 2, "workers": 2, "progress": False}
+print(find_ceiling(train, low=1e-3, high=1, **small).to_json())
 """
 
 

@@ -22,7 +22,7 @@ CELLS = ("baseline-relu-0.01", "baseline-relu-0.1")
 ARM = "baseline-relu"
 
 
-def make_project(folder: Path, processes: int = 2) -> Path:
+def make_project(folder: Path, budget: int = 3) -> Path:
     shutil.copytree(ROOT / "reports", folder / "reports")
     return small_project(
         folder,
@@ -34,8 +34,8 @@ def make_project(folder: Path, processes: int = 2) -> Path:
             },
             "training": {"epochs": 1, "steps_per_epoch": 50, "target_accuracy": 0.5},
             "train": {"seeds": [0]},
-            "search": {"budget_runs": {"default": 3}},
-            "workers": {"processes": processes},
+            "search": {"budget_runs": {"default": budget}},
+            "workers": {"processes": 2},
         },
     )
 
@@ -130,7 +130,7 @@ def test_a_study_that_another_driver_has_open_is_left_to_its_own_stage(
 
 
 def test_what_fails_ahead_is_left_to_its_own_stage(small_splits: Path, tmp_path: Path) -> None:
-    project = make_project(tmp_path)
+    project = make_project(tmp_path, budget=1)
     # A folder in the way: no finding of theory can be kept.
     (project / "state").mkdir()
     (project / "state" / "theory").write_text("")

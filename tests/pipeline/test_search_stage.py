@@ -140,15 +140,10 @@ def kill_worker(driver: int) -> None:
     os.kill(min(workers), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("processes", [1, 4])
 def test_neither_workers_nor_kills_change_a_byte(
-    processes: int,
-    undisturbed: Path,
-    small_splits: Path,
-    digest: str,
-    tmp_path: Path,
+    undisturbed: Path, small_splits: Path, digest: str, tmp_path: Path
 ) -> None:
-    project = search_project(tmp_path, processes, digest)
+    project = search_project(tmp_path, processes=4, digest=digest)
     process = start(project, small_splits)
     assert wait_until(lambda: finished_trials(project) >= 1, seconds=120)
     kill_worker(process.pid)
