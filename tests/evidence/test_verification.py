@@ -123,8 +123,8 @@ def test_the_summary_says_how_many_would_have_held_whatever_was_found() -> None:
     arm = ARMS[0].model_copy(update={"points": tuple(points)})
     assert summary([arm]) == (
         "3 of 4 counts lie in their interval. On average an interval allowed 68% of all counts "
-        "(the sharpest 19%, the widest 100%): were each count as probable as any other, 2.7 would "
-        "lie in it as well"
+        "(the sharpest 19%, the widest 100%). If all counts were equally probable, 2.7 of 4 would "
+        "lie in theirs"
     )
 
 

@@ -13,8 +13,8 @@ from optuna.study import Study
 from optuna.trial import create_trial
 
 from lr_ceiling.errors import StudyError
-from lr_ceiling.search.ceiling import LOSS, SURE, Ceiling, ceiling_of
-from lr_ceiling.search.estimates import LIKELY
+from lr_ceiling.search.ceiling import LOSS, Ceiling, ceiling_of
+from lr_ceiling.search.estimates import LIKELY, SURE
 from lr_ceiling.search.posterior import Observation
 from lr_ceiling.search.sampler import EXPECTED, OBSERVATION, PART
 

@@ -24,7 +24,7 @@ from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunSummary
 from lr_ceiling.mnist.specification import Activation, RunSpec, Variant
 from lr_ceiling.rounding import significant
-from lr_ceiling.search.estimates import VALUES, Estimate, Measured, ratio
+from lr_ceiling.search.estimates import SURE, VALUES, Estimate, Measured, ratio
 
 Runs = Sequence[RunSummary]
 # The cells of one activation: the runs of each variant by learning rate.
@@ -34,10 +34,6 @@ Rates = Mapping[float, Runs]
 STATISTICS = 2
 # Smaller differences of test accuracy count as no difference.
 NO_DIFFERENCE = 0.001
-# A ratio of ceilings assumes that both exist. If they do with this probability, a verdict is right
-# with probability of at least 0.9 x 0.975, seven times in eight. At 0.5, from which on a ceiling is
-# reported, it would be wrong half of the time, whatever the ratio.
-EXIST = 0.9
 # A cell is viable if a fresh seed is stable with more than this probability.
 VIABLE = 0.5
 # Jeffreys' prior of a probability.
@@ -145,7 +141,7 @@ def higher(ratio: Ratio, trials: int) -> Claim:
     return Claim(
         id=f"higher-learning-rate-{ratio.activation}",
         statement=f"With {ratio.activation}, batch norm allows higher learning rates",
-        verdict=found if exists >= EXIST else "inconclusive",
+        verdict=found if exists >= SURE else "inconclusive",
         statistic=(
             "ratio of the ceilings lr90, batchnorm / baseline, which both exist with probability "
             f"{exists:.2f}; n counts trials"
@@ -227,7 +223,7 @@ def easier_initialisation(
             f"With {activation} at learning rate {rate:g}, batch norm is stable over a wider range "
             "of scales of the initial kernels"
         ),
-        verdict=verdict(difference.ci95) if exists >= EXIST else "inconclusive",
+        verdict=verdict(difference.ci95) if exists >= SURE else "inconclusive",
         statistic=(
             "width in decades of the scales at which a fresh seed is stable with probability 0.9, "
             f"batchnorm - baseline, which are so with probability {exists:.2f}; n counts runs"

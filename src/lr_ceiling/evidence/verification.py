@@ -92,8 +92,8 @@ def summary(arms: Sequence[VerifiedArm]) -> str:
     return (
         f"{held} of {len(points)} counts lie in their interval. On average an interval allowed "
         f"{fmean(shares):.0%} of all counts (the sharpest {min(shares):.0%}, the widest "
-        f"{max(shares):.0%}): were each count as probable as any other, "
-        f"{sum(shares):.1f} would lie in it as well"
+        f"{max(shares):.0%}). If all counts were equally probable, {sum(shares):.1f} of "
+        f"{len(points)} would lie in theirs"
     )
 
 

@@ -89,6 +89,11 @@ LAST_SHARE = 0.25
 
 # An edge whose probability of existing is lower than this is not reported.
 LIKELY = 0.5
+# With a lower probability than this, what is said of lr90 says so too: the line of the answer, and
+# the verdict on a ratio of two, which assumes that both exist. At 0.9 such a verdict is right with
+# probability of at least 0.9 x 0.975, seven times in eight. Of simulated networks that train at
+# most 85 times in 100, 38 of 60 get an lr90, at .64 on average.
+SURE = 0.9
 
 # Fresh seeds are run at the lower limit of lr90 while P(lr90 exists) lies between these.
 DOUBTFUL = (0.1, 0.96)
