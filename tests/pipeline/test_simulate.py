@@ -85,11 +85,18 @@ def test_few_studies_become_many_without_repeating_any(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(simulate, "ORACLES", ORACLES[1:2])
+    ran: list[int] = []
 
-    def report(studies: int, state: str) -> bytes:
+    def noted(oracle: Oracle, seed: int) -> dict[str, float]:
+        ran.append(seed)
+        return studies.study(oracle, seed)
+
+    monkeypatch.setattr(scoring, "study", noted)
+
+    def report(count: int, state: str) -> bytes:
         path = tmp_path / "simulation.json"
         path.unlink(missing_ok=True)
-        command = ["--studies", str(studies), "--output", str(path)]
+        command = ["--studies", str(count), "--output", str(path)]
         CliRunner().invoke(
             simulate.main, [*command, "--state", str(tmp_path / state)], catch_exceptions=False
         )
@@ -97,9 +104,12 @@ def test_few_studies_become_many_without_repeating_any(
 
     at_once = report(4, "at-once")
     report(3, "continued")
+    ran.clear()
     [kept] = (tmp_path / "continued").iterdir()
     first = kept.read_text().removesuffix("\n]\n")
     assert report(4, "continued") == at_once
+    # The first two are what tells whether the others are still right.
+    assert ran == [0, 1, 3]
     assert kept.read_text().startswith(first)
     # A damaged file is made again.
     kept.write_text(first)

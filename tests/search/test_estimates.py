@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from lr_ceiling.search.estimates import NOTHING, Estimate, Estimates, ratio
-from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
+from lr_ceiling.search.posterior import WIDTH_OF_SCALE, Observation, Posterior, Range, curves
 
 GRID = curves(Range(-4, 0, -6, 2))
 
@@ -31,6 +32,26 @@ def test_trials_on_both_sides_give_a_number() -> None:
     assert 1e-3 < low < estimate.estimate < high < 10**-1.7
     assert found.ended(1.0) == "interval"
     assert found.ended(0.01) is None
+
+
+def test_many_trials_do_not_make_it_surer_than_the_grid_can_tell() -> None:
+    width, covered = 0.4, 0
+    for study in range(8):
+        rng = np.random.default_rng(study)
+        middle, scale = rng.uniform(-2.5, -1.5), width / WIDTH_OF_SCALE
+        truth = middle - scale * np.log(9)
+        us = np.round(rng.uniform(middle - width, middle + width / 2, 1000), 1)
+        stable = rng.random(len(us)) < expit((middle - us) / scale)
+        trials = [Observation(float(u), bool(one)) for u, one in zip(us, stable, strict=True)]
+        found, values = Estimates(Posterior(GRID, trials)).measured(0.9)
+        low, high = found.ci95
+        assert low is not None
+        assert high is not None
+        covered += low <= 10**truth <= high
+        assert list(values) == sorted(values)
+        assert np.log10(high / low) > 0.08
+    # Four of eight without a least width.
+    assert covered == 8
 
 
 def test_no_failure_gives_a_lower_limit_alone() -> None:

@@ -29,6 +29,7 @@ from lr_ceiling.search.posterior import (
     Floats,
     Observation,
     Range,
+    even_shares,
 )
 
 # Distance between candidates of an edge, in decades: eight runs bound no edge closer than .2.
@@ -80,7 +81,7 @@ class Band:
         """Highest and lowest u with the target's probability, of each draw; NaN without one."""
         weights = np.exp(self._logs - self._logs.max())
         below = weights.ravel().cumsum()
-        places = np.searchsorted(below, (np.arange(DRAWS) + 0.5) / DRAWS * below[-1])
+        places = np.searchsorted(below, even_shares(DRAWS) * below[-1])
         lapse, a, b, c, d = np.unravel_index(places, weights.shape)
         failed, guess, _ = np.array(LAPSES)[lapse].T
         theta, phi = self._theta[a], self._phi[c]

@@ -29,6 +29,7 @@ from lr_ceiling.search.estimates import (
     Measured,
     ratio,
 )
+from lr_ceiling.search.posterior import even_shares
 
 
 def held_against_theory(
@@ -80,7 +81,7 @@ def typical(rates: Sequence[float]) -> Measured:
     if len(logs) < 2:
         return found, []
     error = statistics.stdev(logs) / math.sqrt(len(logs))
-    shares = (np.arange(VALUES) + 0.5) / VALUES
+    shares = even_shares(VALUES)
     return found, np.exp(middle + error * stats.t.ppf(shares, len(logs) - 1)).tolist()
 
 

@@ -28,7 +28,7 @@ from lr_ceiling.search.estimates import (
     Estimates,
     Measured,
 )
-from lr_ceiling.search.posterior import Observation, Posterior, Range, curves
+from lr_ceiling.search.posterior import Observation, Posterior, Range, curves, even_shares
 from lr_ceiling.search.schedule import Aim, Schedule
 
 Side = Literal["upper", "lower"]
@@ -155,7 +155,7 @@ def width(upper: EdgeSearch, lower: EdgeSearch, band: Band) -> Measured:
     ci95 = (low if bounded else None, high if limited else None)
     if not (bounded and limited):
         return Estimate(estimate=None, ci95=ci95), []
-    shares = (np.arange(VALUES) + 0.5) / VALUES
+    shares = even_shares(VALUES)
     values = 10 ** np.quantile(band.decades, shares)
     return Estimate(estimate=middle, ci95=ci95), values.tolist()
 

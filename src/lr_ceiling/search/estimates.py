@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from lr_ceiling.rounding import short, significant
-from lr_ceiling.search.posterior import WIDTH_WEIGHTS, Floats, Posterior
+from lr_ceiling.search.posterior import CREDIBLE, WIDTH_WEIGHTS, Floats, Posterior, even_shares
 
 # Records that are read from files must not have other keys.
 FORBID = {"extra": "forbid"}
@@ -87,6 +87,11 @@ EDGE_MASS = 0.05
 LAST = 1.0
 LAST_SHARE = 0.25
 
+# A printed interval is at least this share of the transition's width wide, since the grid of curves
+# tells no finer. Without this, 70% of lr90's intervals covered the truth after 1,000 trials within a
+# transition, with it 96% (n = 100 each, widths of 0.1 to 0.8 decades).
+FINEST_SHARE = 0.25
+
 # An edge whose probability of existing is lower than this is not reported.
 LIKELY = 0.5
 # With a lower probability than this, what is said of lr90 says so too: the line of the answer, and
@@ -108,6 +113,7 @@ POOR_FIT, HALF = 0.3, 0.5
 POINTS, VALUES = 101, 400
 
 QUANTILES = (0.025, 0.5, 0.975)
+LIMITS = np.array([QUANTILES[0], QUANTILES[2]])
 
 # An estimate and equally probable values, which are empty if it is not bounded from both sides.
 Measured = tuple[Estimate, Sequence[float]]
@@ -168,7 +174,10 @@ class Estimates:
         if edge.exists < LIKELY:
             return NOTHING
         above, below = _bounded(self.posterior, target)
-        low, high = _rate(edge.low) if below else None, _rate(edge.high) if above else None
+        limits = self._spread(target, np.array([edge.low, edge.high]), LIMITS)
+        low, high = (
+            _rate(u) if known else None for u, known in zip(limits, (below, above), strict=True)
+        )
         return Estimate(estimate=_rate(edge.median) if above and below else None, ci95=(low, high))
 
     def measured(self, target: float) -> Measured:
@@ -176,7 +185,8 @@ class Estimates:
         found = self.estimate(target)
         if found.estimate is None:
             return found, []
-        return found, [_rate(u) for u in self.posterior.quantiles(target, VALUES)]
+        us = self.posterior.quantiles(target, VALUES)
+        return found, [_rate(u) for u in self._spread(target, us, even_shares(VALUES))]
 
     def bounds_of(self, target: float) -> Literal["both", "above only", "below only", "none"]:
         """The sides from which the trials bound the edge."""
@@ -214,6 +224,12 @@ class Estimates:
             high=_rounded(high),
             **{name: tuple(found) for name, found in values.items()},
         )
+
+    def _spread(self, target: float, us: Floats, shares: Floats) -> Floats:
+        """Quantiles `us` of an edge at `shares`, as far apart as the grid can tell."""
+        least = FINEST_SHARE * self.posterior.width()
+        near = self.posterior.edge(target).median + least * (shares - 0.5) / CREDIBLE
+        return np.where(shares < 0.5, np.minimum(us, near), np.maximum(us, near))
 
     def _flat_widths(self) -> float:
         return self.posterior.reweighted(1 / WIDTH_WEIGHTS).edge(TARGETS["lr90"]).median

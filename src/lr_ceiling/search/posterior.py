@@ -422,7 +422,7 @@ class Posterior:
 
     def quantiles(self, target: float, count: int) -> Floats:
         """`count` sorted, equally probable values of that edge, given that it exists."""
-        values = self._at(target, (np.arange(count) + 0.5) / count)
+        values = self._at(target, even_shares(count))
         return values[np.isfinite(values)]
 
     def mass(self, target: float, low: float, high: float) -> float:
@@ -485,7 +485,7 @@ class Posterior:
 
     def _new_sample(self, count: int, target: float) -> npt.NDArray[np.intp]:
         order, below = self.curves.by_edge(target), self._cumulated(target)
-        places = np.searchsorted(below[1:], (np.arange(count) + 0.5) / count * below[-1])
+        places = np.searchsorted(below[1:], even_shares(count) * below[-1])
         return np.asarray(order[np.minimum(places, len(order) - 1)])
 
     def _log_probability(self, observation: Observation) -> Single:
@@ -524,6 +524,11 @@ class Posterior:
         with np.errstate(divide="ignore", invalid="ignore"):
             part = np.where(end > start, (wanted - start) / (end - start), 0.0)
         return np.asarray(u[left] + np.clip(part, 0, 1) * (u[right] - u[left]))
+
+
+def even_shares(count: int) -> Floats:
+    """The middles of `count` equal parts of 0 to 1."""
+    return np.asarray((np.arange(count) + 0.5) / count)
 
 
 @lru_cache(maxsize=4)

@@ -34,7 +34,7 @@ from lr_ceiling.search.estimates import (
     QUANTILES,
     Estimate,
 )
-from lr_ceiling.search.posterior import Floats, Observation, Posterior, Range
+from lr_ceiling.search.posterior import Floats, Observation, Posterior, Range, even_shares
 from lr_ceiling.search.threads import one_thread
 
 Link = Literal["logit", "identity"]
@@ -397,7 +397,7 @@ def _log_t(squared: Floats, scale: Floats) -> Floats:
 def _systematic(weights: Floats, count: int) -> npt.NDArray[np.intp]:
     """`count` indices, each in proportion to its weight; equal weights give equal indices."""
     below = weights.cumsum()
-    places = np.searchsorted(below, (np.arange(count) + 0.5) / count * below[-1])
+    places = np.searchsorted(below, even_shares(count) * below[-1])
     return np.asarray(np.minimum(places, len(weights) - 1))
 
 
@@ -460,7 +460,7 @@ def usable_values(
     """`count` sorted, equally probable values of the usable rate in log10."""
     ceilings = posterior.quantiles(CEILING, CEILINGS)
     us = usable_us(response_of(scored, posterior.curves.bounds), ceilings, loss)
-    return np.asarray(np.quantile(us, (np.arange(count) + 0.5) / count))
+    return np.asarray(np.quantile(us, even_shares(count)))
 
 
 def usable_below(posterior: Posterior, scored: Sequence[Scored], loss: float) -> Usable:

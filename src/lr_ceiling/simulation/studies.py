@@ -47,7 +47,8 @@ def study(oracle: Oracle | Graded, seed: int) -> dict[str, float]:
     seen = [*done.values(), *verified(oracle, theta, Estimates(posterior), usable, rng)]
     pooled = Posterior(posterior.curves, seen, CALLS)
     costs = {
-        part: sum(done[i].cost for i, of in enumerate(schedule.parts) if of == part)
+        # As a float even if the part has no trial: kept studies are read as floats.
+        part: sum((done[i].cost for i, of in enumerate(schedule.parts) if of == part), start=0.0)
         for part in PARTS
     }
     checks = Estimates(posterior).checks()
