@@ -88,8 +88,8 @@ LAST = 1.0
 LAST_SHARE = 0.25
 
 # A printed interval is at least this share of the transition's width wide, since the grid of curves
-# tells no finer. Without this, 70% of lr90's intervals covered the truth after 1,000 trials within a
-# transition, with it 96% (n = 100 each, widths of 0.1 to 0.8 decades).
+# tells no finer. After 1,000 trials within a transition, 70% of lr90's intervals covered the truth
+# without this, and 96% with it (n = 100 each, widths of 0.1 to 0.8 decades).
 FINEST_SHARE = 0.25
 
 # An edge whose probability of existing is lower than this is not reported.
