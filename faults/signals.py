@@ -155,6 +155,8 @@ class Searches:
             return f"the second one: {wrong}"
         if json.loads((folder / "answer.json").read_text()) != self._answer:
             return "the second one has another answer"
+        if list(folder.glob("lr-ceiling-*")):
+            return "the second one leaves temporary folders"
         if _ended_trials(folder / "journal") != self._trials:
             return f"the second one: the trials that ended are {_ended_trials(folder / 'journal')}"
         return None
@@ -211,7 +213,7 @@ def after(
 
 @contextlib.contextmanager
 def running(command: Sequence[str], folder: Path) -> "Iterator[subprocess.Popen[bytes]]":
-    """A process with a session of its own, whose stderr is `folder`/stderr.
+    """A process with a session of its own, whose stderr and temporary files are in `folder`.
 
     In the end the session is killed, so that nothing is left running.
     """
@@ -221,7 +223,8 @@ def running(command: Sequence[str], folder: Path) -> "Iterator[subprocess.Popen[
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
-            env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
+            env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+            | {"TMPDIR": str(folder)},
             start_new_session=True,
         )
     try:

@@ -29,7 +29,7 @@ from lr_ceiling.search.sampler import INDEX
 TRIALS = 3
 # Writes the lines of a search's journal one by one, beside a worker that ends with it.
 SEARCH = """
-import signal, subprocess, sys, time
+import signal, subprocess, sys, tempfile, time
 from pathlib import Path
 
 whole, _, journal, _, answer = map(Path, sys.argv[1:])
@@ -41,6 +41,8 @@ worker = subprocess.Popen(
 done = journal.read_bytes().count(b"\\n") if journal.exists() else 0
 if kind == "hangs":
     time.sleep(60)
+if done and kind == "litters":
+    tempfile.mkdtemp(prefix="lr-ceiling-")
 if done and kind == "fails":
     raise SystemExit("error: no")
 lines = whole.read_bytes().splitlines(keepends=True)
@@ -98,6 +100,7 @@ def test_a_search_that_is_killed_and_goes_on_holds(
     [
         ("fails", ": it ends with 1: error: no"),
         ("answers", " has another answer"),
+        ("litters", " leaves temporary folders"),
         ("loses", f": the trials that ended are {list(range(TRIALS - 1))}"),
     ],
 )
