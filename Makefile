@@ -11,7 +11,7 @@ DEVELOPMENT := .venv/development.stamp
 PEERS := .venv/peers.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help repro pull push test tables lint vulnerabilities smoke rehearse audit verify claims simulate faults bench bench-repro ui serve wheel lock clean
+.PHONY: help repro pull push test tables lint vulnerabilities smoke rehearse audit verify claims simulate faults fuzz bench bench-repro ui serve wheel lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 22
@@ -74,6 +74,13 @@ faults: $(RUNTIME) ## make each disk write of a small pipeline fail, tear, or be
 	python -m faults
 	python -m faults.cluster --output reports/reliability.json
 
+# One process a reader, since atheris ends its process.
+fuzz: $(RUNTIME) ## change files at random for each reader of foreign files: MINUTES=10 each
+	@$(call add,requirements-fuzz.txt)
+	for reader in $$(python -c 'from faults.readers import READERS; print(*READERS)'); do \
+		python -m faults.fuzz $$reader --minutes $(or $(MINUTES),10) || exit 1; \
+	done
+
 bench: $(RUNTIME) $(PEERS) data/splits.npz ## the benchmarks: 15 minutes, with nothing else on the machine
 	python -m benchmarks
 
@@ -100,6 +107,7 @@ lock: $(UV_STAMP) ## compile the locks from pyproject.toml: pins stay as they ar
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group peers -c requirements.txt -o requirements-peers.txt
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group pip-audit -c requirements.txt -o requirements-pip-audit.txt
 	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group s3 -c requirements.txt -o requirements-s3.txt
+	$(UV) pip compile --quiet $(UPGRADE) $(COMPILE) --group fuzz -c requirements.txt -o requirements-fuzz.txt
 	echo uv | $(UV) pip compile --quiet $(UPGRADE) $(COMPILE) - -o requirements-uv.txt
 
 clean: ## remove the environment and all undeclared state; results and MLflow's runs stay

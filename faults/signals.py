@@ -2,7 +2,8 @@
 
 A try passes if the killed search ended because of the kill, printed at most one line and left no
 process, and if the second search gave the answer of an undisturbed one, from a journal in which
-each trial ended once. A search that ends before the kill is no try: another moment is taken.
+each trial ended once. A search that ends before the kill is no try: another moment is taken. It
+must end well, too.
 
 A driver that gets SIGKILL can't remove its semaphores. Python's resource tracker, a process that
 outlives the driver, removes them and prints a warning. Only these lines are allowed in addition,
@@ -19,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from optuna.storages import JournalStorage
@@ -31,8 +33,9 @@ from lr_ceiling.search.sampler import INDEX
 
 ROOT = Path(__file__).parents[1]
 COMMAND = (
-    "find faults/network.py:network --low 1e-3 --high 1 --budget 2 --confirmations 0 --usable 0 "
-    "--workers 2 --quiet"
+    *(sys.executable, "-m", "lr_ceiling.pipeline.cli", "find", "faults/network.py:network"),
+    *("--low", "1e-3", "--high", "1", "--budget", "2", "--confirmations", "0", "--usable", "0"),
+    *("--workers", "2", "--quiet"),
 )
 # The name of these searches among the stages.
 FIND = "find"
@@ -45,7 +48,7 @@ TRACKER = re.compile(
     re.MULTILINE,
 )
 # A search that takes longer after a kill hangs.
-PATIENCE_SECONDS = 600
+PATIENCE_SECONDS = 600.0
 # Its workers see that the driver is gone within half a second, on a quiet machine.
 LEAVING_SECONDS = 30
 # In the journal, the end of a trial.
@@ -86,10 +89,12 @@ def points(count: int) -> Iterator[Point]:
 class Searches:
     """The undisturbed search, to which the others are compared."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+        self.patience = PATIENCE_SECONDS
+        self._command = command
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            wrong = after_kill(_start(folder), WORKER, folder)
+            wrong = self._wrong_alone(folder)
             if wrong:
                 raise RuntimeError(wrong)
             self._answer = json.loads((folder / "answer.json").read_text())
@@ -101,10 +106,14 @@ class Searches:
         chance = random.Random(f"{point.fault} {point.at}")
         for _ in range(MOMENTS):
             with tempfile.TemporaryDirectory() as name:
-                process = _start(Path(name))
-                if self._strike(process, point.fault, Path(name) / "journal", chance):
-                    return after_kill(process, point.fault, Path(name)) or self._again(Path(name))
-                process.wait(PATIENCE_SECONDS)
+                folder = Path(name)
+                with self._running(folder) as process:
+                    killed = self._strike(process, point.fault, folder / "journal", chance)
+                    wrong = after(process, point.fault if killed else None, folder, self.patience)
+                if killed:
+                    return wrong or self._again(folder)
+                if wrong:
+                    return f"before the kill: {wrong}"
         raise RuntimeError(f"{point}: all of {MOMENTS} searches ended before the kill")
 
     def _strike(
@@ -122,73 +131,108 @@ class Searches:
                 fault != WORKER or bool(_workers(process.pid))
             )
 
-        _wait(lambda: process.poll() is not None or is_reached(), PATIENCE_SECONDS)
+        def is_at_work() -> bool:
+            ended = _read(journal).count(TRIAL_ENDS)
+            return is_reached() and ended < self._journal.count(TRIAL_ENDS)
+
+        _wait(lambda: process.poll() is not None or is_reached(), self.patience)
         time.sleep(chance.random() * JITTER_SECONDS)
-        has_ended = _read(journal).count(TRIAL_ENDS) >= self._journal.count(TRIAL_ENDS)
-        if process.poll() is not None or has_ended or not is_reached():
-            return False
-        # A worker may be gone since.
-        try:
-            KILLS[fault](process.pid)
-        except (ProcessLookupError, IndexError):
-            return False
-        return True
+        return strike(process, fault, is_at_work)
+
+    def _running(self, folder: Path) -> "AbstractContextManager[subprocess.Popen[bytes]]":
+        places = ["--storage", str(folder / "journal"), "--json", str(folder / "answer.json")]
+        return running([*self._command, *places], folder)
+
+    def _wrong_alone(self, folder: Path) -> str | None:
+        """What is wrong with a search that nobody kills."""
+        with self._running(folder) as process:
+            return after(process, None, folder, self.patience)
 
     def _again(self, folder: Path) -> str | None:
         """What is wrong with the search that goes on after a kill."""
-        wrong = after_kill(_start(folder), WORKER, folder)
+        wrong = self._wrong_alone(folder)
         if wrong:
             return f"the second one: {wrong}"
         if json.loads((folder / "answer.json").read_text()) != self._answer:
             return "the second one has another answer"
+        if list(folder.glob("lr-ceiling-*")):
+            return "the second one leaves temporary folders"
         if _ended_trials(folder / "journal") != self._trials:
-            return f"the trials that ended are {_ended_trials(folder / 'journal')}"
+            return f"the second one: the trials that ended are {_ended_trials(folder / 'journal')}"
         return None
 
 
-def after_kill(
+def strike(process: "subprocess.Popen[bytes]", fault: str, is_at_work: Callable[[], bool]) -> bool:
+    """Kill a driver, or its worker, if it `is_at_work`. Whether it was.
+
+    The driver stands still meanwhile, so it can't end between the look and the kill.
+    """
+    if process.poll() is not None:
+        return False
+    os.kill(process.pid, signal.SIGSTOP)
+    # Until all its threads stand still, or it is gone.
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    try:
+        if process.poll() is not None or not is_at_work():
+            return False
+        KILLS[fault](process.pid)
+    # A worker may be gone since.
+    except (ProcessLookupError, IndexError):
+        return False
+    finally:
+        process.send_signal(signal.SIGCONT)
+    return True
+
+
+def after(
     process: "subprocess.Popen[bytes]",
-    fault: str,
+    fault: str | None,
     folder: Path,
     patience: float = PATIENCE_SECONDS,
     leaving: float = LEAVING_SECONDS,
 ) -> str | None:
-    """What a killed driver does wrong: it hangs, or leaves processes, or ends in another way.
+    """What a driver does wrong after a kill: it hangs, leaves processes, or ends in another way.
 
-    `process` leads a session, and its stderr is `folder`/stderr. After the kill of a worker, the
-    driver must finish.
+    `process` is one of `running`. Without a fault, and after the kill of a worker, it must finish.
     """
-    code, is_alone = None, False
-    with contextlib.suppress(subprocess.TimeoutExpired):
+    try:
         code = process.wait(patience)
-        is_alone = _wait(lambda: not _session(process.pid), leaving)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    if code is None:
-        process.wait()
+    except subprocess.TimeoutExpired:
         return "it hangs"
-    if not is_alone:
+    if not _wait(lambda: not session(process.pid), leaving):
         return "it leaves processes behind"
     said = (folder / "stderr").read_text().strip()
     if fault == DRIVER:
         said = TRACKER.sub("", said)
-    is_right = {WORKER: code == 0, DRIVER: code == -signal.SIGKILL}.get(fault, code != 0)
-    if "Traceback" in said or len(said.splitlines()) > 1 or not is_right:
+    finished = code == 0
+    is_right = {None: finished, WORKER: finished, DRIVER: code == -signal.SIGKILL}
+    if "Traceback" in said or len(said.splitlines()) > 1 or not is_right.get(fault, not finished):
         return f"it ends with {code}: {said[-500:]}"
     return None
 
 
-def _start(folder: Path) -> "subprocess.Popen[bytes]":
-    places = ["--storage", str(folder / "journal"), "--json", str(folder / "answer.json")]
+@contextlib.contextmanager
+def running(command: Sequence[str], folder: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """A process with a session of its own, whose stderr and temporary files are in `folder`.
+
+    In the end the session is killed, so that nothing is left running.
+    """
     with (folder / "stderr").open("wb") as stderr:
-        return subprocess.Popen(
-            [sys.executable, "-m", "lr_ceiling.pipeline.cli", *COMMAND.split(), *places],
+        process = subprocess.Popen(
+            command,
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
-            env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
+            env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+            | {"TMPDIR": str(folder)},
             start_new_session=True,
         )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _wait(is_so: Callable[[], bool], seconds: float) -> bool:
@@ -225,7 +269,7 @@ def _children(process: int) -> list[int]:
         return []
 
 
-def _session(leader: int) -> list[int]:
+def session(leader: int) -> list[int]:
     """The living processes of the session that this process leads or led."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):

@@ -10,7 +10,6 @@ import pytest
 from conftest import ROOT
 from faults.campaign import Point, Tally
 from faults.report import ReliabilityReport
-from faults.signals import DRIVER, TRACKER, WORKER, _session, after_kill
 
 # In a process with the layer: what each fault makes of a file that is written twice.
 PROBE = """
@@ -107,52 +106,6 @@ def test_a_sample_of_points_holds(asked: str, layer: Path) -> None:
     lines = tally.read_text()
     assert python("-m", "faults", *arguments).returncode == 0
     assert tally.read_text() == lines
-
-
-def test_the_resource_trackers_warning_is_known_and_nothing_else() -> None:
-    leak = (
-        "import multiprocessing, os, signal; lock = multiprocessing.get_context('spawn').Lock(); "
-        "os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    said = python("-c", leak).stderr
-    assert "leaked semaphore" in said
-    assert TRACKER.sub("", said) == ""
-    assert TRACKER.sub("", f"{said}error: one line") == "error: one line"
-
-
-KILLED_DRIVERS = {
-    "stops": ("raise SystemExit(1)", None),
-    "ignores": ("raise SystemExit(0)", "it ends with 0: "),
-    "traceback": ("raise ValueError", "it ends with 1: Traceback"),
-    "hangs": ("import time; time.sleep(60)", "it hangs"),
-    "orphan": (
-        "import subprocess; subprocess.Popen(['sleep', '60']); raise SystemExit(1)",
-        "it leaves processes behind",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", KILLED_DRIVERS)
-def test_what_a_stopped_driver_does_wrong_is_told(kind: str, tmp_path: Path) -> None:
-    code, wrong = KILLED_DRIVERS[kind]
-    process = started(code, tmp_path)
-    found = after_kill(process, "SIGTERM to the driver", tmp_path, patience=3, leaving=0.3)
-    assert (found or "")[: len(wrong or "")] == (wrong or "")
-    assert (found is None) == (wrong is None)
-    assert _session(process.pid) == []
-
-
-@pytest.mark.parametrize("fault", [DRIVER, WORKER])
-def test_the_code_of_a_killed_driver_is_that_of_its_kill(fault: str, tmp_path: Path) -> None:
-    for code, right in (("import os; os.kill(os.getpid(), 9)", DRIVER), ("pass", WORKER)):
-        wrong = after_kill(started(code, tmp_path), fault, tmp_path)
-        assert (wrong is None) == (fault == right)
-
-
-def started(code: str, folder: Path) -> "subprocess.Popen[bytes]":
-    with (folder / "stderr").open("wb") as stderr:
-        command = [sys.executable, "-c", code]
-        return subprocess.Popen(command, stderr=stderr, start_new_session=True)
 
 
 def test_what_did_not_hold_is_counted(tmp_path: Path) -> None:

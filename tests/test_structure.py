@@ -18,14 +18,15 @@ PACKAGE = ROOT / "src" / "lr_ceiling"
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
 STAGES = PIPELINE["stages"]
 # What no result depends on. Work ahead is for later stages, which check what they find; a cluster's
-# runs are those of this machine; words and figures are for people, and `report` alone makes results
-# of them.
+# runs are those of this machine; temporary folders are empty at first; words and figures are for
+# people, and `report` alone makes results of them.
 OBSERVERS = {
     "execution.admission",
     "execution.cluster",
     "execution.progress",
     "execution.provenance",
     "execution.remote",
+    "execution.scratch",
     "pipeline.ahead",
     "pipeline.cli",
     "pipeline.cluster",

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -19,6 +18,7 @@ from lr_ceiling.execution.problem_trials import Parcel, ProblemTrials
 from lr_ceiling.execution.progress import GROUP, SearchProgress, Watch, error_console
 from lr_ceiling.execution.remote import Cluster, Files, Needs, RemoteExecutor
 from lr_ceiling.execution.runner import Ended, Runner, work
+from lr_ceiling.execution.scratch import Scratch
 from lr_ceiling.problems.devices import gpus
 from lr_ceiling.problems.environment import TRAINING
 from lr_ceiling.problems.outcome import Mode, Run
@@ -146,7 +146,7 @@ def find_ceiling(
         if isinstance(known, OwnTrials):
             trials = known.trials(question)
         else:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lr-ceiling-"))
+            folder = stack.enter_context(Scratch())
             # Other executors may be on other machines. A cluster copies files there.
             carried = executor is None or cluster is not None
             parcel = Parcel.of(known, Path(folder) if carried else None)

@@ -74,6 +74,19 @@ def test_what_is_no_mlmodel_is_told(
     assert not (tmp_path / "built").exists()
 
 
+@pytest.mark.parametrize(
+    "content", ["a: &a {x: 1}\nb: {<<: [*a, *a]}", "a: &a [x]\nb: {x: *a, x: *a}", "a: &a [*a]"]
+)
+def test_an_mlmodel_whose_aliases_may_grow_without_end_is_refused(
+    content: str, tmp_path: Path
+) -> None:
+    write(tmp_path, OURS)
+    with (tmp_path / "MLmodel").open("a") as file:
+        file.write(content)
+    with pytest.raises(RegistryError, match="its MLmodel has aliases"):
+        check_artifact(tmp_path)
+
+
 def test_a_module_that_a_version_names_is_not_imported(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lr_ceiling.errors import LockedError
+from lr_ceiling.errors import LockedError, ResultsError
 from lr_ceiling.live.locks import alone
 from lr_ceiling.pipeline.commands import audit, claims, simulate, verify
 from lr_ceiling.pipeline.one_writer import one_writer
@@ -36,6 +36,18 @@ def test_a_second_writer_is_refused_and_the_lock_ends_with_the_first() -> None:
     outer(output=Path("reports/a.json"))
     inner_other(output=Path("reports/a.json"))
     assert [path.name for path in done] == ["b.json", "a.json"]
+
+
+def test_a_lock_that_cannot_be_written_is_one_line(folder: Path) -> None:
+    (folder / "state").mkdir()
+    (folder / "state" / "promotion.lock").mkdir()
+    with pytest.raises(ResultsError, match=r"^\S+/promotion\.lock can't be written \([^\n]+$"):
+        alone("promotion", "another promotion").__enter__()
+
+
+def test_an_error_under_the_lock_keeps_its_kind() -> None:
+    with pytest.raises(FileNotFoundError), alone("promotion", "another promotion"):
+        Path("absent").read_text()
 
 
 @pytest.mark.parametrize(

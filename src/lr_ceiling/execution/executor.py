@@ -9,7 +9,6 @@ import itertools
 import math
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 from lr_ceiling.errors import WorkerError
+from lr_ceiling.execution.scratch import Scratch
 
 # Seconds between checks of the parent process.
 POLL = 0.5
@@ -179,9 +179,9 @@ def local_executor(
     handed_out = _line(devices, count) if devices else None
     # Removed with the executor: forked processes end without `atexit`, so TensorFlow can't remove
     # the source files that autograph writes.
-    scratch = tempfile.mkdtemp(prefix="lr-ceiling-")
-    executor = ProcessPoolExecutor(count, CONTEXT, _begin, (prepared_by, handed_out, scratch))
-    weakref.finalize(executor, shutil.rmtree, scratch, ignore_errors=True)
+    scratch = Scratch()
+    executor = ProcessPoolExecutor(count, CONTEXT, _begin, (prepared_by, handed_out, scratch.name))
+    weakref.finalize(executor, scratch.cleanup)
     return executor
 
 

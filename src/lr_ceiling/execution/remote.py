@@ -8,7 +8,6 @@ result.
 import io
 import pickle
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager
@@ -27,6 +26,7 @@ from lr_ceiling.execution.admission import (
     wanted_here,
 )
 from lr_ceiling.execution.files import write_bytes
+from lr_ceiling.execution.scratch import Scratch
 from lr_ceiling.identity import digest_of
 
 # A run that lost this many workers is taken to be the cause: even preemptible machines hardly ever
@@ -182,7 +182,7 @@ class _Unpickler(pickle.Unpickler):
 
 def execute(call: bytes, carried: Mapping[str, Path], told: Told) -> Reply:
     """Execute a call in a worker; `carried` are its files by SHA-256."""
-    with tempfile.TemporaryDirectory(prefix="lr-ceiling-") as scratch:
+    with Scratch() as scratch:
         try:
             reader = _Unpickler(call, carried, Path(scratch))
             function, arguments = reader.load()

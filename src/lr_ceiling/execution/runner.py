@@ -6,7 +6,6 @@ executor is restarted, and the tasks in progress are submitted again.
 
 import contextlib
 import struct
-import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 from lr_ceiling.errors import WorkerError
 from lr_ceiling.execution.executor import check_worker, kill
+from lr_ceiling.execution.scratch import Scratch
 
 # A task that breaks the executor this often is taken to be the cause.
 ATTEMPTS = 3
@@ -93,11 +93,7 @@ class Runner:
         self._on_steps = on_steps or (lambda steps: None)
         self._owned = owned
         self._executor: Executor | None = None
-        # A task of a foreign executor may still have one of its files open at the end, and Windows
-        # doesn't remove open files.
-        self._scratch = tempfile.TemporaryDirectory(
-            prefix="lr-ceiling-", ignore_cleanup_errors=True
-        )
+        self._scratch = Scratch()
         self._submitted = 0
         self._failed_starts = 0
         self._steps_done: Counter[str] = Counter()

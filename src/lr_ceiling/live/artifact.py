@@ -5,6 +5,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent
 
 from lr_ceiling.errors import RegistryError
 
@@ -41,7 +42,12 @@ def _flavors(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MAX_BYTES:
             raise RegistryError("its MLmodel is too large")
         # The safe loader builds no objects.
-        flavors = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))["flavors"]
+        yaml = YAML(typ="safe", pure=True)
+        text = path.read_text(encoding="utf-8")
+        # They can make a text that fills the memory from ten lines; MLflow writes none.
+        if any(isinstance(event, AliasEvent) for event in yaml.parse(text)):
+            raise RegistryError("its MLmodel has aliases")
+        flavors = yaml.load(text)["flavors"]
     except (OSError, ValueError, TypeError, KeyError, RecursionError, YAMLError) as error:
         raise RegistryError(f"its MLmodel can't be read: {type(error).__name__}") from None
     if not isinstance(flavors, dict):

@@ -10,7 +10,6 @@ import contextlib
 import os
 import queue
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from lr_ceiling.evidence.theory_task import ArmTheory, theory_specs
 from lr_ceiling.execution.driver import Driver, opened
 from lr_ceiling.execution.provenance import mark_logged, write_ended, write_study_facts
 from lr_ceiling.execution.runner import Ended, Report, Source, Task
+from lr_ceiling.execution.scratch import Scratch
 from lr_ceiling.identity import digest_of
 from lr_ceiling.mnist.results import RunResult
 from lr_ceiling.mnist.specification import RunSpec
@@ -182,7 +182,7 @@ class _Logger:
     def _send_all(self) -> None:
         while (send := self._waiting.get()) is not None:
             try:
-                with tempfile.TemporaryDirectory(prefix="lr-ceiling-") as folder:
+                with Scratch() as folder:
                     send(Path(folder))
             # An error in one log must not lose the others that wait.
             except Exception as error:

@@ -1,7 +1,8 @@
 """params.yaml as typed, frozen objects. Impossible values are refused before any work starts."""
 
 import reprlib
-from itertools import product
+from itertools import chain, product
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
@@ -18,6 +19,7 @@ from pydantic import (
 )
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, SequenceNode
 
 from lr_ceiling.errors import ParamsError
 from lr_ceiling.mnist.dataset import ArrayName
@@ -30,7 +32,11 @@ MAX_RATE = 1e30
 # The number of MNIST's training images.
 TRAIN_IMAGES = 60_000
 
-# Shortens values in messages: with YAML's anchors, ten lines can make a text that fills the memory.
+# The file has about 100. YAML's aliases and merges can make a text that fills the memory from ten
+# lines, and the YAML reader's own messages show whole values.
+MAX_VALUES = 100_000
+
+# Shortens values in messages.
 _SHOWN = reprlib.Repr()
 _SHOWN.maxlevel, _SHOWN.maxlist, _SHOWN.maxdict = 2, 6, 6
 _SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 100
@@ -215,7 +221,14 @@ def load(path: Path = PARAMS_FILE) -> Params:
     """Read params.yaml. Raises ParamsError with the key, its value and the allowed values."""
     try:
         # YAML 1.2, as in DVC: 1e-4 is a number (in YAML 1.1 it is a string).
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        yaml = YAML(typ="safe", pure=True)
+        text = path.read_text(encoding="utf-8")
+        if _size(yaml.compose(text), {}) > MAX_VALUES:
+            raise ParamsError(
+                f"{path} has more than {MAX_VALUES:,} values if its aliases (*name) are written "
+                "out: use fewer"
+            )
+        values = yaml.load(text)
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing: run this in the project's folder") from None
     except RecursionError:
@@ -226,6 +239,19 @@ def load(path: Path = PARAMS_FILE) -> Params:
     except OSError as error:
         raise ParamsError(f"{path} can't be read: {error.strerror}") from None
     return parse(values, path)
+
+
+def _size(node: Any, known: dict[int, float]) -> float:
+    """The number of nodes of a YAML tree with its aliases written out; infinite in a cycle."""
+    if id(node) not in known:
+        known[id(node)] = inf
+        inner: Any = ()
+        if isinstance(node, SequenceNode):
+            inner = node.value
+        elif isinstance(node, MappingNode):
+            inner = chain.from_iterable(node.value)
+        known[id(node)] = 1 + sum(_size(one, known) for one in inner)
+    return known[id(node)]
 
 
 def parse(values: object, path: Path = PARAMS_FILE) -> Params:

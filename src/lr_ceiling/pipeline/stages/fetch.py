@@ -10,10 +10,11 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-import time
+import threading
 import urllib.request
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
@@ -133,27 +134,47 @@ def read_keras(url: str, sha256: str, timeout_seconds: float) -> Arrays:
 def download(url: str, timeout_seconds: float) -> bytes:
     """The bytes at `url`, 16 MB at most, with a progress bar on a terminal.
 
-    Raises SourceError if they are not complete within `timeout_seconds`, twice that if the server
-    is silent at last, or if a web page comes.
+    Raises SourceError if they are not complete within `timeout_seconds`, or if a web page comes.
     """
-    deadline = time.monotonic() + timeout_seconds
     content = bytearray()
+    is_late = threading.Event()
+    done: Future[None] = Future()
+
+    def receive() -> None:
+        try:
+            _receive(url, content, timeout_seconds, is_late)
+            done.set_result(None)
+        except BaseException as error:
+            done.set_exception(error)
+
+    # In a thread, since urllib's time-out starts anew with each byte.
+    threading.Thread(target=receive, daemon=True).start()
     try:
-        with urllib.request.urlopen(url, timeout=timeout_seconds) as response:
+        done.result(timeout_seconds)
+    except TimeoutError:
+        is_late.set()
+        raise SourceError(
+            f"{url} took longer than {timeout_seconds:g} s: {len(content):,} bytes came"
+        ) from None
+    return bytes(content)
+
+
+def _receive(
+    url: str, content: bytearray, timeout_seconds: float, is_late: threading.Event
+) -> None:
+    """Append the bytes at `url` to `content`, until it `is_late`."""
+    try:
+        # Twice, so that the caller's own time-out comes first.
+        with urllib.request.urlopen(url, timeout=2 * timeout_seconds) as response:
             announced: int | None = response.length
             _check_answer(url, response.url, response.headers.get_content_type(), announced)
             length = MAX_DOWNLOAD_BYTES if announced is None else announced
             with click.progressbar(length=length, label=f"fetching {url}") as bar:
-                while chunk := response.read1(CHUNK):
+                while not is_late.is_set() and (chunk := response.read1(CHUNK)):
                     content += chunk
                     bar.update(len(chunk))
                     if len(content) > MAX_DOWNLOAD_BYTES:
                         raise SourceError(f"{url} is larger than {MAX_DOWNLOAD_BYTES:,} bytes")
-                    if time.monotonic() > deadline:
-                        raise SourceError(
-                            f"{url} took longer than {timeout_seconds:g} s: "
-                            f"{len(content):,} bytes came"
-                        )
     except HTTPError as error:
         reason = " ".join(str(error.reason).split())
         raise SourceError(f"{url} answered {error.code} ({reason})") from None
@@ -167,7 +188,6 @@ def download(url: str, timeout_seconds: float) -> bytes:
         raise SourceError(
             f"{url} broke off after {len(content):,} of {announced:,} bytes: try again"
         )
-    return bytes(content)
 
 
 def _check_answer(url: str, answered: str, content_type: str, announced: int | None) -> None:
@@ -234,7 +254,8 @@ def read_npm_archive(path: Path) -> Arrays:
     try:
         with _Bounded(path) as inflated, tarfile.open(fileobj=inflated, mode="r|") as tar:
             members = dict(_read_members(tar))
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    # tarfile lets the errors of numbers and texts in a header through.
+    except (tarfile.TarError, EOFError, OSError, OverflowError, ValueError, zlib.error) as error:
         raise DatasetError(f"{path.name} can't be read ({error}): get it again") from None
     return dataset.as_arrays(path.name, members)
 

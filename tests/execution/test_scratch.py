@@ -1,0 +1,93 @@
+"""Temporary folders: what a killed process leaves is removed by the next one, and nothing else."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lr_ceiling.execution.scratch import Scratch
+
+OWNER = """
+import sys
+from lr_ceiling.execution.scratch import Scratch
+
+scratch = Scratch()
+print(scratch.name, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def left_by_a_killed_process() -> Path:
+    """The folder of a process that was killed; while it lived, the folder stayed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER],
+        env=os.environ | {"TMPDIR": tempfile.gettempdir()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as owner:
+        assert owner.stdout is not None
+        folder = Path(owner.stdout.readline().strip())
+        (folder / "inside").mkdir()
+        (folder / "inside" / "data").write_text("data")
+        with Scratch():
+            pass
+        assert (folder / "inside" / "data").exists()
+        owner.kill()
+    return folder
+
+
+def test_the_folder_of_a_killed_process_is_removed_by_the_next_one(place: Path) -> None:
+    folder = left_by_a_killed_process()
+    assert folder.parent == place
+    assert folder.exists()
+    with Scratch() as own:
+        assert list(place.iterdir()) == [Path(own)]
+    assert list(place.iterdir()) == []
+
+
+def test_a_process_keeps_all_its_own_folders() -> None:
+    with Scratch() as one, Scratch() as two:
+        assert Path(one).is_dir()
+        assert Path(two).is_dir()
+
+
+def test_folders_of_other_hosts_and_other_programs_stay(place: Path) -> None:
+    folder = left_by_a_killed_process()
+    start, host, unique = folder.name.rsplit("-", 2)
+    foreign = folder.rename(folder.with_name(f"{start}-{host[::-1]}-{unique}"))
+    others = [place / f"{start}-{host}-unlocked", place / "lr-ceiling-old"]
+    for other in others:
+        other.mkdir()
+    with Scratch():
+        pass
+    assert sorted(place.iterdir()) == sorted([foreign, *others])
+
+
+def test_a_link_of_that_name_is_not_followed(place: Path) -> None:
+    folder = left_by_a_killed_process()
+    moved = folder.rename(place / "moved")
+    folder.symlink_to(moved)
+    with Scratch():
+        pass
+    assert (moved / "inside" / "data").exists()
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a folder away"
+)
+def test_folders_of_other_users_stay() -> None:
+    folder = left_by_a_killed_process()
+    os.chown(folder, os.geteuid() + 1, -1)
+    with Scratch():
+        pass
+    assert (folder / "inside" / "data").exists()
