@@ -317,7 +317,7 @@ def test_a_journal_of_other_trials_is_begun_anew_and_what_is_the_same_is_kept(
     # Opened and killed at once: nothing of the former journal is lost.
     for _ in range(2):
         with opened(journal, trials):
-            pass
+            assert beside(journal, "former").exists()
     ran: list[int] = []
     after = run_study(journal, DisorderedRunner(), on_ended=lambda index, _: ran.append(index))
     assert not beside(journal, "former").exists()
@@ -372,10 +372,39 @@ def test_a_journal_of_something_else_is_refused_with_what_differs(tmp_path: Path
     assert run_study(journal, DisorderedRunner(lives=0)) == before
 
 
+class MoreMadeBy(OracleTrials):
+    """Trials that something more determines."""
+
+    def made_by(self) -> dict[str, float]:
+        return super().made_by() | {"depth": 3}
+
+
+def test_what_only_one_of_two_searches_has_is_told_as_none(tmp_path: Path) -> None:
+    journal, other = tmp_path / "study.journal", tmp_path / "other.journal"
+    for path, begun, asked, wrong in (
+        (journal, OracleTrials(), MoreMadeBy(), "depth is 3, there none"),
+        (other, MoreMadeBy(), OracleTrials(), "depth is none, there 3"),
+    ):
+        with opened(path, begun):
+            pass
+        with (
+            pytest.raises(StudyError, match=rf"another search: {wrong}\. Name"),
+            opened(path, asked),
+        ):
+            pass
+
+
 def test_without_a_journal_the_study_is_kept_in_memory(undisturbed: Results) -> None:
     trials = OracleTrials()
-    with opened(None, trials) as driver:
+    ran: list[int] = []
+    with opened(None, trials, on_ended=lambda index, _: ran.append(index)) as driver:
         work(DisorderedRunner(), {"study": driver}, {})  # type: ignore[arg-type]
         assert driver.in_order == undisturbed
         shown = [trial.user_attrs["seed"] for trial in driver.study.trials]
+        told = {trial.user_attrs[INDEX]: trial.value for trial in driver.study.trials}
     assert sorted(shown) == sorted(result["seed"] for result in undisturbed)
+    assert sorted(ran) == list(range(len(undisturbed)))
+    # Optuna's value, which is maximised: the highest stable learning rate.
+    assert [told[index] for index in sorted(ran)] == pytest.approx(
+        [result["rate"] if result["stable"] else 0.0 for result in undisturbed]
+    )

@@ -1,5 +1,6 @@
 """The journal: one driver at a time has it open, and it survives kills and mistakes."""
 
+import errno
 import os
 import platform
 import tempfile
@@ -18,7 +19,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from lr_ceiling.errors import LockedError, ResultsError, StudyError
-from lr_ceiling.execution.journal import held, load_study
+from lr_ceiling.execution.journal import _writing, held, load_study
 from lr_ceiling.search.sampler import INDEX
 
 
@@ -70,6 +71,60 @@ def test_a_place_that_can_not_be_written_is_told(journal: Path) -> None:
         pass
 
 
+def test_folders_that_do_not_exist_are_made(tmp_path: Path) -> None:
+    assert states(load(tmp_path / "some" / "new" / "study.journal")) == []
+
+
+def test_the_lock_is_where_check_looks_for_it(journal: Path) -> None:
+    with held(journal):
+        assert journal.with_name("study.journal.driver").exists()
+
+
+def test_a_driver_that_can_not_say_who_it_is_goes_on(journal: Path) -> None:
+    journal.with_name("study.journal.holder").mkdir(parents=True)
+    assert states(load(journal)) == []
+    assert states(load(journal)) == []
+
+
+def test_a_lock_that_can_not_be_removed_is_told(journal: Path) -> None:
+    Path(f"{journal}.lock").mkdir(parents=True)
+    with pytest.raises(ResultsError, match=r"/study\.journal can't be written \(Is a directory\)"):
+        load(journal)
+
+
+def test_a_journal_that_can_not_be_made_is_told(journal: Path) -> None:
+    journal.parent.mkdir()
+    journal.symlink_to(journal.parent / "missing" / "study.journal")
+    reason = r"/study\.journal can't be written \(No such file or directory\)"
+    with pytest.raises(ResultsError, match=reason):
+        load(journal)
+
+
+def lose_the_lock_on_a_full_disk() -> None:
+    """As Optuna does: the error that tells the reason is the context of the one that is raised."""
+    try:
+        raise OSError(errno.ENOSPC, "No space left")
+    finally:
+        raise RuntimeError("Error: did not possess lock")
+
+
+def test_a_full_disk_is_told_even_if_the_lock_is_lost_as_well(journal: Path) -> None:
+    reason = r"can't be written \(No space left\)"
+    with pytest.raises(ResultsError, match=reason), _writing(journal):
+        lose_the_lock_on_a_full_disk()
+
+
+def test_a_study_writes_nothing_outside_its_folder(
+    journal: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    os.utime(elsewhere, (0, 0))
+    begin_trial(load(journal))
+    # A file that was made and removed changes the folder's time as well.
+    assert elsewhere.stat().st_mtime == 0
+
+
 def test_a_study_is_kept_and_found_under_any_name(journal: Path) -> None:
     study = load(journal, "first")
     assert study.direction == optuna.study.StudyDirection.MAXIMIZE
@@ -109,6 +164,7 @@ def test_a_kill_in_the_first_line_leaves_a_new_study(journal: Path, left: bytes)
     assert states(load(journal)) == []
 
 
+@pytest.mark.filterwarnings("error:The value None")
 def test_trials_that_a_kill_left_have_failed(journal: Path) -> None:
     study = load(journal)
     study.tell(begin_trial(study, 0), 0.1)
@@ -181,7 +237,10 @@ def test_a_full_disk_is_told_and_finished_trials_are_kept(journal: Path) -> None
     study = load(journal)
     kept = journal.rename(journal.with_name("kept"))
     journal.symlink_to("/dev/full")
-    reason = r"study\.journal can't be written \(No space left on device\): make room or name "
+    reason = (
+        r"study\.journal can't be written \(No space left on device\): make room or name another "
+        r"file, and run again; finished trials are kept$"
+    )
     with pytest.raises(ResultsError, match=reason):
         begin_trial(study)
     journal.unlink()

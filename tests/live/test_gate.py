@@ -19,6 +19,8 @@ from conftest import (
 )
 from lr_ceiling import tracking
 from lr_ceiling.errors import LockedError, RegistryError, ResultsError, TrackingError
+from lr_ceiling.execution.files import sha256_of
+from lr_ceiling.execution.provenance import commit
 from lr_ceiling.live import card, gate, registry
 from lr_ceiling.live.gate import Decision, Terms, choose
 from lr_ceiling.live.predictor import Predictor, as_input
@@ -75,10 +77,15 @@ def failed(decision: Decision) -> list[str]:
     return [check.name for check in decision.checks if not check.passed]
 
 
-def test_the_first_model_is_judged_by_the_floor_alone(at_gate: Gate) -> None:
+def test_the_first_model_is_judged_by_the_floor_alone(at_gate: Gate, trained: Trained) -> None:
     decision = at_gate.promote(0)
     assert (decision.decision, decision.live, decision.champion) == ("promoted", 1, None)
-    assert decision.reason.endswith("there is no champion to be held against yet")
+    *_, floor, champion = decision.checks
+    assert decision.reason == f"{floor.detail}; {champion.detail}"
+    assert "the floor is 0.5" in floor.detail
+    assert champion.detail.endswith("there is no champion to be held against yet")
+    told = "baseline-relu-0.003: learning rate 0.003 is at or below the usable 1"
+    assert told in [check.detail for check in decision.checks]
     assert at_gate.aliases == {"champion": 1}
     written = json.loads((at_gate.project / "state" / "promotion.json").read_text())
     assert written == decision.model_dump(mode="json")
@@ -89,9 +96,18 @@ def test_the_first_model_is_judged_by_the_floor_alone(at_gate: Gate) -> None:
     assert challenger
     assert challenger.measured
     assert challenger.latency_ms
-    assert challenger.origin["bytes"] == str(
-        (at_gate.project / "data/models/baseline-relu-0.003/seed-0.keras").stat().st_size
-    )
+    run, model = trained[0]
+    assert challenger.origin == {
+        "cell": "baseline-relu-0.003",
+        "seed": "0",
+        "run_key": run.spec.key,
+        "learning_rate": "0.003",
+        "ceiling": "1",
+        "data_digest": run.spec.data_digest,
+        "commit": commit() or "unknown",
+        "bytes": str(model.stat().st_size),
+        "sha256": sha256_of(model),
+    }
 
 
 def description_of(version: int) -> str:
@@ -181,6 +197,9 @@ def test_a_worse_model_is_refused_and_the_champion_stays(at_gate: Gate) -> None:
     assert (decision.decision, decision.live) == ("refused", 1)
     assert "champion" in failed(decision)
     assert "against version 1 its accuracy is -" in decision.reason
+    assert decision.paired
+    low, high = (100 * limit for limit in decision.paired.difference.ci95)
+    assert f" points ({low:+.2f} to {high:+.2f}); the limit is -10.00" in decision.reason
     assert at_gate.aliases == {"champion": 1, "challenger": 2}
     assert at_gate.versions[1].tags["decision"] == "refused"
 
@@ -242,6 +261,7 @@ def test_another_model_under_the_challengers_name_is_refused(
     shutil.copy(trained[0][1], Path(at_gate.versions[1].source) / "data" / "model.keras")
     decision = at_gate.promote(1)
     assert failed(decision) == ["same"]
+    assert decision.reason == "the registered model predicts otherwise than the trained file"
     assert at_gate.aliases == {"champion": 1, "challenger": 2}
 
 
@@ -322,6 +342,13 @@ def test_a_cell_without_a_run_is_told_in_one_line(at_gate: Gate) -> None:
     at_gate.lay_out(0)
     write_runs(at_gate.project / "data" / "train" / "empty" / "runs.json", [])
     with pytest.raises(ResultsError, match="empty holds no run: remove it"):
+        gate.promote(TERMS, at_gate._predictor)
+
+
+def test_a_project_without_runs_is_told_what_makes_them(at_gate: Gate) -> None:
+    at_gate.lay_out(0)
+    shutil.rmtree(at_gate.project / "data" / "train")
+    with pytest.raises(ResultsError, match=r"no runs in data/train: run `dvc repro` to make them"):
         gate.promote(TERMS, at_gate._predictor)
 
 

@@ -10,9 +10,20 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lr_ceiling.search.posterior import (
+    COARSEST,
+    DECAY,
     DRAWS,
+    IN_STEPS,
+    LAPSES,
+    LOWER_EDGE_WITHIN,
+    LOWER_EDGES,
+    NEAREST,
+    NOTHING_TRAINS,
     ROOT_STEPS,
+    STEPS,
     TINY,
+    WIDEST_STEP,
+    WIDTH_WEIGHTS,
     WIDTHS,
     Calls,
     Curves,
@@ -35,6 +46,44 @@ def test_the_prior_is_a_distribution_that_falls_off_outside_the_range() -> None:
     prior = Posterior(GRID)
     inside, above, far = (prior.mass(0.5, u, u + 1) for u in (-1, 0, 1))
     assert inside > 2 * above > 8 * far > 0
+
+
+# No limit is 0, and the expected range lies nowhere in the middle.
+UNEVEN = Range(-1, 0.3, -2, 1.1)
+
+
+def test_the_prior_weighs_widths_and_lapses_and_that_nothing_trains() -> None:
+    grid = Curves(UNEVEN)
+    assert grid.prior.sum(axis=0) == pytest.approx([weight for *_, weight in LAPSES])
+    weight = grid.prior.sum(axis=1) * (1 + NOTHING_TRAINS)
+    assert weight[-1] == pytest.approx(NOTHING_TRAINS)
+    by_width = [weight[:-1][grid.width[:-1] == width].sum() for width in WIDTHS]
+    assert by_width == pytest.approx(WIDTH_WEIGHTS)
+
+
+@pytest.mark.parametrize("width", [WIDTHS[0], WIDTHS[5], WIDTHS[-1]])
+def test_the_prior_weighs_the_bands_of_a_width(width: float) -> None:
+    grid = Curves(UNEVEN)
+    of_width = np.flatnonzero(grid.width[:-1] == width)
+    weight = grid.prior.sum(axis=1)[of_width]
+    thetas, place = np.unique(grid._theta[of_width], return_inverse=True)
+    assert thetas[0] == pytest.approx(UNEVEN.lowest - width / 2)
+    assert -1e-9 < thetas[-1] - UNEVEN.highest - width / 2 < COARSEST
+    by_theta = np.bincount(place, weight)
+    outside = np.maximum(np.maximum(UNEVEN.low - thetas, thetas - UNEVEN.high), 0)
+    assert by_theta * 10 ** (DECAY * outside) == pytest.approx(by_theta.max())
+    share = weight / by_theta[place]
+    # All lower edges that leave a visible band weigh the same, and so do all steps.
+    lower, stepped = grid._depth[of_width] > 0, grid._share[of_width] > 0
+    visible = [
+        theta - distance > UNEVEN.lowest - lower_width / 2 and distance >= NEAREST * width
+        for theta in thetas
+        for distance, lower_width, _ in LOWER_EDGES
+    ]
+    assert lower.sum() == sum(visible)
+    assert share[lower] == pytest.approx(LOWER_EDGE_WITHIN / len(LOWER_EDGES))
+    assert stepped.sum() == (len(STEPS) * len(thetas) if width <= WIDEST_STEP else 0)
+    assert share[stepped] == pytest.approx(IN_STEPS / len(STEPS))
 
 
 @given(u=us, seed=st.integers(0, 10**6))

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 
 import pytest
@@ -10,11 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lr_ceiling.search.estimates import DOUBTFUL, Estimates
-from lr_ceiling.search.posterior import Observation, Posterior, curves
-from lr_ceiling.search.schedule import PARTS, Aim, Part, Schedule, is_doubtful
+from lr_ceiling.search.posterior import Calls, Observation, Posterior, Tally, curves
+from lr_ceiling.search.schedule import PARTS, Aim, Part, Question, Schedule, is_doubtful
 from lr_ceiling.search.usable import scored_of, usable_below
 
 Runs = Callable[[int, float], Observation]
+
+QUESTION = Question(
+    1e-4, 1, 0.3, 15, seed=7, lag=3, confirmations=4, usable_runs=5, usable_loss=0.02
+)
+AUDITED_CALLS = Calls(Tally(59, 1), Tally(7))
 
 EDGE = -1.3
 
@@ -43,6 +48,20 @@ def run(aim: Aim, order: random.Random, runs: Runs = outcome) -> tuple[list[Obse
         most = max(most, len(under_way))
         index = order.choice(sorted(under_way))
         done[index] = runs(index, under_way.pop(index))
+
+
+def test_the_aim_of_a_question_is_what_it_asks() -> None:
+    aim = QUESTION.aim("identity", AUDITED_CALLS)
+    asked = asdict(QUESTION)
+    del asked["seed"]
+    assert asdict(aim) == asked | {"key": aim.key, "calls": AUDITED_CALLS}
+    assert aim.limits == pytest.approx((1e-6, 100))
+    assert aim.most_runs == 24
+
+
+def test_the_key_of_a_study_is_that_of_stored_studies() -> None:
+    """With another key their seeds would differ, and their results would be lost."""
+    assert QUESTION.aim({"version": 1}, AUDITED_CALLS).key == "d1757286b0f09ce5"
 
 
 @settings(deadline=None, max_examples=8)
