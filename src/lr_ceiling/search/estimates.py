@@ -227,8 +227,10 @@ class Estimates:
 
     def _spread(self, target: float, us: Floats, shares: Floats) -> Floats:
         """Quantiles `us` of an edge at `shares`, as far apart as the grid can tell."""
-        least = FINEST_SHARE * self.posterior.width()
-        near = self.posterior.edge(target).median + least * (shares - 0.5) / CREDIBLE
+        edge, least = self.posterior.edge(target), FINEST_SHARE * self.posterior.width()
+        if edge.decades >= least:
+            return us
+        near = edge.median + least * (shares - 0.5) / CREDIBLE
         return np.where(shares < 0.5, np.minimum(us, near), np.maximum(us, near))
 
     def _flat_widths(self) -> float:
