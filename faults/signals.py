@@ -217,6 +217,8 @@ def running(command: Sequence[str], folder: Path) -> "Iterator[subprocess.Popen[
 
     In the end the session is killed, so that nothing is left running.
     """
+    # A shell's background jobs ignore Ctrl-C, and so would all that they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with (folder / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
             command,
@@ -227,6 +229,7 @@ def running(command: Sequence[str], folder: Path) -> "Iterator[subprocess.Popen[
             | {"TMPDIR": str(folder)},
             start_new_session=True,
         )
+    signal.signal(signal.SIGINT, before)
     try:
         yield process
     finally:

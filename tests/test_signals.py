@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -71,6 +72,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def searches(folder: Path) -> Searches:
     return Searches([sys.executable, "-c", SEARCH, str(folder / "whole")])
+
+
+def test_ctrl_c_reaches_a_search_that_a_background_job_starts(tmp_path: Path) -> None:
+    code = "import signal, sys; sys.exit(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with running([sys.executable, "-c", code], tmp_path) as process:
+            assert process.wait() == 0
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def left(folder: Path) -> list[int]:
