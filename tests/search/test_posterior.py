@@ -232,6 +232,15 @@ def test_the_fit_shows_trials_that_no_curve_fits() -> None:
     assert Posterior(GRID, [*trials, *island]).fit() < 0.05
 
 
+def test_trials_as_expected_fit_even_if_all_that_is_simulated_is_the_same() -> None:
+    assert Posterior(GRID, [Observation(-5, stable=True), Observation(1, stable=False)]).fit() > 0.9
+
+
+def test_thousands_of_trials_underflow_nowhere() -> None:
+    posterior = Posterior(GRID, [Observation(-2, stable=bool(seed % 2)) for seed in range(2000)])
+    assert posterior.weights.sum() == pytest.approx(1)
+
+
 def test_tempering_widens_and_moves_nothing_else() -> None:
     trials = [Observation(u, u < -2) for u in np.linspace(-3, -1, 21)]
     posterior = Posterior(GRID, trials)
