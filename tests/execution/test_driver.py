@@ -327,6 +327,7 @@ def test_a_journal_of_other_trials_is_begun_anew_and_what_is_the_same_is_kept(
     assert same
     assert set(ran) == set(range(len(after))) - same
     with left_in(journal, sampler_of(trials.aim)) as study:
+        assert study.study_name == "study"
         assert replays(study, trials)
 
 

@@ -96,6 +96,8 @@ def test_the_first_model_is_judged_by_the_floor_alone(at_gate: Gate, trained: Tr
     assert challenger
     assert challenger.measured
     assert challenger.latency_ms
+    assert version.tags["gate_accuracy"] == f"{challenger.measured.accuracy.estimate:.4f}"
+    assert decision.decided.endswith("+00:00")
     run, model = trained[0]
     assert challenger.origin == {
         "cell": "baseline-relu-0.003",
@@ -186,6 +188,8 @@ def test_a_model_that_is_no_worse_takes_the_champions_place(at_gate: Gate) -> No
     assert at_gate.aliases == {"champion": 2, "previous": 1}
     assert decision.paired
     assert decision.paired.difference.ci95[0] > -TERMS.margin
+    difference = f"{decision.paired.difference.estimate:+.4f}"
+    assert at_gate.versions[1].tags["gate_difference"] == difference
     assert decision.champion
     assert decision.champion.version == 1
     assert decision.champion.measured

@@ -36,6 +36,12 @@ def test_a_non_finite_loss_has_diverged_at_once(loss: float) -> None:
     assert judge.label(accuracy=0.99) == "diverged"
 
 
+def test_before_the_first_step_the_accuracy_is_0_and_a_gradient_is_wanted() -> None:
+    judge = Judge(0.9, HORIZON)
+    assert judge.smoothed_accuracy == 0
+    assert judge.wants_gradient
+
+
 def test_divergence_takes_the_place_of_an_earlier_call() -> None:
     judge = judged(CHANCE * 1000 + [(math.nan, 0.1)], gradient=0.0)
     assert (judge.called, judge.called_at) == ("diverged", 1001)

@@ -86,6 +86,7 @@ def test_the_prior_weighs_the_bands_of_a_width(width: float) -> None:
     assert share[stepped] == pytest.approx(IN_STEPS / len(STEPS))
 
 
+@settings(deadline=None)
 @given(u=us, seed=st.integers(0, 10**6))
 def test_a_cell_is_the_curve_that_the_module_states(u: float, seed: int) -> None:
     cell = np.random.default_rng(seed).integers(0, GRID.prior.size, 20)
@@ -129,6 +130,7 @@ def test_edges_are_those_of_the_plain_iteration_to_the_bit(bounds: Range, target
     assert np.array_equal(grid.edges(target).ravel()[plain], expected[plain])
 
 
+@settings(deadline=None)
 @given(u=us, stable=st.booleans(), miscall=st.floats(0, 0.1))
 def test_what_is_told_of_a_run_is_as_probable_as_its_outcome_and_the_calls_say(
     u: float, stable: bool, miscall: float
@@ -230,6 +232,15 @@ def test_the_fit_shows_trials_that_no_curve_fits() -> None:
     island = [Observation(u, stable=True) for u in (-0.31, -0.3, -0.29, -0.28)]
     assert Posterior(GRID, trials).fit() > 0.2
     assert Posterior(GRID, [*trials, *island]).fit() < 0.05
+
+
+def test_trials_as_expected_fit_even_if_all_that_is_simulated_is_the_same() -> None:
+    assert Posterior(GRID, [Observation(-5, stable=True), Observation(1, stable=False)]).fit() > 0.9
+
+
+def test_thousands_of_trials_underflow_nowhere() -> None:
+    posterior = Posterior(GRID, [Observation(-2, stable=bool(seed % 2)) for seed in range(2000)])
+    assert posterior.weights.sum() == pytest.approx(1)
 
 
 def test_tempering_widens_and_moves_nothing_else() -> None:
