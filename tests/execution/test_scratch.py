@@ -46,12 +46,29 @@ def left_by_a_killed_process() -> Path:
     return folder
 
 
+def lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name.rpartition('-')[0]}.lock")
+
+
 def test_the_folder_of_a_killed_process_is_removed_by_the_next_one(place: Path) -> None:
     folder = left_by_a_killed_process()
     assert folder.parent == place
     assert folder.exists()
     with Scratch() as own:
-        assert list(place.iterdir()) == [Path(own)]
+        assert set(place.iterdir()) == {Path(own), lock_of(Path(own))}
+    assert list(place.iterdir()) == []
+
+
+def test_a_process_that_is_killed_before_its_folder_is_there_leaves_nothing_for_long(
+    place: Path,
+) -> None:
+    killed = f"import os, tempfile; tempfile.mkdtemp = lambda *_: os.kill(os.getpid(), 9)\n{OWNER}"
+    subprocess.run(
+        [sys.executable, "-c", killed], env=os.environ | {"TMPDIR": tempfile.gettempdir()}
+    )
+    assert [path.suffix for path in place.iterdir()] == [".lock"]
+    with Scratch():
+        pass
     assert list(place.iterdir()) == []
 
 
@@ -63,14 +80,16 @@ def test_a_process_keeps_all_its_own_folders() -> None:
 
 def test_folders_of_other_hosts_and_other_programs_stay(place: Path) -> None:
     folder = left_by_a_killed_process()
-    start, host, unique = folder.name.rsplit("-", 2)
-    foreign = folder.rename(folder.with_name(f"{start}-{host[::-1]}-{unique}"))
+    start, host, number, unique = folder.name.rsplit("-", 3)
+    elsewhere = f"{start}-{host[::-1]}-{number}"
+    foreign = folder.rename(place / f"{elsewhere}-{unique}")
+    lock = lock_of(folder).rename(place / f"{elsewhere}.lock")
     others = [place / f"{start}-{host}-unlocked", place / "lr-ceiling-old"]
     for other in others:
         other.mkdir()
     with Scratch():
         pass
-    assert sorted(place.iterdir()) == sorted([foreign, *others])
+    assert sorted(place.iterdir()) == sorted([foreign, lock, *others])
 
 
 def test_a_link_of_that_name_is_not_followed(place: Path) -> None:

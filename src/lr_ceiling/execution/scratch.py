@@ -3,9 +3,11 @@
 import contextlib
 import os
 import platform
+import secrets
 import shutil
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import filelock
@@ -14,11 +16,11 @@ from lr_ceiling.identity import digest_of
 
 # Hosts may share a folder, but not their locks.
 PREFIX = f"lr-ceiling-{digest_of(platform.node())[:8]}-"
-LOCK = "lock"
+LOCK = ".lock"
 
 
 class Scratch(tempfile.TemporaryDirectory[str]):
-    """A temporary folder with a lock, which ends with this process.
+    """A temporary folder with a lock beside it, which ends with this process.
 
     Making one removes the folders of this user, on this host, whose lock has ended. Raises OSError
     if it can't be made.
@@ -26,20 +28,31 @@ class Scratch(tempfile.TemporaryDirectory[str]):
 
     def __init__(self) -> None:
         _remove_abandoned()
-        super().__init__(prefix=PREFIX, ignore_cleanup_errors=True)
-        # Under its own name only when it is held: a free lock tells that the process is gone.
-        new = Path(self.name) / f"{LOCK}.new"
-        self._lock = _lock(new)
-        # Where files can't be locked, the folder stays if this process is killed.
-        with contextlib.suppress(OSError, NotImplementedError):
-            self._lock.acquire()
-            new.rename(new.with_name(LOCK))
+        # Before the folder: a process that is killed at any moment leaves none without a lock.
+        self._lock = _new_lock()
+        super().__init__(prefix=f"{Path(self._lock.lock_file).stem}-", ignore_cleanup_errors=True)
 
     def cleanup(self) -> None:
-        """Remove the folder."""
+        """Remove the folder and its lock."""
         # Windows removes no open files; a task of a foreign executor may have one open, too.
-        self._lock.release(force=True)
         super().cleanup()
+        with contextlib.suppress(OSError):
+            Path(self._lock.lock_file).unlink()
+        self._lock.release(force=True)
+
+
+def _new_lock() -> filelock.FileLock:
+    while True:
+        lock = _lock(Path(tempfile.gettempdir()) / f"{PREFIX}{secrets.token_hex(4)}{LOCK}")
+        try:
+            lock.acquire()
+        # Another process has just taken it for abandoned.
+        except filelock.Timeout:
+            continue
+        # Where files can't be locked, the folder stays if this process is killed.
+        except (OSError, NotImplementedError):
+            pass
+        return lock
 
 
 def _lock(path: Path) -> filelock.FileLock:
@@ -47,17 +60,18 @@ def _lock(path: Path) -> filelock.FileLock:
 
 
 def _remove_abandoned() -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*{LOCK}"):
         # Another process may use it, or remove it at the same time.
         with contextlib.suppress(OSError, NotImplementedError, filelock.Timeout):
-            if _is_ours(folder) and (folder / LOCK).exists():
-                with _lock(folder / LOCK):
-                    shutil.rmtree(folder, ignore_errors=True)
+            if _is_ours(path, stat.S_ISREG):
+                with _lock(path):
+                    for folder in path.parent.glob(f"{path.stem}-*"):
+                        if _is_ours(folder, stat.S_ISDIR):
+                            shutil.rmtree(folder, ignore_errors=True)
+                    path.unlink()
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether it is a folder of this user, and no link."""
-    status = folder.lstat()
-    return stat.S_ISDIR(status.st_mode) and (
-        not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
-    )
+def _is_ours(path: Path, is_kind: Callable[[int], bool]) -> bool:
+    """Whether it is of this user and of this kind, so no link."""
+    status = path.lstat()
+    return is_kind(status.st_mode) and (not hasattr(os, "geteuid") or status.st_uid == os.geteuid())
