@@ -28,8 +28,9 @@ push: $(RUNTIME) ## send the results to DVC's remote `store`, from where others 
 	@$(call add,requirements-s3.txt)
 	dvc push --remote store
 
+# A fifth of the tests' time is waiting, so three processes keep two cores busy.
 test: $(DEVELOPMENT) ## every test
-	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 tables: $(DEVELOPMENT) # bring the tables, figures and page of README and docs up to date with the reports
 	python tests/tables.py

@@ -237,7 +237,7 @@ def make_small(project: Path) -> None:
     # Those that read what a retraining rewrites, and do not hold it against the whole project's.
     read = ("test_lock", "live/test_seeds", "live/test_retraining", "test_structure")
     tests = " ".join(f"tests/{name}.py" for name in read)
-    everything = "pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder"
+    everything = "pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder"
     replace(project / "Makefile", everything, f"pytest {tests}")
 
 
