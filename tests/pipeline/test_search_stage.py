@@ -140,10 +140,15 @@ def kill_worker(driver: int) -> None:
     os.kill(min(workers), signal.SIGKILL)
 
 
+@pytest.mark.parametrize("processes", [1, 4])
 def test_neither_workers_nor_kills_change_a_byte(
-    undisturbed: Path, small_splits: Path, digest: str, tmp_path: Path
+    processes: int,
+    undisturbed: Path,
+    small_splits: Path,
+    digest: str,
+    tmp_path: Path,
 ) -> None:
-    project = search_project(tmp_path, processes=4, digest=digest)
+    project = search_project(tmp_path, processes, digest)
     process = start(project, small_splits)
     assert wait_until(lambda: finished_trials(project) >= 1, seconds=120)
     kill_worker(process.pid)
