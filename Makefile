@@ -28,7 +28,7 @@ push: $(RUNTIME) ## send the results to DVC's remote `store`, from where others 
 	@$(call add,requirements-s3.txt)
 	dvc push --remote store
 
-# A fifth of the tests' time is waiting, so three processes keep two cores busy.
+# Tests wait for the processes that they start. On two cores three are as fast as two.
 test: $(DEVELOPMENT) ## every test
 	pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
