@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from faults.signals import (
 )
 from lr_ceiling.execution.journal import load_study
 from lr_ceiling.search.sampler import INDEX
+from waiting import wait_until
 
 TRIALS = 3
 # Writes the lines of a search's journal one by one, beside a worker that ends with it.
@@ -146,7 +146,7 @@ def test_a_driver_cannot_end_between_the_look_and_the_kill(fault: str, tmp_path:
         f"while not os.path.exists({str(tmp_path / 'end')!r}): time.sleep(0.001)"
     )
     with running([sys.executable, "-c", code], tmp_path) as process:
-        assert wait(lambda: (tmp_path / "stderr").stat().st_size > 0)
+        assert wait_until(lambda: (tmp_path / "stderr").stat().st_size > 0)
 
         def is_at_work() -> bool:
             (tmp_path / "end").touch()
@@ -201,7 +201,7 @@ def test_what_a_stopped_driver_does_wrong_is_told(kind: str, tmp_path: Path) -> 
         )
     assert (found or "")[: len(wrong or "")] == (wrong or "")
     assert (found is None) == (wrong is None)
-    assert wait(lambda: session(process.pid) == [])
+    assert wait_until(lambda: session(process.pid) == [])
 
 
 @pytest.mark.parametrize("fault", [DRIVER, WORKER])
@@ -210,10 +210,3 @@ def test_the_code_of_a_killed_driver_is_that_of_its_kill(fault: str, tmp_path: P
         with running([sys.executable, "-c", code], tmp_path) as process:
             wrong = after(process, fault, tmp_path)
         assert (wrong is None) == (fault == right)
-
-
-def wait(is_so: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 60
-    while not is_so() and time.monotonic() < end:
-        time.sleep(0.01)
-    return is_so()
