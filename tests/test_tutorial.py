@@ -183,10 +183,30 @@ def printed_by(command: str, folder: Path, mnist: Path) -> str:
     return printed.replace(str(folder), HOME)
 
 
-@pytest.mark.parametrize("step", STEPS, ids=[step.command[:40] for step in STEPS])
-def test_a_command_prints_what_the_page_says(step: Step, clone: Path, mnist_path: Path) -> None:
-    printed = printed_by(shortened(step.command), clone, mnist_path)
-    assert fits(step.output, printed), difference(step.output, printed)
+class Reader:
+    """Types the page's commands from the first to the last, whichever test asks first."""
+
+    def __init__(self, folder: Path, mnist: Path) -> None:
+        self._folder, self._mnist = folder, mnist
+        self._printed: list[str] = []
+
+    def printed_at(self, place: int) -> str:
+        """What the command at this place printed, after all before it."""
+        for step in STEPS[len(self._printed) : place + 1]:
+            command = shortened(step.command)
+            self._printed.append(printed_by(command, self._folder, self._mnist))
+        return self._printed[place]
+
+
+@pytest.fixture(scope="module")
+def reader(clone: Path, mnist_path: Path) -> Reader:
+    return Reader(clone, mnist_path)
+
+
+@pytest.mark.parametrize("place", range(len(STEPS)), ids=[step.command[:40] for step in STEPS])
+def test_a_command_prints_what_the_page_says(place: int, reader: Reader) -> None:
+    told, printed = STEPS[place].output, reader.printed_at(place)
+    assert fits(told, printed), difference(told, printed)
 
 
 def test_everything_that_is_shortened_is_on_the_page() -> None:

@@ -12,8 +12,10 @@ import pytest
 
 from lr_ceiling.errors import RegistryError, ResultsError, WorkerError
 from lr_ceiling.live.predictor import Predictor, as_input
-from lr_ceiling.mnist import dataset
+from lr_ceiling.mnist import dataset, engine
 from lr_ceiling.mnist.results import RunResult
+
+engine.configure()
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
 Trained = list[tuple[RunResult, Path]]
@@ -115,8 +117,8 @@ def test_the_driver_imports_no_tensorflow_and_mlflow_with_its_settings() -> None
     assert shown.stdout == "true\nFalse\n"
 
 
-def test_a_killed_process_is_told(predictor: Predictor) -> None:
-    """The last one: the process that all the others used is gone after it."""
-    assert predictor._executor.submit(os.getpid).result() != os.getpid()
-    with pytest.raises(WorkerError, match="was killed"):
-        predictor._ask(os._exit, 1)
+def test_a_killed_process_is_told() -> None:
+    with Predictor() as predictor:
+        assert predictor._executor.submit(os.getpid).result() != os.getpid()
+        with pytest.raises(WorkerError, match="was killed"):
+            predictor._ask(os._exit, 1)
