@@ -23,6 +23,7 @@ from lr_ceiling.simulation.studies import (
     LAG,
     digest_of_studies,
     error_of,
+    same_search,
     study,
     summarise,
 )
@@ -76,6 +77,27 @@ def test_a_study_allows_for_wrong_calls(monkeypatch: pytest.MonkeyPatch) -> None
     sure = sum(known(seed)["cost_edge"] for seed in range(2))
     monkeypatch.setattr(studies, "CALLS", Calls(*[Tally(audited=20, wrong=10)] * 2))
     assert sum(study(SHARP, seed)["cost_edge"] for seed in range(2)) > sure
+
+
+def test_last_digits_and_the_processor_leave_the_search_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Last digits alone change nothing, but they may change what a study tries next."""
+    found = [known(seed) for seed in range(2)]
+    digits = [
+        {name: value * (1 + 1e-12) for name, value in one.items()} | {"fit": one["fit"] + 5e-4}
+        for one in found
+    ]
+    one_of_two, neither = [found[0], known(2)], [known(2), known(3)]
+    here = digest_of_studies(found)
+    assert same_search(digest_of_studies(digits), here)
+    assert not same_search(digest_of_studies(one_of_two), here)
+    assert not same_search(here, "16674a2c199ce0f8")
+    assert not same_search(here, "")
+    monkeypatch.setattr(studies, "processor", lambda: "another kind")
+    assert same_search(digest_of_studies(digits), here)
+    assert same_search(digest_of_studies(one_of_two), here)
+    assert not same_search(digest_of_studies(neither), here)
 
 
 def test_a_study_finds_the_edge_and_can_be_repeated() -> None:

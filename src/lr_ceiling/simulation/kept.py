@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lr_ceiling.execution.files import write_json
-from lr_ceiling.simulation.studies import SAMPLE, digest_of_studies
+from lr_ceiling.simulation.studies import SAMPLE, digest_of_studies, same_search
 
 Row = Mapping[str, float]
 
@@ -20,7 +20,8 @@ class KeptStudies:
     def __init__(self, path: Path, digest: str) -> None:
         self._path = path
         self.studies = _read(path)
-        if len(self.studies) < len(SAMPLE) or digest_of_studies(self.studies) != digest:
+        enough = len(self.studies) >= len(SAMPLE)
+        if not enough or not same_search(digest_of_studies(self.studies), digest):
             self.studies = []
 
     def add(self, studies: Iterable[Row]) -> None:

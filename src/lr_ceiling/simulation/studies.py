@@ -1,10 +1,11 @@
 """Studies of simulated networks, by the search of the pipeline."""
 
 from collections.abc import Mapping, Sequence
+from operator import eq
 
 import numpy as np
 
-from lr_ceiling.identity import derived_seed, digest_of
+from lr_ceiling.identity import derived_seed, digest_of, processor
 from lr_ceiling.search.estimates import TARGETS, Estimate, Estimates
 from lr_ceiling.search.posterior import Calls, Observation, Posterior, Tally
 from lr_ceiling.search.schedule import AUDITED, PARTS, Aim, Schedule
@@ -172,6 +173,25 @@ def error_of(errors: Sequence[float]) -> float:
 def digest_of_studies(studies: Sequence[Mapping[str, float]]) -> str:
     """Identity of the results of an oracle's first two studies.
 
-    While they are unchanged, the others are too: then only names or comments have changed.
+    While they are unchanged, the others are too: then only names or comments have changed. The
+    digest has three parts: the kind of processor, and each study without its last digits.
     """
-    return digest_of(*(studies[seed] for seed in SAMPLE))
+    return " ".join((digest_of(processor()), *(_without_last_digits(studies[i]) for i in SAMPLE)))
+
+
+def same_search(digest: str, other: str) -> bool:
+    """Whether two digests are of the same search.
+
+    Another kind of processor gives other last digits. They change what a study tries in one of
+    twelve, so there one equal study is enough.
+    """
+    kind, _, studies = digest.partition(" ")
+    other_kind, _, others = other.partition(" ")
+    if kind == other_kind:
+        return studies == others
+    return any(map(eq, studies.split(), others.split()))
+
+
+def _without_last_digits(study: Mapping[str, float]) -> str:
+    # The fit's p-value is simulated: a last digit may turn one of its 2,000 draws.
+    return digest_of({name: round(value, 6) for name, value in study.items() if name != "fit"})
