@@ -1,5 +1,6 @@
 """`python -m faults`: try every fault at every point, and count the passes. It can be stopped."""
 
+import contextlib
 import sys
 import tempfile
 import time
@@ -15,7 +16,7 @@ from faults.disks import Disks, may_mount, namespace
 from faults.report import CLUSTER, FaultCount, put
 from faults.signals import FIND, Searches
 from faults.signals import points as moments
-from faults.stages import STAGES
+from faults.stages import STAGES, search
 from lr_ceiling.errors import one_line_errors
 from lr_ceiling.identity import digest_of
 
@@ -81,6 +82,7 @@ def main(
 def try_stages(asked: tuple[str, ...], every: int, disks: bool, known: Tally, end: float) -> None:
     """Try the points of the stages: each operation, and real disks."""
     with tempfile.TemporaryDirectory(prefix="lr-ceiling-faults-") as folder:
+        prepare_searches(Path(folder) / "search")
         database = make_database(Path(folder) / "empty") if needs_mlflow(asked) else None
         campaign = Campaign(Path(folder) / "campaign", database)
         every_point = campaign.points(lambda stage: every)
@@ -121,10 +123,23 @@ def needs_mlflow(asked: tuple[str, ...]) -> bool:
     return not asked or not set(asked) <= {*OF_FILES, FIND}
 
 
+def prepare_searches(folder: Path) -> None:
+    """Search once in this process: what is forked has the grid of curves, which takes 2 s."""
+    folder.mkdir()
+    with contextlib.chdir(folder):
+        search()
+
+
 def make_database(folder: Path) -> Path:
     """Make an empty MLflow database once, because its migrations take 3 s."""
-    # Imported here, once: what is forked has it.
+    # Imported here, once: what is forked has it. Mapping MLflow's tables takes 1 s.
+    import mlflow.store.model_registry.sqlalchemy_store
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    from sqlalchemy.orm import configure_mappers
+
     import lr_ceiling.live.registry  # noqa: F401
+
+    configure_mappers()
 
     def make() -> None:
         from lr_ceiling.tracking import open_store

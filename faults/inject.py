@@ -67,7 +67,7 @@ def compile_layer(folder: Path) -> Path:
     if compiler is None:
         raise LrCeilingError("there is no C compiler (cc): install one, such as gcc")
     folder.mkdir(parents=True, exist_ok=True)
-    made = library.with_suffix(".partial")
+    made = library.with_suffix(f".{os.getpid()}.partial")
     command = [compiler, "-shared", "-fPIC", "-O1", str(SOURCE), "-o", str(made), "-ldl"]
     subprocess.run(command, check=True)
     made.replace(library)

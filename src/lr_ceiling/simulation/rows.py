@@ -16,7 +16,7 @@ def in_short(oracle: OracleResult) -> str:
 
 
 OURS = (
-    "oracle", "covers lr50", "covers lr90", "covers usable", "pooled", "prints lr90", "P(exists)",
+    "oracle", "studies", "covers lr50", "covers lr90", "covers usable", "pooled", "prints lr90", "P(exists)",
     "bias", "error", "interval", "edge", "confirm", "usable",
 )  # fmt: skip
 OTHERS = ("oracle", "error", "ours", *PEERS)
@@ -31,6 +31,7 @@ def row(oracle: OracleResult) -> Sequence[str]:
     )
     return (
         oracle.name,
+        str(oracle.studies),
         _percent(oracle.coverage_lr50),
         _percent(oracle.coverage_lr90),
         _percent(oracle.coverage_usable),

@@ -182,8 +182,8 @@ def digest_of_studies(studies: Sequence[Mapping[str, float]]) -> str:
 def same_search(digest: str, other: str) -> bool:
     """Whether two digests are of the same search.
 
-    Another kind of processor gives other last digits. They change what a study tries in one of
-    twelve, so there one equal study is enough.
+    Another kind of processor gives other last digits, which changed 8 of 60 studies. So there one
+    equal study is enough.
     """
     kind, _, studies = digest.partition(" ")
     other_kind, _, others = other.partition(" ")
