@@ -44,6 +44,7 @@ from lr_ceiling.mnist.task import PREPARED_BY
 from lr_ceiling.pipeline import params
 from lr_ceiling.pipeline.stages import report
 from lr_ceiling.pipeline.stages.fetch import check_digests, fetch
+from lr_ceiling.problems.environment import pin
 from lr_ceiling.report.findings import Cell, Findings
 from lr_ceiling.report.schemas import CeilingsReport, ValidationReport
 from lr_ceiling.search.estimates import Belief, Estimate
@@ -62,6 +63,10 @@ OUTSIDE = (
 )
 for name in OUTSIDE:
     os.environ.pop(name, None)
+
+# Before a test imports TensorFlow, so that runs made here have the bytes of a worker's on every
+# kind of processor: some don't use oneDNN unless they are told to.
+pin()
 
 # A shell's background jobs ignore Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

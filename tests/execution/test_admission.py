@@ -17,6 +17,7 @@ from lr_ceiling.execution.admission import (
 )
 from lr_ceiling.identity import processor
 from lr_ceiling.mnist.version import ENGINE_VERSION
+from lr_ceiling.problems.environment import SETTINGS
 
 ENGINE = "lr_ceiling.mnist.version:ENGINE_VERSION"
 VERSIONED = Versioned(("keras",), {"engine": ENGINE})
@@ -92,9 +93,10 @@ def test_switches_are_those_of_the_environment_and_threads_of_others_are_none() 
         "print(sorted(told_here('', Versioned(), {}).arithmetic))"
     )
     set_there = {"ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "4"}
+    others = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, **set_there},
+        env=others | set_there,
         capture_output=True,
         text=True,
         check=True,

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,17 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in [*small, *big]}
 
 
+@pytest.fixture
+def retrained(project: Path) -> Iterator[Path]:
+    """The project after its first retraining; what later ones tell is forgotten after each test."""
+    told = {path: path.read_bytes() for path in (project / "state").glob("retrain.*")}
+    yield project
+    for path, content in told.items():
+        path.write_bytes(content)
+
+
 @pytest.fixture(scope="module")
-def retrained(
+def project(
     small_pipeline: Path, mnist_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A project after one retraining: a fresh clone to which the work of a former one came."""
