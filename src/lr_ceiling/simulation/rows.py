@@ -16,8 +16,8 @@ def in_short(oracle: OracleResult) -> str:
 
 
 OURS = (
-    "oracle", "studies", "covers lr50", "covers lr90", "covers usable", "pooled", "prints lr90", "P(exists)",
-    "bias", "error", "interval", "edge", "confirm", "usable",
+    "oracle", "studies", "covers lr50", "covers lr90", "covers usable", "pooled", "prints lr90",
+    "P(exists)", "bias", "error", "interval", "edge", "confirm", "usable",
 )  # fmt: skip
 OTHERS = ("oracle", "error", "ours", *PEERS)
 
