@@ -4,6 +4,7 @@ import contextlib
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -124,15 +125,19 @@ def needs_mlflow(asked: tuple[str, ...]) -> bool:
 
 
 def prepare_searches(folder: Path) -> None:
-    """Search once in this process: what is forked has the grid of curves, which takes 2 s."""
+    """Search once here, so that forked processes inherit the grid and its edges, which take 2 s.
+
+    A warning would be an error: Python shows it once, and so not in the forked processes.
+    """
     folder.mkdir()
-    with contextlib.chdir(folder):
+    with contextlib.chdir(folder), warnings.catch_warnings():
+        warnings.simplefilter("error")
         search()
 
 
 def make_database(folder: Path) -> Path:
     """Make an empty MLflow database once, because its migrations take 3 s."""
-    # Imported here, once: what is forked has it. Mapping MLflow's tables takes 1 s.
+    # Before the fork, so that no try has to import it. Mapping MLflow's tables takes 1 s.
     import mlflow.store.model_registry.sqlalchemy_store
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
     from sqlalchemy.orm import configure_mappers

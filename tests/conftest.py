@@ -49,23 +49,15 @@ from lr_ceiling.report.findings import Cell, Findings
 from lr_ceiling.report.schemas import CeilingsReport, ValidationReport
 from lr_ceiling.search.estimates import Belief, Estimate
 from lr_ceiling.search.posterior import NO_CALLS
-from smoke import change_params, lay_out
+from smoke import OUTSIDE, change_params, lay_out
 from smoke import run as run_in
 
 T = TypeVar("T")
-# Toy runs have no business on a server, or in a project, that a person has set.
-OUTSIDE = (
-    "MLFLOW_TRACKING_URI",
-    "DVC_ROOT",
-    "LR_CEILING_TRACKING",
-    "LR_CEILING_AHEAD",
-    "LR_CEILING_SCHEDULER",
-)
 for name in OUTSIDE:
     os.environ.pop(name, None)
 
-# Before a test imports TensorFlow, so that runs made here have the bytes of a worker's on every
-# kind of processor: some don't use oneDNN unless they are told to.
+# Before a test imports TensorFlow, so that trainings in this process give the same bytes as in a
+# worker. Some processors use oneDNN only if told to.
 pin()
 
 # A shell's background jobs ignore Ctrl-C, and so would all that the tests start.

@@ -12,6 +12,7 @@ def hostile(folder: Path) -> dict[str, str]:
     switches = {
         "KERAS_BACKEND": "jax",
         "KERAS_HOME": str(folder),
+        "TF_CPP_MIN_LOG_LEVEL": "0",
         "TF_ENABLE_ONEDNN_OPTS": "0",
         "TF_NUM_INTRAOP_THREADS": "3",
         "OMP_NUM_THREADS": "3",

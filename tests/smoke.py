@@ -13,6 +13,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from lr_ceiling.problems.environment import SETTINGS
+
 ROOT = Path(__file__).parents[1]
 PIPELINE = (
     *("dvc.yaml", "params.yaml", "requirements.txt", ".dvcignore", "src"),
@@ -22,8 +24,16 @@ PIPELINE = (
 )
 # Left by this in the folders that it makes; no other folder is removed.
 MARK = ".smoke"
-# What a person may have set; toy runs have no business on their server.
-OUTSIDE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "LR_CEILING_TRACKING", "LR_CEILING_AHEAD")
+# What a person may have set: toy runs have no business on a server, or in a project, of theirs. And
+# what the tests pin in their own process: the commands must do this themselves.
+OUTSIDE = (
+    "MLFLOW_TRACKING_URI",
+    "DVC_ROOT",
+    "LR_CEILING_TRACKING",
+    "LR_CEILING_AHEAD",
+    "LR_CEILING_SCHEDULER",
+    *SETTINGS,
+)
 SMALL: dict[str, dict[str, Any]] = {
     "grid": {"learning_rates": [0.01]},
     "training": {"epochs": 2, "steps_per_epoch": 30},

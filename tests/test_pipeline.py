@@ -45,6 +45,13 @@ def project(small_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return shutil.copytree(small_pipeline, tmp_path_factory.mktemp("pipeline") / "project")
 
 
+@pytest.fixture
+def declared(project: Path, tmp_path: Path) -> Path:
+    """A copy of the project without what DVC doesn't know of: kept work, and MLflow's store."""
+    undeclared = shutil.ignore_patterns("state", "mlruns")
+    return shutil.copytree(project, tmp_path / "project", ignore=undeclared)
+
+
 @pytest.fixture(scope="module")
 def would_run(project: Path) -> Iterator[Callable[[], set[str]]]:
     """Tells which stages a change makes DVC run, without those after them."""
@@ -87,10 +94,8 @@ def test_every_declared_file_is_there_and_json_has_no_nan(project: Path) -> None
     assert json.loads((project / "reports/validation.json").read_text())["success"]
 
 
-def test_again_nothing_runs_and_nothing_undeclared_is_read(project: Path, tmp_path: Path) -> None:
-    undeclared = shutil.ignore_patterns("state", "mlruns")
-    copy = shutil.copytree(project, tmp_path / "project", ignore=undeclared)
-    assert "Data and pipelines are up to date" in run(copy, "dvc", "repro")
+def test_again_nothing_runs_and_nothing_undeclared_is_read(declared: Path) -> None:
+    assert "Data and pipelines are up to date" in run(declared, "dvc", "repro")
 
 
 def test_metrics_and_plots_are_shown(project: Path) -> None:
@@ -171,13 +176,13 @@ def test_impossible_params_stop_the_pipeline_before_any_work(project: Path) -> N
         run(project, "dvc", "checkout")
 
 
-def test_log_makes_mlflow_anew_from_the_results(project: Path) -> None:
-    first = run(project, "lr-ceiling", "log")
+def test_log_makes_mlflow_anew_from_the_results(declared: Path) -> None:
+    first = run(declared, "lr-ceiling", "log")
     assert "train baseline-relu-0.003: 1 logged, 0 there already" in first
     assert "search batchnorm-relu: " in first
-    again = run(project, "lr-ceiling", "log")
+    again = run(declared, "lr-ceiling", "log")
     assert again == "MLflow holds all of it already\n"
-    with sqlite3.connect(project / "mlruns" / "mlflow.db") as database:
+    with sqlite3.connect(declared / "mlruns" / "mlflow.db") as database:
         names = database.execute("SELECT value FROM tags WHERE key = 'mlflow.runName'").fetchall()
     (seed,) = SMALL_PIPELINE["train"]["seeds"]
     assert (f"batchnorm seed={seed} relu lr=0.003",) in names

@@ -189,12 +189,16 @@ class Reader:
     def __init__(self, folder: Path, mnist: Path) -> None:
         self._folder, self._mnist = folder, mnist
         self._printed: list[str] = []
+        self._failed: str | None = None
 
     def printed_at(self, place: int) -> str:
-        """What the command at this place printed, after all before it."""
+        """What the command at this place printed, after all before it; none follows a failure."""
         for step in STEPS[len(self._printed) : place + 1]:
+            assert self._failed is None, f"not run, since this failed: {self._failed}"
+            self._failed = step.command
             command = shortened(step.command)
             self._printed.append(printed_by(command, self._folder, self._mnist))
+            self._failed = None
         return self._printed[place]
 
 
@@ -205,8 +209,8 @@ def reader(clone: Path, mnist_path: Path) -> Reader:
 
 @pytest.mark.parametrize("place", range(len(STEPS)), ids=[step.command[:40] for step in STEPS])
 def test_a_command_prints_what_the_page_says(place: int, reader: Reader) -> None:
-    told, printed = STEPS[place].output, reader.printed_at(place)
-    assert fits(told, printed), difference(told, printed)
+    expected, printed = STEPS[place].output, reader.printed_at(place)
+    assert fits(expected, printed), difference(expected, printed)
 
 
 def test_everything_that_is_shortened_is_on_the_page() -> None:

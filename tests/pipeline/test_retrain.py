@@ -62,10 +62,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def retrained(project: Path) -> Iterator[Path]:
-    """The project after its first retraining; what later ones tell is forgotten after each test."""
-    told = {path: path.read_bytes() for path in (project / "state").glob("retrain.*")}
+    """The project; after each test, `state/retrain.*` is as the first retraining left it."""
+    files = {path: path.read_bytes() for path in (project / "state").glob("retrain.*")}
     yield project
-    for path, content in told.items():
+    for path, content in files.items():
         path.write_bytes(content)
 
 

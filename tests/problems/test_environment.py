@@ -23,6 +23,7 @@ from lr_ceiling.problems.environment import FAMILIES, SETTINGS, muted_stderr, pi
 HOSTILE = {
     "KERAS_BACKEND": "torch",
     "KERAS_MAX_EPOCHS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "0",
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "TF_SET_ONEDNN_FPMATH_MODE": "BF16",
     "TF_NUM_INTRAOP_THREADS": "7",

@@ -79,24 +79,23 @@ def test_a_study_allows_for_wrong_calls(monkeypatch: pytest.MonkeyPatch) -> None
     assert sum(study(SHARP, seed)["cost_edge"] for seed in range(2)) > sure
 
 
-def test_last_digits_and_the_processor_leave_the_search_the_same(
+def test_one_equal_study_is_enough_on_another_kind_of_processor_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Last digits alone change nothing, but they may change what a study tries next."""
     found = [known(seed) for seed in range(2)]
-    digits = [
+    last_digits = [
         {name: value * (1 + 1e-12) for name, value in one.items()} | {"fit": one["fit"] + 5e-4}
         for one in found
     ]
     one_of_two, neither = [found[0], known(2)], [known(2), known(3)]
     here = digest_of_studies(found)
-    assert same_search(digest_of_studies(digits), here)
-    assert not same_search(digest_of_studies(one_of_two), here)
-    assert not same_search(here, "16674a2c199ce0f8")
-    assert not same_search(here, "")
+    for others in (last_digits, one_of_two, neither):
+        assert not same_search(digest_of_studies(others), here)
+    for older in ("16674a2c199ce0f8", ""):
+        assert not same_search(here, older)
     monkeypatch.setattr(studies, "processor", lambda: "another kind")
-    assert same_search(digest_of_studies(digits), here)
-    assert same_search(digest_of_studies(one_of_two), here)
+    for others in (found, last_digits, one_of_two):
+        assert same_search(digest_of_studies(others), here)
     assert not same_search(digest_of_studies(neither), here)
 
 

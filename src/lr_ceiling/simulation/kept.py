@@ -6,23 +6,23 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lr_ceiling.execution.files import write_json
-from lr_ceiling.simulation.studies import SAMPLE, digest_of_studies, same_search
+from lr_ceiling.simulation.studies import SAMPLE, same_search
 
 Row = Mapping[str, float]
 
 
 class KeptStudies:
-    """The results of the studies 0, 1, ... of an oracle, whose first two have this `digest`.
+    """The results of the studies 0, 1, ... of an oracle.
 
-    A damaged file, or one of another search, counts as empty.
+    `digest` identifies the search that the first two belong to. The file's is used if it is of the
+    same search as the asked one. A damaged file, or one of another search, counts as empty.
     """
 
     def __init__(self, path: Path, digest: str) -> None:
         self._path = path
-        self.studies = _read(path)
-        enough = len(self.studies) >= len(SAMPLE)
-        if not enough or not same_search(digest_of_studies(self.studies), digest):
-            self.studies = []
+        self.digest, self.studies = _read(path)
+        if len(self.studies) < len(SAMPLE) or not same_search(digest, self.digest):
+            self.digest, self.studies = digest, []
 
     def add(self, studies: Iterable[Row]) -> None:
         """Keep the next studies. Raises ResultsError if the file can't be written."""
@@ -32,15 +32,16 @@ class KeptStudies:
             {name: None if math.isnan(value) else value for name, value in study.items()}
             for study in self.studies
         ]
-        write_json(self._path, rows)
+        write_json(self._path, {"digest": self.digest, "studies": rows})
 
 
-def _read(path: Path) -> list[Row]:
+def _read(path: Path) -> tuple[str, list[Row]]:
     try:
-        rows = json.loads(path.read_bytes())
-        return [
+        kept = json.loads(path.read_bytes())
+        rows: list[Row] = [
             {name: math.nan if value is None else float(value) for name, value in row.items()}
-            for row in rows
+            for row in kept["studies"]
         ]
-    except (OSError, ValueError, AttributeError, TypeError):
-        return []
+        return str(kept["digest"]), rows
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):
+        return "", []

@@ -50,7 +50,7 @@ def simulate(
         kept.add(_each(executor, _study, following, oracle.name))
     found = kept.studies[:studies]
     ours = summarise(oracle, found)
-    return OracleResult(**ours.model_dump(), digest=digest_of_studies(found), peers=())
+    return OracleResult(**ours.model_dump(), digest=kept.digest, peers=())
 
 
 def compared(oracle: Oracle, ours: OracleResult, executor: Executor) -> OracleResult:

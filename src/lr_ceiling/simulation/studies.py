@@ -171,27 +171,29 @@ def error_of(errors: Sequence[float]) -> float:
 
 
 def digest_of_studies(studies: Sequence[Mapping[str, float]]) -> str:
-    """Identity of the results of an oracle's first two studies.
+    """Identity of the results of an oracle's first two studies, in four parts.
 
     While they are unchanged, the others are too: then only names or comments have changed. The
-    digest has three parts: the kind of processor, and each study without its last digits.
+    parts are the kind of processor, both studies to the last digit, and each of them rounded.
     """
-    return " ".join((digest_of(processor()), *(_without_last_digits(studies[i]) for i in SAMPLE)))
+    first = [studies[seed] for seed in SAMPLE]
+    return " ".join((digest_of(processor()), digest_of(*first), *map(_rounded, first)))
 
 
 def same_search(digest: str, other: str) -> bool:
     """Whether two digests are of the same search.
 
-    Another kind of processor gives other last digits, which changed 8 of 60 studies. So there one
-    equal study is enough.
+    Digests of one kind of processor must be equal. Another kind rounds differently, and 8 of 60
+    studies then gave other results, so one equal study is enough. A change of the search that
+    leaves one of the two studies as it was is not noticed there.
     """
-    kind, _, studies = digest.partition(" ")
-    other_kind, _, others = other.partition(" ")
+    kind, *parts = digest.split()
+    other_kind, *other_parts = other.split() or [""]
     if kind == other_kind:
-        return studies == others
-    return any(map(eq, studies.split(), others.split()))
+        return parts == other_parts
+    return any(map(eq, parts[1:], other_parts[1:]))
 
 
-def _without_last_digits(study: Mapping[str, float]) -> str:
-    # The fit's p-value is simulated: a last digit may turn one of its 2,000 draws.
+def _rounded(study: Mapping[str, float]) -> str:
+    # The fit's p-value is simulated: a last digit may change the outcome of one of its 2,000 draws.
     return digest_of({name: round(value, 6) for name, value in study.items() if name != "fit"})
