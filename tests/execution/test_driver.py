@@ -1,6 +1,7 @@
 """The driver: the same trials for any order of endings, any interruption, any damage of a kill."""
 
 import contextlib
+import errno
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -295,6 +296,26 @@ def test_a_kill_between_any_two_lines_changes_nothing(tmp_path: Path) -> None:
             ]
 
 
+def failing(path: Path, *_: object) -> None:
+    raise OSError(errno.EIO, "Input/output error", path)
+
+
+def test_a_former_journal_that_can_not_be_removed_costs_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = run_study(tmp_path / "other.journal", DisorderedRunner())
+
+    journal, unlink = tmp_path / "study.journal", Path.unlink
+
+    def unlink_others(path: Path, missing_ok: bool = False) -> None:
+        if path == beside(journal, "former"):
+            failing(path)
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink_others)
+    assert run_study(journal, DisorderedRunner()) == expected
+
+
 def test_failed_attempts_are_told_fail_and_not_sampled_from(tmp_path: Path) -> None:
     journal = tmp_path / "study.journal"
     with pytest.raises(KilledError):
@@ -314,6 +335,10 @@ def test_a_journal_of_other_trials_is_begun_anew_and_what_is_the_same_is_kept(
     trials = OracleTrials()
     with left_in(journal, sampler_of(trials.aim)) as study:
         assert not replays(study, trials)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", failing)
+        with pytest.raises(ResultsError, match=r"can't be renamed \(Input/output error\)"):
+            run_study(journal, DisorderedRunner())
     # Opened and killed at once: nothing of the former journal is lost.
     for _ in range(2):
         with opened(journal, trials):

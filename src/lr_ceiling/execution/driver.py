@@ -17,7 +17,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from lr_ceiling.errors import StudyError
+from lr_ceiling.errors import ResultsError, StudyError
 from lr_ceiling.execution.journal import beside, held, load_study
 from lr_ceiling.execution.runner import Ended, Task
 from lr_ceiling.search.ceiling import CALLS, LOSS, RESULT
@@ -163,8 +163,8 @@ def opened(
     Without a journal the study is kept in memory. If the sampler's code has changed and proposes
     other trials, the journal is started anew; results of trials that are still the same are
     reused. Until the new study is finished, the former journal stays beside it. Raises LockedError
-    if another driver has it open, ResultsError if it is damaged, and StudyError if other settings
-    determine its trials.
+    if another driver has it open, ResultsError if it is damaged or can't be renamed, and StudyError
+    if other settings determine its trials.
     """
     sampler = sampler or sampler_of(trials.aim)
     if journal is None:
@@ -177,7 +177,7 @@ def opened(
         study = load_study(journal, journal.stem, sampler)
         _check_made_by(study, trials, journal)
         if not replays(study, trials):
-            journal.replace(former)
+            _rename(journal, former)
             study = load_study(journal, journal.stem, sampler)
         _describe(study, trials)
         known: dict[int, Any] = {}
@@ -186,7 +186,17 @@ def opened(
         driver = Driver(study, trials, on_ended, known)
         yield driver
         if driver.ended:
-            former.unlink(missing_ok=True)
+            # It is of no use any more, so an answer does not depend on its removal.
+            with suppress(OSError):
+                former.unlink(missing_ok=True)
+
+
+def _rename(journal: Path, former: Path) -> None:
+    try:
+        journal.replace(former)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ResultsError(f"{journal} can't be renamed ({reason}): name another file") from None
 
 
 def _describe(study: Study, trials: Trials) -> None:
