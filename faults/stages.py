@@ -1,5 +1,6 @@
 """A small pipeline of the project's real parts: what the stages do, without the training."""
 
+import contextlib
 import hashlib
 import json
 import math
@@ -120,7 +121,7 @@ def outputs(folder: Path) -> dict[str, str]:
 
 def logged(folder: Path) -> list[tuple[object, ...]]:
     """The contents of MLflow: its runs with their metrics, and the registry's aliases."""
-    with sqlite3.connect(folder / DATABASE) as database:
+    with contextlib.closing(sqlite3.connect(folder / DATABASE)) as database:
         runs = database.execute(
             "SELECT name, status, (SELECT count(*) FROM metrics m WHERE m.run_uuid = r.run_uuid) "
             "FROM runs r WHERE lifecycle_stage = 'active' ORDER BY name"
@@ -137,7 +138,7 @@ def live(folder: Path) -> str | None:
 
     Raises ValueError if the champion's file is not the registered one.
     """
-    with sqlite3.connect(folder / DATABASE) as database:
+    with contextlib.closing(sqlite3.connect(folder / DATABASE)) as database:
         found = database.execute(
             "SELECT v.source, t.value FROM registered_model_aliases a "
             "JOIN model_versions v ON v.name = a.name AND v.version = a.version "
