@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lr_ceiling.search.acquisition import (
+    NONE_PENDING,
     Explorer,
     Prospect,
     failure_cost,
@@ -21,16 +22,16 @@ BRACKET = [Observation(-3.0, stable=True), Observation(-1.0, stable=False, cost=
 def test_sentinels_look_above_the_interval_and_follow_from_the_key() -> None:
     explorer = Explorer(BOUNDS, "key")
     above = Posterior(curves(BOUNDS), BRACKET).edge(0.9).high
-    places = [explorer.choose(index, BRACKET, np.array([])) for index in range(100)]
+    places = [explorer.choose(index, BRACKET, NONE_PENDING) for index in range(100)]
     usual = max(set(places), key=places.count)
     sentinels = [place for place in places if place != usual]
     assert 3 <= len(sentinels) <= 20
     assert all(above <= place <= BOUNDS.high for place in sentinels)
     assert places == [
-        Explorer(BOUNDS, "key").choose(index, BRACKET, np.array([])) for index in range(100)
+        Explorer(BOUNDS, "key").choose(index, BRACKET, NONE_PENDING) for index in range(100)
     ]
     assert places != [
-        Explorer(BOUNDS, "other").choose(index, BRACKET, np.array([])) for index in range(100)
+        Explorer(BOUNDS, "other").choose(index, BRACKET, NONE_PENDING) for index in range(100)
     ]
 
 
@@ -65,16 +66,17 @@ def test_information_is_that_of_the_textbook() -> None:
 
 def test_trials_under_way_are_not_repeated() -> None:
     posterior = Posterior(curves(BOUNDS), BRACKET)
-    first = Prospect(posterior, np.array([]))
-    second = Prospect(posterior, np.array([first.best()]))
-    assert second.worth() < first.worth()
-    assert second.best() != first.best()
+    prospect = Prospect(posterior)
+    best = prospect.best(NONE_PENDING)
+    pending = np.array([best])
+    assert prospect.worth(pending) < prospect.worth(NONE_PENDING)
+    assert prospect.best(pending) != best
 
 
 def test_a_trial_waits_where_another_is_about_to_tell() -> None:
     explorer = Explorer(BOUNDS, "key")
-    best = Prospect(explorer.posterior(BRACKET), np.array([])).best()
-    assert not explorer.waits(BRACKET, np.array([]))
+    best = Prospect(explorer.posterior(BRACKET)).best(NONE_PENDING)
+    assert not explorer.waits(BRACKET, NONE_PENDING)
     assert not explorer.waits(BRACKET, np.array([1.9]))
     assert explorer.waits(BRACKET, np.array([best] * 8))
 
@@ -110,13 +112,10 @@ def test_cheap_failures_draw_the_search_upwards() -> None:
     cheap = [*BRACKET, *[Observation(1.9, stable=False, cost=0.02)] * 8]
     assert failure_cost(cheap) < 0.2 < 0.8 < failure_cost(dear)
     grid = curves(BOUNDS)
-    nothing = np.array([])
-    assert (
-        Prospect(Posterior(grid, cheap), nothing).best()
-        > Prospect(Posterior(grid, dear), nothing).best()
-    )
+    low, high = (Prospect(Posterior(grid, seen)).best(NONE_PENDING) for seen in (dear, cheap))
+    assert low < high
 
 
 def test_many_trials_may_be_under_way() -> None:
     posterior = Posterior(curves(BOUNDS), BRACKET)
-    assert Prospect(posterior, np.linspace(-3, -1, 20)).worth() > 0
+    assert Prospect(posterior).worth(np.linspace(-3, -1, 20)) > 0

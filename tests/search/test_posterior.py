@@ -32,6 +32,7 @@ from lr_ceiling.search.posterior import (
     Range,
     Tally,
     _logit,
+    _sigmoid,
     curves,
 )
 
@@ -91,6 +92,33 @@ def test_the_prior_weighs_the_bands_of_a_width(width: float) -> None:
 def test_a_cell_is_the_curve_that_the_module_states(u: float, seed: int) -> None:
     cell = np.random.default_rng(seed).integers(0, GRID.prior.size, 20)
     assert GRID.probability(u).ravel()[cell] == pytest.approx(GRID.chosen(cell, np.array([u]))[0])
+
+
+@settings(deadline=None)
+@given(u=us, seed=st.integers(0, 10**6))
+def test_curves_are_those_of_the_plain_formula_to_the_bit(u: float, seed: int) -> None:
+    # Twice the same cell, and others.
+    cells = np.random.default_rng(seed).integers(0, GRID.prior.size, 20)[[0, 0, *range(20)]]
+    band, lapse = np.unravel_index(cells, GRID.prior.shape)
+    above = _sigmoid((u - GRID._phi[band]) / GRID._lower_scale[band])
+    lower = 1 - GRID._depth[band] * (1 - above)
+    upper = GRID._upper(band, u)
+    plain = GRID._guess[lapse] + GRID._gain[lapse] * upper * lower
+    assert np.array_equal(GRID.chosen(cells, np.array([u]))[0], plain)
+
+
+@settings(deadline=None)
+@given(u=us, stable=st.booleans(), miscall=st.floats(0, 0.1))
+def test_log_probabilities_are_those_of_the_plain_formula_to_the_bit(
+    u: float, stable: bool, miscall: float
+) -> None:
+    slope = (1 if stable else -1) * (1 - 2 * miscall)
+    offset = miscall if stable else 1 - miscall
+    gain = (slope * GRID._gain).astype(np.float32)
+    told = np.multiply.outer(GRID._band(u).astype(np.float32), gain)
+    told += (offset + slope * GRID._guess).astype(np.float32)
+    plain = np.log(np.maximum(told, np.float32(TINY)))
+    assert np.array_equal(GRID.log_probability(u, stable, miscall), plain)
 
 
 @settings(deadline=None, max_examples=20)

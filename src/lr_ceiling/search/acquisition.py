@@ -43,6 +43,8 @@ CERTAIN = 0.01
 # Number of equally probable bins of the edge, for the mutual information.
 BINS = 20
 
+NONE_PENDING: Floats = np.array([])
+
 # The gain is averaged over this many outcomes of the trials in progress: over all outcomes of up
 # to six trials.
 FANTASIES = 64
@@ -79,6 +81,7 @@ class Explorer:
         self._limit: tuple[tuple[Observation, ...], float] | None = None
         self._bounds = bounds
         self._known = self._nothing_known = Posterior(curves(bounds), (), calls)
+        self._prospect: Prospect | None = None
 
     def posterior(self, observations: Sequence[Observation]) -> Posterior:
         """The posterior of these trials."""
@@ -95,7 +98,7 @@ class Explorer:
         """The log10 learning rate of trial `index`, with trials in progress at `pending`."""
         posterior = self.posterior(observations)
         sentinel = self._sentinel(index, posterior)
-        return Prospect(posterior, pending).best() if sentinel is None else sentinel
+        return self._prospect_of(posterior).best(pending) if sentinel is None else sentinel
 
     def limit(self, edges: Sequence[Observation], observations: Sequence[Observation]) -> float:
         """The log10 learning rate of a confirming trial: the lower limit of lr90.
@@ -146,9 +149,15 @@ class Explorer:
         """
         if not len(pending):
             return False
-        posterior = self.posterior(observations)
-        now = Prospect(posterior, pending).worth()
-        return now < WORTH_WAITING * Prospect(posterior, np.array([])).worth()
+        prospect = self._prospect_of(self.posterior(observations))
+        return prospect.worth(pending) < WORTH_WAITING * prospect.worth(NONE_PENDING)
+
+    def _prospect_of(self, posterior: Posterior) -> "Prospect":
+        # A trial asks for it up to four times, with other trials in progress.
+        prospect = self._prospect
+        if prospect is None or prospect.posterior is not posterior:
+            prospect = self._prospect = Prospect(posterior)
+        return prospect
 
     def _sentinel(self, index: int, posterior: Posterior) -> float | None:
         generator = np.random.default_rng(derived_seed(self._key, "sentinel", index))
@@ -161,33 +170,40 @@ class Explorer:
 class Prospect:
     """The expected information about the edge per expected cost, for a trial at each candidate.
 
-    The outcomes of the trials in progress at `pending` are unknown, so the information is averaged
-    over them.
+    The outcomes of the trials in progress, at the log10 learning rates `pending`, are unknown, so
+    the information is averaged over them.
     """
 
-    def __init__(self, posterior: Posterior, pending: Floats) -> None:
-        cells = posterior.sample(DRAWS, TARGET)
+    def __init__(self, posterior: Posterior) -> None:
+        self.posterior = posterior
+        self._cells = posterior.sample(DRAWS, TARGET)
         bounds = posterior.curves.bounds
         lattice = np.arange(bounds.lowest, bounds.highest + STEP / 2, STEP)
-        p = posterior.curves.chosen(cells[:: DRAWS // 200], lattice).mean(axis=1)
+        p = posterior.curves.chosen(self._cells[:: DRAWS // 200], lattice).mean(axis=1)
         undecided = np.flatnonzero((p > CERTAIN) & (p < 1 - CERTAIN))
         if not len(undecided):
             undecided = np.array([np.abs(p - 0.5).argmin()])
         self._candidates = lattice[undecided[:: -(-len(undecided) // CANDIDATES)]]
-        p = posterior.curves.chosen(cells, self._candidates)
-        gain = information(p, _fantasies(posterior.curves.chosen(cells, pending)))
-        mean = p.mean(axis=1)
+        self._p = posterior.curves.chosen(self._cells, self._candidates)
+        mean = self._p.mean(axis=1)
         seen = posterior.observations
-        cost = OVERHEAD + mean * success_cost(seen) + (1 - mean) * failure_cost(seen)
-        self._worth = gain / cost
+        self._cost = OVERHEAD + mean * success_cost(seen) + (1 - mean) * failure_cost(seen)
+        self._worth: dict[tuple[float, ...], Floats] = {}
 
-    def best(self) -> float:
+    def best(self, pending: Floats) -> float:
         """The log10 learning rate with the highest expected gain."""
-        return float(self._candidates[np.argmax(self._worth)])
+        return float(self._candidates[np.argmax(self._gain_per_cost(pending))])
 
-    def worth(self) -> float:
+    def worth(self, pending: Floats) -> float:
         """The expected gain there, in nats per full run."""
-        return float(self._worth.max())
+        return float(self._gain_per_cost(pending).max())
+
+    def _gain_per_cost(self, pending: Floats) -> Floats:
+        key = tuple(pending.tolist())
+        if key not in self._worth:
+            fantasies = _fantasies(self.posterior.curves.chosen(self._cells, pending))
+            self._worth[key] = information(self._p, fantasies) / self._cost
+        return self._worth[key]
 
 
 def narrow_after(posterior: Posterior, pending: Floats, decades: float) -> float:

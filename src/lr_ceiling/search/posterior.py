@@ -85,7 +85,7 @@ CREDIBLE = 0.95
 ROOT_STEPS, BISECTED = 40, 20.0
 # Number of curves that represent the posterior where using all curves costs too much.
 DRAWS = 2000
-# The band is cached for this many learning rates: 0.3 MB each.
+# A band's values are cached for this many learning rates: 0.6 MB each.
 KEPT = 64
 # Smallest likelihood of a trial, so that no single trial excludes a curve.
 TINY = 1e-6
@@ -218,7 +218,7 @@ class Curves:
         self._edges: dict[float, Floats] = {}
         self._orders: dict[float, npt.NDArray[np.intp]] = {}
         self._sorted: dict[float, Floats] = {}
-        self._bands: dict[float, Single] = {}
+        self._values: dict[float, tuple[Single, npt.NDArray[np.intp]]] = {}
         prior = weight[:, None] * lapse_weight
         self.prior: Floats = prior / prior.sum()
         self.log_prior: Floats = np.log(self.prior)
@@ -237,19 +237,22 @@ class Curves:
         offset, slope = miscall, 1 - 2 * miscall
         if not stable:
             offset, slope = 1 - miscall, -slope
-        band = self._band_of(u)
-        told = np.multiply.outer(band, (slope * self._gain).astype(np.float32))
+        values, place = self._distinct(u)
+        told = np.multiply.outer(values, (slope * self._gain).astype(np.float32))
         told += (offset + slope * self._guess).astype(np.float32)
         np.maximum(told, np.float32(TINY), out=told)
-        return np.asarray(np.log(told, out=told))
+        return np.take(np.log(told, out=told), place, axis=0)
 
     def chosen(self, cells: npt.NDArray[np.intp], us: Floats) -> Floats:
         """p(u) of the curves at flat indices `cells`, for each u of `us`: (us, cells)."""
         band, lapse = np.unravel_index(cells, self.prior.shape)
+        # Half of the curves of a sample share their band with another one.
+        bands, place = np.unique(band, return_inverse=True)
         at = us[:, None]
-        return np.asarray(
-            self._guess[lapse] + self._gain[lapse] * self._upper(band, at) * self._lower(band, at)
+        upper, lower = (
+            np.take(edge(bands, at), place, axis=1) for edge in (self._upper, self._lower)
         )
+        return np.asarray(self._guess[lapse] + self._gain[lapse] * upper * lower)
 
     def edges(self, target: float) -> Floats:
         """The highest u with p(u) >= target of each curve; -inf for curves without one."""
@@ -270,14 +273,18 @@ class Curves:
             self._sorted[target] = u[np.searchsorted(u, -np.inf, side="right") :]
         return self._sorted[target]
 
-    def _band_of(self, u: float) -> Single:
-        """The band's p at `u`, cached for the learning rates of a study's trials."""
-        band = self._bands.get(u)
-        if band is None:
-            if len(self._bands) >= KEPT:
-                self._bands.clear()
-            band = self._bands[u] = self._band(u).astype(np.float32)
-        return band
+    def _distinct(self, u: float) -> tuple[Single, npt.NDArray[np.intp]]:
+        """The distinct values of the bands' p at `u`, and the index of each band's value.
+
+        A quarter of the bands differ in single precision. Cached for a study's learning rates.
+        """
+        found = self._values.get(u)
+        if found is None:
+            if len(self._values) >= KEPT:
+                self._values.clear()
+            band = self._band(u).astype(np.float32)
+            found = self._values[u] = np.unique(band, return_inverse=True)
+        return found
 
     def _band(self, u: float) -> Floats:
         every = slice(None)
@@ -294,8 +301,14 @@ class Curves:
         return upper
 
     def _lower(self, bands: Bands, u: Floats | float) -> Floats:
-        above = _sigmoid((u - self._phi[bands]) / self._lower_scale[bands])
-        return np.asarray(1 - self._depth[bands] * (1 - above))
+        depth = self._depth[bands]
+        lower = np.ones(np.broadcast_shapes(depth.shape, np.shape(u)))
+        # Most curves of a sample have no lower edge.
+        edged = np.flatnonzero(depth)
+        at = np.broadcast_to(u, lower.shape)[..., edged]
+        above = _sigmoid((at - self._phi[bands][edged]) / self._lower_scale[bands][edged])
+        lower[..., edged] = 1 - depth[edged] * (1 - above)
+        return lower
 
     def _find_edges(self, target: float) -> Floats:
         bands, lapses = (axis.ravel() for axis in np.indices(self.prior.shape))
