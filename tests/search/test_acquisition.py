@@ -49,6 +49,17 @@ def test_threads_may_ask_one_explorer_at_once() -> None:
         assert explorer.posterior(Interrupted(asked)).observations == tuple(asked)
 
 
+def test_what_an_explorer_was_asked_before_changes_nothing() -> None:
+    explorer = Explorer(BOUNDS, "key")
+    near = np.array([explorer.choose(0, BRACKET, NONE_PENDING)])
+    more = [*BRACKET, Observation(float(near[0]), stable=True)]
+    for seen in (BRACKET, more, BRACKET[:1], BRACKET):
+        for pending in (NONE_PENDING, near, np.repeat(near, 2), NONE_PENDING):
+            fresh = Explorer(BOUNDS, "key")
+            assert explorer.waits(seen, pending) == fresh.waits(seen, pending)
+            assert explorer.choose(0, seen, pending) == fresh.choose(0, seen, pending)
+
+
 def test_information_is_that_of_the_textbook() -> None:
     rng = np.random.default_rng(0)
     # Two candidates: one that tells the lower half of the edges from the upper, one that is noise.
