@@ -22,8 +22,12 @@ def in_a_thread(processes: int, context: BaseContext) -> Executor:
 
 
 @pytest.fixture(autouse=True)
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two oracles, two peers of one configuration, and searches of a fifth of a second."""
+def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two oracles, two peers of one configuration, and searches of a fifth of a second.
+
+    Each test has a lock of its own, since another process may run another of these tests.
+    """
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "locks"))
     monkeypatch.setattr(simulate, "ProcessPoolExecutor", in_a_thread)
     monkeypatch.setattr(studies, "BUDGET", 2.0)
     monkeypatch.setattr(studies, "CONFIRMATIONS", 0)

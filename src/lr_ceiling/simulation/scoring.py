@@ -136,7 +136,7 @@ def _errors(
 def _each(
     executor: Executor, one: Callable[..., Any], seeds: Iterable[int], *named: str
 ) -> list[Any]:
-    return list(executor.map(one, seeds, *map(itertools.repeat, named), chunksize=10))
+    return list(executor.map(one, seeds, *map(itertools.repeat, named)))
 
 
 def _study(seed: int, oracle: str) -> dict[str, float]:
